@@ -1,0 +1,39 @@
+//! What the kernel says about this machine, to compare with what Carillon publishes.
+
+import { readFileSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+
+/** Busy and total CPU ticks over all cores, now. */
+function ticks() {
+  const [, ...fields] = readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/);
+  const [user, nice, system, idle, iowait, irq, softirq, steal] = fields.map(Number);
+  return { at: Date.now(), busy: user + nice + system + irq + softirq + steal, total: user + nice + system + idle + iowait + irq + softirq + steal };
+}
+
+/** Samples the CPU every 20 ms, so that any past interval can be asked for. */
+export function watchCpu(t) {
+  const samples = [ticks()];
+  const timer = setInterval(() => samples.push(ticks()), 20);
+  t.after(() => clearInterval(timer));
+  const nearest = (at) => samples.reduce((best, one) => (Math.abs(one.at - at) < Math.abs(best.at - at) ? one : best));
+  return {
+    /** CPU use in percent between two points in time (milliseconds since 1970). */
+    between(from, to) {
+      const [first, last] = [nearest(from), nearest(to)];
+      return (100 * (last.busy - first.busy)) / Math.max(last.total - first.total, 1);
+    },
+  };
+}
+
+/** Keeps one core busy, so that an agreement about the CPU is not an agreement about zero. */
+export function burnOneCore(t) {
+  const worker = new Worker('for (;;) Math.sqrt(2);', { eval: true });
+  t.after(() => worker.terminate());
+}
+
+/** Memory in use in percent: what is not available for new programs. */
+export function memoryUse() {
+  const text = readFileSync('/proc/meminfo', 'utf8');
+  const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)[1]);
+  return (100 * (field('MemTotal') - field('MemAvailable'))) / field('MemTotal');
+}

@@ -1,0 +1,177 @@
+//! Starts the built binary on a free port, and stops everything a test started when the test ends.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openClient } from './client.mjs';
+import { parseMetrics } from './metrics.mjs';
+import { openRaw } from './raw.mjs';
+import { until, within } from './wait.mjs';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
+const programs = {
+  // The server as it ships.
+  carillon: process.env.CARILLON_BINARY ?? join(root, 'target/debug/carillon'),
+  // The crate outside the workspace, which adds the namespaces /proto, /second, /rough and /tiny.
+  fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/release/carillon-fixture'),
+};
+
+/** The path of one of the two programs under test. */
+export function programPath(name) {
+  const path = programs[name];
+  assert.ok(existsSync(path), `${path} is not built: run the whole of \`make test\` once`);
+  return path;
+}
+
+/** The environment of this process without any setting of Carillon's. */
+function cleanEnv(extra = {}) {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_')));
+  return { ...env, NO_COLOR: '1', ...extra };
+}
+
+/** Runs a program to its end and resolves to `{ code, out, err }`. */
+export function runToEnd(name, args, { env = {} } = {}) {
+  const child = spawn(programPath(name), args, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk) => { out += chunk; });
+  child.stderr.on('data', (chunk) => { err += chunk; });
+  const ended = new Promise((done, fail) => {
+    child.on('error', fail);
+    child.on('close', (code) => done({ code, out, err }));
+  });
+  return within(ended, () => `${name} ${args.join(' ')} ends; it said: ${out}${err}`)
+    .finally(() => { if (child.exitCode === null) child.kill('SIGKILL'); });
+}
+
+/** A folder of the test's own, removed when the test ends. */
+export function tempFolder(t) {
+  const folder = mkdtempSync(join(tmpdir(), 'carillon-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** One running server; every client opened through it is closed before it is stopped. */
+export class Server {
+  constructor(child) {
+    this.child = child;
+    this.log = [];
+    this.closers = [];
+    this.exit = new Promise((done) => child.on('close', (code, signal) => {
+      this.ended = { code, signal };
+      done(this.ended);
+    }));
+    for (const stream of [child.stdout, child.stderr]) {
+      let rest = '';
+      stream.on('data', (chunk) => {
+        const lines = (rest + chunk).split('\n');
+        rest = lines.pop();
+        this.log.push(...lines);
+      });
+    }
+  }
+
+  /** Resolves to the first match of `pattern` in the log. */
+  async logged(pattern, ms) {
+    return until(() => {
+      for (const line of this.log) {
+        const match = pattern.exec(line);
+        if (match) return match;
+      }
+      assert.ok(!this.ended, `the server ended early with ${JSON.stringify(this.ended)}:\n${this.log.join('\n')}`);
+      return null;
+    }, () => `the log shows ${pattern}; it shows:\n${this.log.join('\n')}`, ms);
+  }
+
+  /** A stock client in a namespace, connected; see client.mjs. */
+  async connect(namespace = '/', options = {}) {
+    const socket = this.client(namespace, options);
+    await socket.opened();
+    return socket;
+  }
+
+  /** A stock client that was told to connect, whatever becomes of it. */
+  client(namespace = '/', options = {}) {
+    const socket = openClient(this.url + namespace, options);
+    this.closers.push(() => socket.close());
+    return socket;
+  }
+
+  /** A bare WebSocket at the Socket.IO endpoint; see raw.mjs. */
+  async raw(options = {}) {
+    const raw = await openRaw(this.url, options);
+    this.closers.push(() => raw.terminate());
+    return raw;
+  }
+
+  /** One HTTP request that keeps no connection open. */
+  fetch(path, options = {}) {
+    return within(fetch(this.url + path, { ...options, headers: { connection: 'close', ...options.headers } }), `${path} answers`);
+  }
+
+  /** What /metrics shows now. */
+  async metrics() {
+    const response = await this.fetch('/metrics');
+    assert.equal(response.status, 200);
+    return parseMetrics(await response.text());
+  }
+
+  /** Resolves once `check(metrics)` no longer throws; fails with its last words at the deadline. */
+  async metricsSettle(check, ms = 5_000) {
+    let last;
+    await until(async () => {
+      const metrics = await this.metrics();
+      try {
+        check(metrics);
+        return true;
+      } catch (error) {
+        last = error;
+        return false;
+      }
+    }, '', ms).catch((late) => { throw last ?? late; });
+  }
+
+  async closeClients() {
+    await Promise.all(this.closers.splice(0).map((close) => close()));
+  }
+
+  /** Asks the server to stop and resolves to how it ended. */
+  async stop(signal = 'SIGTERM') {
+    await this.closeClients();
+    if (!this.ended) this.child.kill(signal);
+    return within(this.exit, () => `the server ends after ${signal}; it said:\n${this.log.slice(-20).join('\n')}`, 30_000)
+      .finally(() => { if (!this.ended) this.child.kill('SIGKILL'); });
+  }
+}
+
+/**
+ * Starts a program and waits until it listens. When the test ends its clients are closed, it gets a SIGTERM,
+ * and it must exit 0; a test that ended it already has its own word on the exit code.
+ */
+export async function start(t, { program = 'carillon', args = [], config, env = {}, listen = '127.0.0.1:0' } = {}) {
+  const command = ['serve', '--listen', listen, ...args];
+  if (config !== undefined) {
+    const file = join(tempFolder(t), 'carillon.toml');
+    writeFileSync(file, config);
+    command.push('--config', file);
+  }
+  const child = spawn(programPath(program), command, {
+    // A short drain: closing the last transports of a test is not what the test waits for.
+    env: cleanEnv({ CARILLON_DRAIN__WINDOW_MS: '100', ...env }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const server = new Server(child);
+  t.after(async () => {
+    if (server.ended) return server.closeClients();
+    const { code, signal } = await server.stop();
+    assert.deepEqual({ code, signal }, { code: 0, signal: null }, `a clean stop; the log ends:\n${server.log.slice(-20).join('\n')}`);
+  });
+  const [, url] = await server.logged(/listening on (http:\/\/\S+?:\d+)/);
+  server.url = url;
+  server.port = Number(new URL(url).port);
+  server.listeningAt = Date.now();
+  return server;
+}

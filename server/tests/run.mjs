@@ -1,0 +1,190 @@
+#!/usr/bin/env node
+//! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
+//!
+//! `node server/tests/run.mjs [fmt|clippy|rust|fixture|js]...` runs some of the steps only.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, copyFileSync, existsSync, mkdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { delimiter, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, '../..');
+const target = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
+const js = join(here, 'js');
+const fixture = join(here, 'fixture');
+
+// Every program the tests call beyond Rust and Node.js, and the Debian package that brings it.
+const tools = [
+  { program: 'cc', debian: 'build-essential' }, // links Rust programs, compiles the allocator
+  { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints
+];
+
+// A step that takes longer hangs; the whole run is meant to stay under 15 minutes.
+const STEP_LIMIT_MS = 30 * 60_000;
+
+const steps = {
+  fmt: () => check('cargo', ['fmt', '--all', '--check']),
+  clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+  rust: () => cargoTest(),
+  fixture: () => buildFixture(),
+  js: () => nodeTest(),
+};
+
+/** The value of an environment variable or path cannot be used: one line, exit code 2. */
+function giveUp(line) {
+  console.error(line);
+  process.exit(2);
+}
+
+function found(program) {
+  return (process.env.PATH ?? '').split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Installs the Debian packages of the programs that are missing, or says how to. */
+function installTools() {
+  if (Number(process.versions.node.split('.')[0]) < 20) {
+    giveUp(`Node.js ${process.versions.node} is too old: the tests need Node.js 20 or newer`);
+  }
+  for (const program of ['cargo', 'npm']) {
+    if (!found(program)) giveUp(`${program} is missing: install Rust (https://rustup.rs) and Node.js 20 with npm`);
+  }
+  const missing = tools.filter(({ program }) => !found(program));
+  if (missing.length === 0) return;
+  const packages = missing.map(({ debian }) => debian);
+  const names = missing.map(({ program }) => program).join(', ');
+  const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`;
+  if (process.getuid() !== 0) giveUp(`missing: ${names}. As root, run: ${command}`);
+  if (!found('apt-get')) giveUp(`missing: ${names}. This is not Debian: install them your system's way`);
+  console.log(`missing: ${names}. Running: ${command}`);
+  // Packages such as prometheus bring a daemon; the tests only want the program, so no service may start.
+  const policy = '/usr/sbin/policy-rc.d';
+  const ours = !existsSync(policy);
+  if (ours) writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    const { status } = spawnSync('sh', ['-c', command], { stdio: ['ignore', 'inherit', 'inherit'], env });
+    if (status !== 0) giveUp(`could not install ${packages.join(' ')}: see the lines above`);
+  } finally {
+    if (ours) unlinkSync(policy);
+  }
+  const still = missing.filter(({ program }) => !found(program));
+  if (still.length > 0) giveUp(`installed, yet not found: ${still.map(({ program }) => program).join(', ')}`);
+}
+
+/** Runs `npm ci` unless node_modules already holds exactly what the lock file names. */
+function installNpm() {
+  const mark = join(js, 'node_modules', '.installed-from');
+  const lock = createHash('sha256').update(readFileSync(join(js, 'package-lock.json'))).digest('hex');
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return;
+  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: js, stdio: ['ignore', 'inherit', 'inherit'] });
+  if (status !== 0) giveUp('npm ci failed in server/tests/js: see the lines above');
+  writeFileSync(mark, lock);
+}
+
+/** Runs a program, shows what it prints, and resolves to its exit code and standard output. */
+function run(program, args, { cwd = root, env = {} } = {}) {
+  return new Promise((done) => {
+    console.log(`\n$ ${[program, ...args].join(' ')}`);
+    const colour = process.stdout.isTTY ? { CARGO_TERM_COLOR: 'always' } : {};
+    const child = spawn(program, args, {
+      cwd,
+      env: { ...process.env, ...colour, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const chunks = [];
+    child.stdout.on('data', (chunk) => {
+      chunks.push(chunk);
+      process.stdout.write(chunk);
+    });
+    const limit = setTimeout(() => {
+      console.error(`${program} took more than ${STEP_LIMIT_MS / 60_000} minutes and was stopped`);
+      child.kill('SIGKILL');
+    }, STEP_LIMIT_MS);
+    child.on('error', (error) => {
+      clearTimeout(limit);
+      console.error(`could not run ${program}: ${error.message}`);
+      done({ ok: false, out: '' });
+    });
+    child.on('close', (code) => {
+      clearTimeout(limit);
+      done({ ok: code === 0, out: Buffer.concat(chunks).toString().replace(/\x1b\[[0-9;]*m/g, '') });
+    });
+  });
+}
+
+/** A command that passes or fails as a whole counts as one test. */
+async function check(program, args, options) {
+  const { ok } = await run(program, args, options);
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
+}
+
+/** Adds up the counts; a runner that fails without naming a failed test, or runs none, is itself a failure. */
+function sum(ok, counts) {
+  const total = counts.reduce((all, one) => ({ passed: all.passed + one.passed, failed: all.failed + one.failed }), { passed: 0, failed: 0 });
+  if (total.failed === 0 && (!ok || total.passed === 0)) total.failed = 1;
+  return total;
+}
+
+async function cargoTest() {
+  const { ok, out } = await run('cargo', ['test', '--locked', '--workspace', '--no-fail-fast']);
+  const results = [...out.matchAll(/^test result: \S+ (\d+) passed; (\d+) failed;/gm)];
+  return sum(ok, results.map(([, passed, failed]) => ({ passed: Number(passed), failed: Number(failed) })));
+}
+
+/**
+ * Builds the crate outside the workspace in release mode, with the workspace's dependency versions: it proves that
+ * foreign plugins link, and serves the JavaScript tests.
+ */
+async function buildFixture() {
+  copyFileSync(join(root, 'Cargo.lock'), join(fixture, 'Cargo.lock'));
+  return check('cargo', ['build', '--release', '--manifest-path', join(fixture, 'Cargo.toml'), '--target-dir', target]);
+}
+
+async function nodeTest() {
+  installNpm();
+  mkdirSync(target, { recursive: true });
+  const tap = join(target, 'node-test.tap');
+  const { ok } = await run(process.execPath, [
+    '--test',
+    '--test-timeout=180000',
+    '--test-reporter=spec', '--test-reporter-destination=stdout',
+    '--test-reporter=tap', `--test-reporter-destination=${tap}`,
+    '.',
+  ], {
+    cwd: js,
+    env: {
+      CARILLON_BINARY: join(target, 'debug', 'carillon'),
+      CARILLON_FIXTURE: join(target, 'release', 'carillon-fixture'),
+    },
+  });
+  const text = existsSync(tap) ? readFileSync(tap, 'utf8') : '';
+  const count = (word) => Number(new RegExp(`^# ${word} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  return sum(ok, [{ passed: count('pass'), failed: count('fail') + count('cancelled') }]);
+}
+
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(steps);
+const unknown = wanted.filter((name) => !(name in steps));
+if (unknown.length > 0) giveUp(`no step named ${unknown.join(', ')}: the steps are ${Object.keys(steps).join(', ')}`);
+
+installTools();
+const rows = [];
+for (const name of wanted) {
+  const start = Date.now();
+  rows.push({ name, ...(await steps[name]()), seconds: Math.round((Date.now() - start) / 1000) });
+}
+console.log('\nsummary');
+for (const { name, passed, failed, seconds } of rows) {
+  console.log(`  ${name.padEnd(8)} ${String(passed).padStart(5)} ok ${String(failed).padStart(5)} failed ${String(seconds).padStart(5)} s`);
+}
+const total = sum(true, rows);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;
