@@ -1,0 +1,142 @@
+//! Turns what serde says about a wrong value into a line for the person who wrote it.
+use crate::node::Node;
+use crate::path::Path;
+use crate::schema::View;
+use crate::section::ENABLED;
+use crate::{Problem, Source, env, suggest, text, words};
+use serde_json::Value;
+
+/// What is known about the section a value stands in.
+pub(crate) struct Context<'a> {
+    /// The section's path.
+    pub(crate) section: &'a Path,
+    /// The section's schema.
+    pub(crate) view: View<'a>,
+    /// Its defaults.
+    pub(crate) defaults: &'a Node,
+    /// What the loader has put together for it.
+    pub(crate) tree: &'a Node,
+    /// Whether it is a plugin's: then the loader knows one key more than the section's type.
+    pub(crate) plugin: bool,
+}
+
+impl Context<'_> {
+    /// A problem with the value at `path` (in the tree as it is now), shown at the place it was written.
+    pub(crate) fn problem(&self, path: &Path, message: String, hint: Option<String>) -> Problem {
+        let (shown, source) = self.tree.locate(path);
+        let hint = hint.or_else(|| self.default_hint(path, &source));
+        Problem { path: self.section.join(&shown).to_string(), message, hint, source }
+    }
+
+    /// A key that nothing reads. `valid` are the keys that stand there, as far as serde or the schema tells.
+    pub(crate) fn unknown_key(&self, path: &Path, valid: &[&str]) -> Problem {
+        let mut valid = valid.to_vec();
+        if path.0.len() == 1 && self.plugin && !valid.contains(&ENABLED) {
+            valid.push(ENABLED);
+        }
+        let hint = suggest::hint(path.last_key().unwrap_or_default(), "valid keys", &valid);
+        self.problem(path, "unknown key".to_owned(), Some(hint))
+    }
+
+    /// Why the section's type refused the value at `path`.
+    pub(crate) fn refusal(&self, path: &Path, serde: &str) -> Problem {
+        let view = self.view.at(path);
+        if let Some(rest) = serde.strip_prefix("unknown field ") {
+            // The first name is the unknown key itself, the others are those that the type has.
+            return self.unknown_key(path, ticked(rest).get(1..).unwrap_or_default());
+        }
+        if let Some(key) = serde.strip_prefix("missing field ").and_then(|rest| ticked(rest).first().copied()) {
+            let path = path.key(key);
+            let hint = self.view.at(&path).map(|view| format!("for example `{}`", assignment(key, &words::sample(view))));
+            return self.problem(&path, "this key is missing".to_owned(), hint);
+        }
+        let found = self.tree.at(path);
+        let mistyped = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+        if let Some(view) = view.filter(|_| mistyped.iter().any(|start| serde.starts_with(start))) {
+            let message = match serde.split_once(", expected ") {
+                // Where the schema says nothing serde at least says what it hoped for.
+                Some((_, expected)) if view.types().is_empty() => format!("expected {expected}, found {}", seen(view, found)),
+                _ => format!("expected {}{}, found {}", words::describe(view), beyond(view, found), seen(view, found)),
+            };
+            return self.problem(path, message, self.type_hint(path, view, found));
+        }
+        let message = match found.zip(view) {
+            Some((Node { kind: crate::node::Kind::Leaf(_), .. }, view)) => format!("{serde}: {}", seen(view, found)),
+            _ => serde.to_owned(),
+        };
+        self.problem(path, message, None)
+    }
+
+    /// How to write a value of the right type.
+    fn type_hint(&self, path: &Path, view: View<'_>, found: Option<&Node>) -> Option<String> {
+        let key = path.last_key()?;
+        let found = found?.to_value();
+        if let (Some(choices), Some(word)) = (view.choices(), found.as_str()) {
+            let best = suggest::closest(word, choices.iter().map(|(word, _)| *word));
+            if let Some(best) = best {
+                return Some(format!("did you mean `{best}`?"));
+            }
+        }
+        let quoted = found.as_str().and_then(toml_scalar).filter(|value| fits(view, value));
+        if let Some(value) = quoted {
+            return Some(format!("leave the quotes out: `{}`", assignment(key, &value)));
+        }
+        let (_, source) = self.tree.locate(path);
+        self.default_hint(path, &source).or_else(|| {
+            let top = path.0.iter().take_while(|step| matches!(step, crate::path::Step::Key(_))).cloned().collect();
+            let view = self.view.at(&Path(top)).unwrap_or(view);
+            Some(format!("for example `{}`", assignment(key, &words::sample(view))))
+        })
+    }
+
+    /// The default, written the way the reader would write it where the wrong value came from.
+    pub(crate) fn default_hint(&self, path: &Path, source: &Source) -> Option<String> {
+        let default = self.defaults.at(path).map(Node::to_value).filter(|value| !value.is_null())?;
+        let key = path.last_key()?;
+        let variable = matches!(source, Source::Env(_)).then(|| env::variable(&self.section.join(path))).flatten();
+        Some(match (variable, &default) {
+            (Some(name), Value::String(word)) => format!("the default is `{name}={word}`"),
+            (Some(name), value) => format!("the default is `{name}={}`", text::masked(value)),
+            (None, value) => format!("the default is `{}`", assignment(key, value)),
+        })
+    }
+}
+
+/// `key = value`
+fn assignment(key: &str, value: &Value) -> String {
+    format!("{} = {}", text::key(key), text::masked(value))
+}
+
+/// The wrong value as the message repeats it.
+pub(crate) fn seen(view: View<'_>, found: Option<&Node>) -> String {
+    match found {
+        Some(_) if view.secret() => "a value that is kept secret".to_owned(),
+        Some(node) => text::shown(&node.to_value()),
+        None => "something else".to_owned(),
+    }
+}
+
+/// The limit of an integer type, when that is what the value went over.
+fn beyond(view: View<'_>, found: Option<&Node>) -> String {
+    let limit = words::type_limit(view).filter(|_| view.get("maximum").is_none());
+    let number = found.map(Node::to_value).and_then(|value| value.as_u64());
+    match (limit, number) {
+        (Some(limit), Some(number)) if number > limit => format!(" to {limit}"),
+        _ => String::new(),
+    }
+}
+
+/// The value a text would be without its quotes.
+fn toml_scalar(text: &str) -> Option<Value> {
+    text.parse::<i64>().map(Value::from).ok().or_else(|| text.parse::<bool>().map(Value::from).ok())
+}
+
+fn fits(view: View<'_>, value: &Value) -> bool {
+    let name = if value.is_boolean() { "boolean" } else { "integer" };
+    view.types().contains(&name)
+}
+
+/// The words between backticks.
+fn ticked(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}

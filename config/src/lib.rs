@@ -1,0 +1,37 @@
+//! Carillon's settings: where they come from, what is wrong with them, and what they mean.
+//!
+//! A [`Section`] describes one table of the configuration by its type: a struct with defaults, doc comments and
+//! limits. A [`Loader`] lays flags over environment variables over a TOML file over the defaults, and returns either
+//! valid settings with their sources ([`Loaded`]) or all [`Problems`] of all sections at once.
+//!
+//! The house's own sections are [`house_sections`]; those of the plugins stand under `[plugins.<name>]` and are passed
+//! in by whoever knows the plugins. This package knows none.
+mod env;
+mod explain;
+mod file;
+mod given;
+mod limits;
+mod loaded;
+mod loader;
+mod node;
+mod path;
+mod problem;
+mod schema;
+mod section;
+mod setting;
+mod settings;
+mod source;
+mod suggest;
+mod text;
+mod validate;
+mod words;
+
+pub use loaded::Loaded;
+pub use loader::Loader;
+pub use problem::{Problem, Problems};
+pub use section::{Config, NoConfig, Section};
+pub use setting::Setting;
+pub use settings::{
+    BusSettings, DrainSettings, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName, WireSettings, house_sections,
+};
+pub use source::{Position, Source};

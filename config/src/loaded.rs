@@ -1,0 +1,82 @@
+//! Holds settings that were read and found valid.
+use crate::node::{Kind, Node};
+use crate::path::Path;
+use crate::schema::{Schema, View};
+use crate::{Config, Section, Source, text};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The settings of all sections, valid and complete. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Loaded(Arc<[Ready]>);
+
+/// One valid section.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) section: Section,
+    pub(crate) schema: Schema,
+    pub(crate) tree: Node,
+    /// The loader's own key of a plugin's section.
+    pub(crate) enabled: Option<Node>,
+}
+
+impl Loaded {
+    pub(crate) fn new(sections: Vec<Ready>) -> Self {
+        Self(sections.into())
+    }
+
+    /// The settings of one section.
+    ///
+    /// # Panics
+    /// When no section was described at `path`, or with another type than `T`: a mistake in the program, which no
+    /// configuration can cause.
+    pub fn get<T: Config>(&self, path: &str) -> T {
+        let Some(ready) = self.0.iter().find(|ready| ready.section.path() == path) else {
+            panic!("the section `{path}` was not given to the loader");
+        };
+        match serde_json::from_value(ready.tree.to_value()) {
+            Ok(settings) => settings,
+            Err(error) => panic!("the section `{path}` was given to the loader with another type: {error}"),
+        }
+    }
+
+    /// Whether a plugin runs: true unless its section says `enabled = false`.
+    pub fn plugin_enabled(&self, name: &str) -> bool {
+        let ready = self.0.iter().find(|ready| ready.section.plugin() == Some(name));
+        ready.and_then(|ready| ready.enabled.as_ref()).is_none_or(|node| node.to_value() != Value::Bool(false))
+    }
+
+    /// Every setting with its value, as TOML writes it, and where that comes from. Secrets are masked.
+    pub fn sources(&self) -> impl Iterator<Item = (String, String, &Source)> {
+        self.0.iter().flat_map(|ready| {
+            let mut leaves = Vec::new();
+            let (path, view) = (ready.section.steps(), ready.schema.view());
+            if let Some(node) = &ready.enabled {
+                add_leaves(&path.key(crate::section::ENABLED), node, None, &mut leaves);
+            }
+            add_leaves(&path, &ready.tree, Some(view), &mut leaves);
+            leaves
+        })
+    }
+}
+
+fn add_leaves<'a>(path: &Path, node: &'a Node, view: Option<View<'_>>, leaves: &mut Vec<(String, String, &'a Source)>) {
+    let secret = view.is_some_and(View::secret);
+    match &node.kind {
+        Kind::Table(table) if !table.is_empty() && !secret => {
+            for (key, node) in table {
+                add_leaves(&path.key(key), node, view.and_then(|view| view.entry(key)), leaves);
+            }
+        }
+        // A section without settings has nothing to list.
+        Kind::Table(_) if !secret && path.0.len() < 3 => {}
+        _ => {
+            let value = match node.to_value() {
+                Value::Null => "none".to_owned(),
+                _ if secret => "\"***\"".to_owned(),
+                value => text::masked(&value),
+            };
+            leaves.push((path.to_string(), value, &node.source));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`.
+mod bus;
+mod drain;
+mod log;
+mod router;
+mod server;
+mod wire;
+
+pub use bus::BusSettings;
+pub use drain::DrainSettings;
+pub use log::{LogFormat, LogSettings};
+pub use router::RouterSettings;
+pub use server::{ServerSettings, TransportName};
+pub use wire::WireSettings;
+
+use crate::Section;
+
+/// The house's own sections, in the order they are documented. The plugins' sections follow them.
+pub fn house_sections() -> Vec<Section> {
+    vec![
+        Section::of("server", ServerSettings::check),
+        Section::of("router", RouterSettings::check),
+        Section::of("wire", WireSettings::check),
+        Section::of("drain", DrainSettings::check),
+        Section::of("bus", BusSettings::check),
+        Section::of("log", LogSettings::check),
+    ]
+}

@@ -1,0 +1,146 @@
+//! `[server]`: where the server listens, whom it lets in, and what one client may ask of it.
+use crate::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// Where the server listens, whom it lets in, and what one client may ask of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// The address and port to listen on. `0.0.0.0:8085` accepts clients from other machines; port 0 takes any free
+    /// port.
+    pub listen: SocketAddr,
+    /// Threads that carry connections; 0 is one for each core.
+    #[schemars(range(max = 1024))]
+    pub workers: usize,
+    /// The web origins whose pages may connect, as `https://example.org` or `http://localhost:3000`. Empty lets in only
+    /// pages of the same host; `["*"]` lets in all. Clients that are not browsers send no origin and are let in.
+    pub origins: Vec<String>,
+    /// The transports offered to clients.
+    #[schemars(length(min = 1))]
+    pub transports: Vec<TransportName>,
+    /// The largest message a client may send, in bytes, on either transport.
+    #[schemars(range(min = 1024, max = 104_857_600))]
+    pub max_message_bytes: usize,
+    /// How often a client is pinged, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub ping_interval_ms: u64,
+    /// How long a client may take to answer a ping, in milliseconds, before its connection is closed.
+    #[schemars(range(min = 100, max = 599_999))]
+    pub ping_timeout_ms: u64,
+    /// How long a new connection may take to join its first namespace, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub connect_timeout_ms: u64,
+    /// How many connections are held at once. Further ones wait in the kernel's queue.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_connections: usize,
+    /// How long a client may take to send the head of a request, in milliseconds.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub header_timeout_ms: u64,
+}
+
+/// A way Socket.IO clients reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportName {
+    /// HTTP long polling, which passes every proxy.
+    Polling,
+    /// WebSocket.
+    Websocket,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)),
+            workers: 0,
+            origins: Vec::new(),
+            transports: vec![TransportName::Polling, TransportName::Websocket],
+            max_message_bytes: 1_000_000,
+            ping_interval_ms: 25_000,
+            ping_timeout_ms: 20_000,
+            connect_timeout_ms: 10_000,
+            max_connections: 50_000,
+            header_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Checks what single values cannot tell: origins that parse, and transports named once.
+    pub fn check(&self, problems: &mut Problems) {
+        for (index, origin) in self.origins.iter().enumerate() {
+            if let Err((message, hint)) = check_origin(origin) {
+                problems.add(format!("origins[{index}]"), message).hint(hint);
+            }
+        }
+        if self.origins.len() > 1 && self.origins.iter().any(|origin| origin == "*") {
+            problems.add("origins", "`*` already lets in all: the other origins have no effect").hint("write `origins = [\"*\"]`, or leave `*` out");
+        }
+        for (index, transport) in self.transports.iter().enumerate() {
+            if self.transports[..index].contains(transport) {
+                problems.add(format!("transports[{index}]"), "is in the list twice").hint("name each transport once");
+            }
+        }
+    }
+}
+
+/// An origin is what browsers send: a scheme, a host, and a port if it is not the scheme's own.
+fn check_origin(origin: &str) -> Result<(), (String, String)> {
+    if origin == "*" {
+        return Ok(());
+    }
+    let wrong = |hint: &str| Err((format!("`{origin}` is not a web origin"), hint.to_owned()));
+    let Some((scheme, host)) = origin.split_once("://") else {
+        return wrong(&format!("write the scheme too: `https://{origin}`"));
+    };
+    if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        return wrong("for example `https://example.org`");
+    }
+    if let Some(end) = host.find(['/', '?', '#']) {
+        return wrong(&format!("leave out everything after the host: `{scheme}://{}`", &host[..end]));
+    }
+    // The port is what follows the last colon, unless that colon is inside an IPv6 address.
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return wrong("the port is a number from 1 to 65535");
+    }
+    let ipv6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let valid = match ipv6 {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+    };
+    if valid { Ok(()) } else { wrong("for example `https://example.org` or `http://localhost:3000`") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What browsers send as Origin is accepted; what people write by mistake is refused with the right spelling.
+    #[test]
+    fn origins() {
+        for origin in ["*", "https://example.org", "http://localhost:3000", "http://[::1]:3000", "http://10.0.0.1", "app://carillon"] {
+            assert_eq!(check_origin(origin), Ok(()), "{origin}");
+        }
+        for (origin, hint) in [
+            ("example.org", "https://example.org"),
+            ("https://example.org/", "`https://example.org`"),
+            ("https://example.org/chat", "`https://example.org`"),
+            ("http://localhost:99999", "65535"),
+            ("http://localhost:0", "65535"),
+            ("http://", "example.org"),
+            ("://host", "example.org"),
+            ("http://a b", "example.org"),
+            ("http://*.example.org", "example.org"),
+            ("http://[::g]", "example.org"),
+        ] {
+            let (message, found) = check_origin(origin).unwrap_err();
+            assert!(message.contains(origin) && found.contains(hint), "{origin}: {found}");
+        }
+    }
+}

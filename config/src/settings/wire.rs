@@ -1,0 +1,35 @@
+//! `[wire]`: when a connection counts as too slow, or dead.
+use crate::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// When a connection counts as too slow, or dead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WireSettings {
+    /// How many bytes may wait for one client. A client that lets more pile up is closed; all others are unaffected.
+    #[schemars(range(min = 65_536, max = 1_073_741_824))]
+    pub max_queued_bytes: usize,
+    /// How long a client may leave its connection unwritable, in milliseconds, before it is closed.
+    #[schemars(range(min = 100, max = 600_000))]
+    pub write_stall_ms: u64,
+    /// How long sent data may stay unacknowledged by the client's machine, in milliseconds (`TCP_USER_TIMEOUT`); 0
+    /// leaves it to the kernel.
+    #[schemars(range(max = 3_600_000))]
+    pub tcp_user_timeout_ms: u32,
+    /// How long a connection may be silent, in seconds, before the kernel asks whether the other side is still there
+    /// (TCP keepalive); 0 never asks.
+    #[schemars(range(max = 32_767))]
+    pub keepalive_s: u32,
+}
+
+impl Default for WireSettings {
+    fn default() -> Self {
+        Self { max_queued_bytes: 1024 * 1024, write_stall_ms: 10_000, tcp_user_timeout_ms: 30_000, keepalive_s: 60 }
+    }
+}
+
+impl WireSettings {
+    /// Nothing beyond the limits of the single values.
+    pub fn check(&self, _: &mut Problems) {}
+}
