@@ -1,0 +1,171 @@
+//! The bus: how publishers and routers find each other; the port every implementation serves, and its link-time registration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use prometheus::IntCounter;
+use tokio::sync::mpsc;
+
+use crate::error::{Error, Result};
+
+pub mod memory;
+
+/// Messages a subscription holds for a subscriber that is busy; more are dropped and counted.
+pub const SUBSCRIPTION_DEPTH: usize = 10_000;
+
+/// Publish and subscribe, and a few keys with a time to live.
+///
+/// Guarantees: messages of one publisher on one channel arrive in order, each at most once per subscription; a
+/// subscription sees everything published after [`Bus::subscribe`] returned, as long as the bus is up and the
+/// subscriber keeps pace ([`SUBSCRIPTION_DEPTH`]). Keys are last-writer-wins. No call blocks longer than the
+/// implementation's own timeout.
+#[async_trait]
+pub trait Bus: Send + Sync + 'static {
+    /// The implementation's name, such as `memory`.
+    fn kind(&self) -> &'static str;
+
+    /// Sends `payload` to every subscriber of `channel`.
+    async fn publish(&self, channel: &str, payload: Bytes) -> Result<()>;
+
+    /// Starts to receive from `channels`.
+    async fn subscribe(&self, channels: &[String]) -> Result<Subscription>;
+
+    /// The value of `key`, if it has one that has not expired.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>>;
+
+    /// Sets `key`, for `ttl` or for good.
+    async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()>;
+
+    /// Takes or renews the lease `key` for `owner`: true when `owner` holds it for `ttl` from now. Atomic.
+    async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool>;
+
+    /// Whether messages get through now.
+    fn status(&self) -> BusStatus;
+
+    /// Ends the bus's own tasks.
+    async fn shutdown(&self);
+}
+
+/// Whether a bus delivers, for `/readyz` and `carillon_bus_up`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusStatus {
+    /// True while messages get through.
+    pub up: bool,
+    /// What to tell an operator.
+    pub detail: String,
+}
+
+/// One message from the bus.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The channel it was published on.
+    pub channel: Arc<str>,
+    /// Its bytes, as published.
+    pub payload: Bytes,
+}
+
+/// The receiving end of [`Bus::subscribe`]. Dropping it unsubscribes.
+#[derive(Debug)]
+pub struct Subscription {
+    messages: mpsc::Receiver<Message>,
+}
+
+impl Subscription {
+    /// A subscription and the end an implementation feeds it through; `dropped` counts what did not fit.
+    #[must_use]
+    pub fn new(dropped: IntCounter) -> (Feed, Self) {
+        let (sender, messages) = mpsc::channel(SUBSCRIPTION_DEPTH);
+        (Feed { sender, dropped }, Self { messages })
+    }
+
+    /// The next message; `None` once the bus has shut down.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.messages.recv().await
+    }
+}
+
+/// The sending end of a [`Subscription`], kept by the bus.
+#[derive(Debug, Clone)]
+pub struct Feed {
+    sender: mpsc::Sender<Message>,
+    dropped: IntCounter,
+}
+
+impl Feed {
+    /// Hands over one message, or counts it as dropped when the subscriber lags. False once the subscriber is gone.
+    #[must_use]
+    pub fn send(&self, message: Message) -> bool {
+        match self.sender.try_send(message) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.dropped.inc();
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+
+    /// Whether the subscriber is still there.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+}
+
+/// What a bus may use of the application.
+#[derive(Clone)]
+pub struct BusContext {
+    /// Counts messages dropped at slow subscribers.
+    pub dropped: IntCounter,
+}
+
+/// How a bus is made from its URL.
+pub type Connect = fn(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>>;
+
+/// A bus implementation found at link time by its URL scheme. Made by [`bus!`](crate::bus!).
+pub struct BusRegistration {
+    scheme: &'static str,
+    connect: Connect,
+}
+
+impl BusRegistration {
+    /// Serves URLs that begin with `scheme:`.
+    #[must_use]
+    pub const fn new(scheme: &'static str, connect: Connect) -> Self {
+        Self { scheme, connect }
+    }
+}
+
+inventory::collect!(BusRegistration);
+
+/// Registers a bus for a URL scheme: `bus!("memory", connect);` where `connect` is a [`Connect`].
+#[macro_export]
+macro_rules! bus {
+    ($scheme:literal, $connect:path) => {
+        $crate::__private::inventory::submit! { $crate::bus::BusRegistration::new($scheme, $connect) }
+    };
+}
+
+/// The schemes linked into this binary, sorted.
+#[must_use]
+pub fn schemes() -> Vec<&'static str> {
+    let mut schemes: Vec<_> = inventory::iter::<BusRegistration>.into_iter().map(|bus| bus.scheme).collect();
+    schemes.sort_unstable();
+    schemes
+}
+
+/// Connects to the bus at `url`.
+///
+/// # Errors
+/// When no linked bus serves the scheme, or the bus itself refuses the URL.
+pub async fn connect(url: &str, context: BusContext) -> Result<Arc<dyn Bus>> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    let Some(bus) = inventory::iter::<BusRegistration>.into_iter().find(|bus| bus.scheme == scheme) else {
+        let message = format!("bus.url: no bus serves \"{scheme}:\"; this binary has: {}", schemes().join(", "));
+        return Err(Error::unavailable(message));
+    };
+    (bus.connect)(url.to_owned(), context).await
+}

@@ -1,0 +1,166 @@
+//! The embedded bus, `memory://`: everything inside this process, for a Carillon that runs alone and for tests.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{Bus, BusContext, BusStatus, Feed, Message, Subscription};
+use crate::error::Result;
+
+crate::bus!("memory", connect);
+
+/// The bus inside this process.
+pub struct MemoryBus {
+    state: Mutex<State>,
+    context: BusContext,
+}
+
+#[derive(Default)]
+struct State {
+    feeds: HashMap<Arc<str>, Vec<Feed>>,
+    keys: HashMap<String, Entry>,
+}
+
+struct Entry {
+    value: Bytes,
+    expires: Option<Instant>,
+}
+
+impl Entry {
+    fn is_live(&self) -> bool {
+        self.expires.is_none_or(|at| at > Instant::now())
+    }
+}
+
+impl MemoryBus {
+    /// An empty bus.
+    #[must_use]
+    pub fn new(context: BusContext) -> Self {
+        Self { state: Mutex::default(), context }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `memory://` has no options: whatever follows the scheme is ignored.
+fn connect(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    Box::pin(async move { Ok(Arc::new(MemoryBus::new(context)) as Arc<dyn Bus>) })
+}
+
+#[async_trait]
+impl Bus for MemoryBus {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
+        // Under the lock, so that every subscriber sees the same order.
+        let mut state = self.state();
+        let Some((channel, _)) = state.feeds.get_key_value(channel) else { return Ok(()) };
+        let channel = Arc::clone(channel);
+        if let Some(feeds) = state.feeds.get_mut(&channel) {
+            feeds.retain(|feed| feed.send(Message { channel: Arc::clone(&channel), payload: payload.clone() }));
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
+        let (feed, subscription) = Subscription::new(self.context.dropped.clone());
+        let mut state = self.state();
+        for channel in channels {
+            let feeds = state.feeds.entry(channel.as_str().into()).or_default();
+            feeds.retain(Feed::is_open);
+            feeds.push(feed.clone());
+        }
+        Ok(subscription)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.state().keys.get(key).filter(|entry| entry.is_live()).map(|entry| entry.value.clone()))
+    }
+
+    async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
+        let mut state = self.state();
+        // Expired keys go here, where keys come, so that the map stays as small as what is set.
+        state.keys.retain(|_, entry| entry.is_live());
+        state.keys.insert(key.to_owned(), Entry { value, expires: ttl.map(|ttl| Instant::now() + ttl) });
+        Ok(())
+    }
+
+    async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
+        let mut state = self.state();
+        let held_by_other = state.keys.get(key).is_some_and(|entry| entry.is_live() && entry.value != owner.as_bytes());
+        if !held_by_other {
+            let value = Bytes::copy_from_slice(owner.as_bytes());
+            state.keys.insert(key.to_owned(), Entry { value, expires: Some(Instant::now() + ttl) });
+        }
+        Ok(!held_by_other)
+    }
+
+    fn status(&self) -> BusStatus {
+        BusStatus { up: true, detail: "in this process".to_owned() }
+    }
+
+    async fn shutdown(&self) {
+        self.state().feeds.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus::IntCounter;
+
+    fn bus() -> (MemoryBus, IntCounter) {
+        let dropped = IntCounter::new("dropped", "x").unwrap();
+        (MemoryBus::new(BusContext { dropped: dropped.clone() }), dropped)
+    }
+
+    #[tokio::test]
+    async fn messages_arrive_in_order_on_the_channels_asked_for() {
+        let (bus, dropped) = bus();
+        let mut subscription = bus.subscribe(&["a".to_owned(), "b".to_owned()]).await.unwrap();
+        for (channel, text) in [("a", "1"), ("c", "x"), ("b", "2"), ("a", "3")] {
+            bus.publish(channel, Bytes::from_static(text.as_bytes())).await.unwrap();
+        }
+        for expected in ["1", "2", "3"] {
+            assert_eq!(subscription.recv().await.unwrap().payload, expected);
+        }
+        bus.shutdown().await;
+        assert!(subscription.recv().await.is_none());
+        assert_eq!(dropped.get(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lagging_subscriber_loses_the_newest_and_it_is_counted() {
+        let (bus, dropped) = bus();
+        let mut subscription = bus.subscribe(&["a".to_owned()]).await.unwrap();
+        for _ in 0..super::super::SUBSCRIPTION_DEPTH + 3 {
+            bus.publish("a", Bytes::new()).await.unwrap();
+        }
+        assert_eq!(dropped.get(), 3);
+        assert!(subscription.recv().await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_and_leases_expire() {
+        let (bus, _) = bus();
+        let second = Duration::from_secs(1);
+        bus.set("k", Bytes::from_static(b"v"), Some(second)).await.unwrap();
+        assert_eq!(bus.get("k").await.unwrap().unwrap(), "v");
+        assert!(bus.claim("lease", "me", second * 2).await.unwrap());
+        assert!(!bus.claim("lease", "you", second).await.unwrap());
+        tokio::time::advance(second).await;
+        assert_eq!(bus.get("k").await.unwrap(), None);
+        assert!(bus.claim("lease", "me", second).await.unwrap(), "renewed");
+        tokio::time::advance(second).await;
+        assert!(bus.claim("lease", "you", second).await.unwrap(), "expired");
+    }
+}

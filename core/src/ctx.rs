@@ -1,0 +1,111 @@
+//! One client, as a handler sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::packet::Item;
+use crate::payload::{Decode, Emit, Payload, encode_event};
+use crate::peer::Peer;
+use crate::sink::{Reason, Transport};
+
+/// The client a handler works for. Cheap to clone, and fine to keep: once the client is gone every call does nothing.
+#[derive(Clone)]
+pub struct Ctx(Arc<Client>);
+
+impl Ctx {
+    pub(crate) fn new(client: &Arc<Client>) -> Self {
+        Self(Arc::clone(client))
+    }
+
+    pub(crate) fn namespace_arc(&self) -> &Arc<str> {
+        &self.0.namespace.name
+    }
+
+    /// The client's public id, unique over all nodes. `host.to(ns).client(id)` reaches it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.peer.id()
+    }
+
+    /// The namespace the client is connected to.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace.name
+    }
+
+    /// What is known of the client: address, transport, auth, query.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    /// The transport in use now.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.0.sink.transport()
+    }
+
+    /// Sends an event to this client. What one task emits, publishes and answers arrives in that order.
+    ///
+    /// # Errors
+    /// `internal` when the value cannot be written as JSON. A client that is gone is no error.
+    pub fn emit<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
+        self.0.namespace.emit(&*self.0.sink, event, value)
+    }
+
+    /// Sends an event and waits for the client's ack: `R` is its first argument, [`Payload`] all of them.
+    ///
+    /// # Errors
+    /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not an `R`.
+    pub async fn call<R: Decode>(&self, event: &str, value: &(impl Emit + ?Sized), timeout: Duration) -> Result<R> {
+        let answer = {
+            let item: Item = encode_event(&self.0.namespace.name, event, value)?;
+            self.0.namespace.count_call(event, &item);
+            self.0.sink.call(&item, timeout)
+        };
+        let answer: Payload = answer.await?;
+        R::decode(&answer.into_arguments())
+    }
+
+    /// Puts the client into a room of its namespace: it gets every publish to the room from now on.
+    ///
+    /// # Errors
+    /// When the name is empty or too long, or the client is in [`MAX_ROOMS`](crate::hub::MAX_ROOMS) rooms.
+    pub fn join(&self, room: &str) -> Result<()> {
+        match *self.0.slot() {
+            Some(slot) => self.0.namespace.hub.join(slot, room),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the client out of a room.
+    pub fn leave(&self, room: &str) {
+        if let Some(slot) = *self.0.slot() {
+            self.0.namespace.hub.leave(slot, room);
+        }
+    }
+
+    /// The rooms the client is in.
+    #[must_use]
+    pub fn rooms(&self) -> Vec<String> {
+        self.0.slot().map_or_else(Vec::new, |slot| self.0.namespace.hub.rooms(slot))
+    }
+
+    /// The plugin's value of type `T` for this client, made by `T::default` on first use and dropped with the client.
+    #[must_use]
+    pub fn state<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.0.state()
+    }
+
+    /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself.
+    pub fn disconnect(&self) {
+        self.0.sink.disconnect();
+    }
+
+    /// Closes the client's connection at once, with all its namespaces; a stock client reconnects.
+    pub fn close(&self) {
+        self.0.sink.close(Reason::Killed);
+    }
+}

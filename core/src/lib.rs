@@ -1,0 +1,47 @@
+//! Carillon's router: finds plugins at link time, dispatches clients' events to them and fans events out.
+//!
+//! The crate does no I/O of its own: the server brings the sockets (as a [`sink::Sink`] per client), a bus brings the
+//! messages. Plugin authors start with [`prelude`]; `docs/plugin-guide.md` in the repository walks through one.
+
+#[cfg(target_family = "wasm")]
+compile_error!("link-time registration needs a native target");
+
+pub mod bus;
+mod client;
+mod ctx;
+mod dispatch;
+mod error;
+mod host;
+pub mod hub;
+pub mod lifecycle;
+pub mod metrics;
+mod module;
+mod namespace;
+mod outline;
+pub mod packet;
+pub mod params;
+pub mod payload;
+pub mod peer;
+pub mod plugin;
+pub mod prelude;
+pub mod readiness;
+pub mod registry;
+pub mod router;
+pub mod routes;
+pub mod sink;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod threads;
+pub mod throttle;
+pub mod time;
+
+pub use carillon_config as config;
+pub use ctx::Ctx;
+pub use error::{Code, Error, Result};
+pub use host::{Host, Target};
+pub use plugin::Plugin;
+
+#[doc(hidden)]
+pub mod __private {
+    pub use inventory;
+}

@@ -1,0 +1,290 @@
+//! The life of an application: check, init, run, drain, shutdown, each step of each plugin within its time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use carillon_config::{BusSettings, Loaded, RouterSettings};
+use futures_util::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::{self, Bus, BusContext};
+use crate::dispatch::bounded;
+use crate::error::{Error, Result};
+use crate::host::{Host, Shared};
+use crate::metrics::Metrics;
+use crate::module::Module;
+use crate::namespace::{Limits, Namespace};
+use crate::outline::{self, Planned};
+use crate::readiness::{Component, Readiness, Status};
+use crate::registry::Registry;
+use crate::router::{HttpRoute, Router};
+use crate::threads::{PluginThreads, Threads};
+
+/// First pause before a plugin's failed background work is started again.
+const RESTART_FIRST: Duration = Duration::from_secs(1);
+/// Longest pause between restarts.
+const RESTART_LONGEST: Duration = Duration::from_secs(30);
+/// How long a plugin may take to say whether it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A running application.
+pub struct App {
+    router: Router,
+    shared: Arc<Shared>,
+    bus_required: bool,
+    /// In the order of start.
+    running: Vec<Running>,
+    clients: TaskTracker,
+    draining: AtomicBool,
+    step: Duration,
+}
+
+struct Running {
+    name: &'static str,
+    host: Host,
+    module: Arc<dyn Module>,
+    failing: Arc<AtomicBool>,
+    _threads: PluginThreads,
+}
+
+/// Why an application did not come up.
+#[derive(Debug)]
+pub enum BootError {
+    /// The configuration asks for something impossible; each line names what.
+    Config(String),
+    /// Something failed at run time.
+    Failed(String),
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(text) | Self::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for BootError {}
+
+impl App {
+    /// Brings every enabled plugin up. When one fails, those already up are shut down again, in reverse order.
+    ///
+    /// # Errors
+    /// The first thing that went wrong, naming the plugin.
+    pub async fn boot(registry: &Registry, config: &Loaded, threads: Threads) -> Result<Self, BootError> {
+        let settings: RouterSettings = config.get("router");
+        let bus_settings: BusSettings = config.get("bus");
+        let step = Duration::from_millis(settings.step_timeout_ms);
+        let limits = Limits {
+            handler_timeout: Duration::from_millis(settings.handler_timeout_ms),
+            queue_events: settings.queue_events,
+            queue_bytes: settings.queue_bytes,
+        };
+        let (planned, disabled) = outline::plan(registry, config)?;
+        let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
+        let context = BusContext { dropped: metrics.bus_dropped.clone() };
+        let bus = bounded(step, bus::connect(&bus_settings.url, context)).await;
+        let bus = bus.map_err(|failure| BootError::Failed(failure.into_error().to_string()))?;
+        let clients = TaskTracker::new();
+
+        let mut namespaces = HashMap::new();
+        let mut started = Vec::new();
+        for Planned { entry, plan, emits } in planned {
+            let own = threads
+                .start(entry.name())
+                .map_err(|error| BootError::Failed(format!("threads of {}: {error}", entry.name())))?;
+            let runtime = (own.handle.clone(), clients.clone(), Arc::clone(&metrics), limits);
+            let emits = emits.iter().map(String::as_str);
+            let namespace = Arc::new(Namespace::new(entry.namespace(), entry.name(), plan.outline(), emits, runtime));
+            namespaces.insert(Arc::clone(&namespace.name), namespace);
+            started.push((entry, plan, own));
+        }
+        let shared = Arc::new(Shared { namespaces, disabled, bus, metrics });
+        let mut http = Vec::new();
+        let mut app = Self {
+            router: Router::new(Arc::clone(&shared), Vec::new()),
+            shared: Arc::clone(&shared),
+            bus_required: bus_settings.required,
+            running: Vec::new(),
+            clients,
+            draining: AtomicBool::new(false),
+            step,
+        };
+        for (entry, plan, own) in started {
+            let host = Host {
+                shared: Arc::clone(&shared),
+                plugin: entry.name(),
+                threads: own.handle.clone(),
+                tasks: TaskTracker::new(),
+                shutdown: CancellationToken::new(),
+            };
+            let routes = plan.outline().http.iter().enumerate();
+            http.extend(routes.map(|(index, get)| HttpRoute {
+                path: get.path.clone(),
+                namespace: entry.namespace().into(),
+                index,
+            }));
+            let init = plan.init(host.clone());
+            let outcome = own.handle.spawn(async move { bounded(step, init).await }).await;
+            let module = match outcome {
+                Ok(Ok(module)) => module,
+                Ok(Err(failure)) => return Err(app.fail(entry.name(), &failure.into_error()).await),
+                Err(_) => return Err(app.fail(entry.name(), &Error::internal("its threads ended")).await),
+            };
+            app.running.push(Running { name: entry.name(), host, module, failing: Arc::default(), _threads: own });
+        }
+        app.router = Router::new(shared, http);
+        app.start();
+        Ok(app)
+    }
+
+    async fn fail(&mut self, plugin: &str, error: &Error) -> BootError {
+        self.stop_plugins().await;
+        BootError::Failed(format!("plugin {plugin} did not start: {error}"))
+    }
+
+    /// Everything is initialised: opens the namespaces and starts the background work.
+    fn start(&self) {
+        let by_plugin: HashMap<&str, &Running> = self.running.iter().map(|running| (running.name, running)).collect();
+        for namespace in self.shared.namespaces.values() {
+            if let Some(running) = by_plugin.get(namespace.plugin) {
+                namespace.start(Arc::clone(&running.module));
+            }
+        }
+        for running in &self.running {
+            let work = supervise(Arc::clone(&running.module), running.host.clone(), Arc::clone(&running.failing));
+            running.host.spawn("run", work);
+        }
+        let shared = Arc::clone(&self.shared);
+        self.shared.metrics.before_scrape(move || {
+            shared.namespaces.values().for_each(|namespace| namespace.refresh_gauges());
+            shared.metrics.bus_up.set(f64::from(u8::from(shared.bus.status().up)));
+        });
+    }
+
+    /// The router, for the server.
+    #[must_use]
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// The bus.
+    #[must_use]
+    pub fn bus(&self) -> &Arc<dyn Bus> {
+        &self.shared.bus
+    }
+
+    /// Whether the application can do its job now, component by component. Each plugin answers on its own threads
+    /// within a second, so a plugin whose threads are all blocked shows as not ready.
+    pub async fn readiness(&self) -> Readiness {
+        let status = self.shared.bus.status();
+        let mut components = vec![Component {
+            name: "bus".to_owned(),
+            ready: status.up,
+            required: self.bus_required,
+            detail: format!("{}: {}", self.shared.bus.kind(), status.detail),
+        }];
+        for running in &self.running {
+            let module = Arc::clone(&running.module);
+            let answer = running.host.threads.spawn(async move { module.ready() });
+            let verdict = match tokio::time::timeout(READY_TIMEOUT, answer).await {
+                Ok(Ok(Ok(()))) if running.failing.load(Ordering::Relaxed) => {
+                    Err("its background work failed; see the log".to_owned())
+                }
+                Ok(Ok(verdict)) => verdict,
+                Ok(Err(_)) => Err("its readiness check panicked".to_owned()),
+                Err(_) => Err(format!("no answer within {} ms: its threads are blocked", READY_TIMEOUT.as_millis())),
+            };
+            components.push(Component {
+                name: running.name.to_owned(),
+                ready: verdict.is_ok(),
+                required: true,
+                detail: verdict.err().unwrap_or_else(|| "ready".to_owned()),
+            });
+        }
+        Readiness::new(self.draining.load(Ordering::Relaxed).then_some(Status::Draining), components)
+    }
+
+    /// `/readyz` says `draining` from here on.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until every event received so far has been handled and every client's end was told to its plugin; false
+    /// when `limit` passed first. Call it when no new event can arrive.
+    pub async fn drain(&self, limit: Duration) -> bool {
+        self.clients.close();
+        tokio::time::timeout(limit, self.clients.wait()).await.is_ok()
+    }
+
+    /// Stops the plugins in reverse order of their start, then the bus.
+    pub async fn shutdown(mut self) {
+        self.begin_drain();
+        self.stop_plugins().await;
+        if tokio::time::timeout(self.step, self.shared.bus.shutdown()).await.is_err() {
+            tracing::warn!("the bus did not stop in time");
+        }
+    }
+
+    async fn stop_plugins(&mut self) {
+        while let Some(running) = self.running.pop() {
+            running.host.shutdown.cancel();
+            running.host.tasks.close();
+            if tokio::time::timeout(self.step, running.host.tasks.wait()).await.is_err() {
+                tracing::warn!(plugin = running.name, "background work did not stop in time and is abandoned");
+            }
+            let last = running.module.shutdown();
+            let step = self.step;
+            let end = running.host.threads.spawn(async move {
+                bounded(step, async {
+                    last.await;
+                    Ok(())
+                })
+                .await
+            });
+            // The outer limit also covers threads that are blocked and never get to the inner one.
+            match tokio::time::timeout(step, end).await {
+                Ok(Ok(Ok(()))) => tracing::debug!(plugin = running.name, "stopped"),
+                _ => tracing::warn!(plugin = running.name, "shutdown did not end well and is abandoned"),
+            }
+            self.shared.metrics.plugin_up.with_label_values(&[running.name]).set(0);
+        }
+    }
+}
+
+/// Runs a plugin's background work and starts it again when it fails.
+async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>) {
+    let up = host.shared.metrics.plugin_up.with_label_values(&[host.plugin]);
+    let restarts = host.shared.metrics.plugin_restarts.with_label_values(&[host.plugin]);
+    let mut pause = RESTART_FIRST;
+    loop {
+        up.set(1);
+        let work = module.run(host.clone());
+        let cause = match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        up.set(0);
+        failing.store(true, Ordering::Relaxed);
+        tracing::error!(plugin = host.plugin, restart_in_s = pause.as_secs(), "background work failed: {cause}");
+        tokio::select! {
+            () = host.shutdown() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(RESTART_LONGEST);
+        restarts.inc();
+        failing.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,344 @@
+//! Every series the router counts, in one registry per application; handles are bound at boot, the hot path is atomics.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::error::Result;
+use crate::hub::Tally;
+use crate::sink::{Reason, Transport};
+
+/// Label of every event that nobody declared: no text a client sends becomes a label.
+pub const OTHER: &str = "_other";
+/// Event label of acks in `messages_sent_total`.
+pub const ACK: &str = "_ack";
+
+const HANDLER_SECONDS: [f64; 14] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
+const FANOUT_SECONDS: [f64; 12] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
+
+/// The application's metrics. One value per application, never a global.
+pub struct Metrics {
+    /// The registry behind `/metrics`; other layers register their own series here.
+    pub registry: Registry,
+    refreshers: std::sync::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+    pub(crate) connected: IntGaugeVec,
+    pub(crate) connections: IntCounterVec,
+    pub(crate) disconnections: IntCounterVec,
+    pub(crate) refused: IntCounterVec,
+    pub(crate) abandoned: IntCounterVec,
+    received: IntCounterVec,
+    received_bytes: IntCounterVec,
+    sent: IntCounterVec,
+    sent_bytes: IntCounterVec,
+    publishes: IntCounterVec,
+    handler_seconds: HistogramVec,
+    outcomes: IntCounterVec,
+    pub(crate) in_flight: IntGaugeVec,
+    pub(crate) expected: IntCounter,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) fanout_seconds: Histogram,
+    pub(crate) plugin_up: IntGaugeVec,
+    pub(crate) plugin_restarts: IntCounterVec,
+    pub(crate) bus_up: Gauge,
+    pub(crate) bus_dropped: IntCounter,
+}
+
+impl Metrics {
+    /// A fresh registry with the router's series in it.
+    ///
+    /// # Errors
+    /// Never in practice: only when two series have one name.
+    pub fn new() -> Result<Self> {
+        let r = Registry::new();
+        let per_event = ["namespace", "event"];
+        let metrics = Self {
+            connected: gauges(&r, "connected_clients", "Clients connected now.", &["namespace", "transport"])?,
+            connections: counters(
+                &r,
+                "connections_total",
+                "Clients that connected to a namespace, by the transport they came over.",
+                &["namespace", "transport"],
+            )?,
+            disconnections: counters(
+                &r,
+                "disconnections_total",
+                "Clients that left a namespace.",
+                &["namespace", "reason"],
+            )?,
+            refused: counters(&r, "connects_refused_total", "CONNECT packets a plugin refused.", &["namespace"])?,
+            abandoned: counters(
+                &r,
+                "connects_abandoned_total",
+                "Clients gone before their CONNECT was answered; an event sent too early ends so.",
+                &["namespace"],
+            )?,
+            received: counters(&r, "messages_received_total", "Events received from clients.", &per_event)?,
+            received_bytes: counters(
+                &r,
+                "messages_received_bytes_total",
+                "Bytes of received events, attachments included.",
+                &per_event,
+            )?,
+            sent: counters(
+                &r,
+                "messages_sent_total",
+                "Packets accepted by a client's transport; acks count as _ack.",
+                &per_event,
+            )?,
+            sent_bytes: counters(
+                &r,
+                "messages_sent_bytes_total",
+                "Bytes of sent packets, attachments included.",
+                &per_event,
+            )?,
+            publishes: counters(&r, "publishes_total", "Events published to a namespace or room.", &per_event)?,
+            handler_seconds: histograms(
+                &r,
+                "handler_seconds",
+                "Time from the start of a handler to its answer.",
+                &per_event,
+            )?,
+            outcomes: counters(
+                &r,
+                "handler_outcomes_total",
+                "Received events by how they ended: ok, panic, or an error code.",
+                &["namespace", "event", "outcome"],
+            )?,
+            in_flight: gauges(&r, "handlers_in_flight", "Handlers running now.", &["namespace"])?,
+            expected: register(
+                &r,
+                IntCounter::new(
+                    "carillon_deliveries_expected_total",
+                    "Members addressed by publishes: the sum of all deliveries.",
+                )?,
+            )?,
+            deliveries: Deliveries::new(&counters(
+                &r,
+                "deliveries_total",
+                "What became of each published copy.",
+                &["outcome"],
+            )?),
+            fanout_seconds: register(
+                &r,
+                Histogram::with_opts(
+                    HistogramOpts::new("carillon_fanout_seconds", "Time from a publish to its last delivery.")
+                        .buckets(FANOUT_SECONDS.to_vec()),
+                )?,
+            )?,
+            plugin_up: gauges(
+                &r,
+                "plugin_up",
+                "1 while the plugin's background work runs or ended well.",
+                &["plugin"],
+            )?,
+            plugin_restarts: counters(
+                &r,
+                "plugin_restarts_total",
+                "Restarts of a plugin's failed background work.",
+                &["plugin"],
+            )?,
+            bus_up: register(&r, Gauge::new("carillon_bus_up", "1 while the bus delivers.")?)?,
+            bus_dropped: register(
+                &r,
+                IntCounter::new(
+                    "carillon_bus_dropped_total",
+                    "Bus messages dropped because a subscriber was too slow.",
+                )?,
+            )?,
+            refreshers: std::sync::Mutex::default(),
+            registry: r,
+        };
+        let build = gauges(
+            &metrics.registry,
+            "build_info",
+            "Always 1; the version is in the labels.",
+            &["version", "revision"],
+        )?;
+        build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), option_env!("CARILLON_REVISION").unwrap_or("unknown")])
+            .set(1);
+        Ok(metrics)
+    }
+
+    /// Runs `refresh` before every scrape: for gauges that are cheaper to look up than to keep.
+    pub fn before_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
+        self.refreshers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(refresh));
+    }
+
+    /// The exposition text of `/metrics` (format 0.0.4).
+    ///
+    /// # Errors
+    /// When a collector hands out malformed families.
+    pub fn render(&self) -> Result<String> {
+        for refresh in self.refreshers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+            refresh();
+        }
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8(text)?)
+    }
+
+    /// Registers a counter family `carillon_<name>` of a plugin's own.
+    ///
+    /// # Errors
+    /// When the name is taken or malformed.
+    pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        counters(&self.registry, name, help, labels)
+    }
+
+    /// Registers a gauge family `carillon_<name>` of a plugin's own.
+    ///
+    /// # Errors
+    /// When the name is taken or malformed.
+    pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        gauges(&self.registry, name, help, labels)
+    }
+
+    /// Registers a single gauge `carillon_<name>` of whole numbers.
+    ///
+    /// # Errors
+    /// When the name is taken or malformed.
+    pub fn single_gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
+        register(&self.registry, IntGauge::new(full(name), help)?)
+    }
+
+    /// Registers a single counter `carillon_<name>`.
+    ///
+    /// # Errors
+    /// When the name is taken or malformed.
+    pub fn single_counter(&self, name: &str, help: &str) -> Result<IntCounter> {
+        register(&self.registry, IntCounter::new(full(name), help)?)
+    }
+
+    pub(crate) fn inbound(&self, namespace: &str, event: &str) -> Inbound {
+        Inbound {
+            received: self.received.with_label_values(&[namespace, event]),
+            bytes: self.received_bytes.with_label_values(&[namespace, event]),
+            seconds: self.handler_seconds.with_label_values(&[namespace, event]),
+            ok: self.outcomes.with_label_values(&[namespace, event, "ok"]),
+            outcomes: self.outcomes.clone(),
+            labels: (namespace.to_owned(), event.to_owned()),
+        }
+    }
+
+    pub(crate) fn outbound(&self, namespace: &str, event: &str) -> Outbound {
+        Outbound {
+            sent: self.sent.with_label_values(&[namespace, event]),
+            bytes: self.sent_bytes.with_label_values(&[namespace, event]),
+            publishes: self.publishes.with_label_values(&[namespace, event]),
+        }
+    }
+
+    /// Creates the series of one namespace that do not depend on events, so that they show 0 from the start.
+    pub(crate) fn preset(&self, namespace: &str) {
+        for transport in Transport::ALL {
+            self.connected.with_label_values(&[namespace, transport.as_str()]).set(0);
+            self.connections.with_label_values(&[namespace, transport.as_str()]);
+        }
+        for reason in Reason::ALL {
+            self.disconnections.with_label_values(&[namespace, reason.as_str()]);
+        }
+        self.refused.with_label_values(&[namespace]);
+        self.abandoned.with_label_values(&[namespace]);
+        self.in_flight.with_label_values(&[namespace]).set(0);
+    }
+}
+
+fn full(name: &str) -> String {
+    format!("carillon_{name}")
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(full(name), help), labels)?)
+}
+
+fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+    register(registry, IntGaugeVec::new(Opts::new(full(name), help), labels)?)
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
+    let options = HistogramOpts::new(full(name), help).buckets(HANDLER_SECONDS.to_vec());
+    register(registry, HistogramVec::new(options, labels)?)
+}
+
+/// Handles of one received event's series.
+pub(crate) struct Inbound {
+    pub(crate) received: IntCounter,
+    pub(crate) bytes: IntCounter,
+    pub(crate) seconds: Histogram,
+    ok: IntCounter,
+    outcomes: IntCounterVec,
+    labels: (String, String),
+}
+
+impl Inbound {
+    pub(crate) fn ended(&self, outcome: &'static str) {
+        if outcome == "ok" {
+            self.ok.inc();
+        } else {
+            self.outcomes.with_label_values(&[&self.labels.0, &self.labels.1, outcome]).inc();
+        }
+    }
+}
+
+/// Handles of one sent event's series.
+pub(crate) struct Outbound {
+    pub(crate) sent: IntCounter,
+    pub(crate) bytes: IntCounter,
+    pub(crate) publishes: IntCounter,
+}
+
+impl Outbound {
+    pub(crate) fn count(&self, copies: u64, bytes: usize) {
+        self.sent.inc_by(copies);
+        self.bytes.inc_by(copies * bytes as u64);
+    }
+}
+
+/// `deliveries_total` by outcome.
+pub(crate) struct Deliveries {
+    delivered: IntCounter,
+    slow: IntCounter,
+    closed: IntCounter,
+}
+
+impl Deliveries {
+    fn new(family: &IntCounterVec) -> Self {
+        let of = |outcome| family.with_label_values(&[outcome]);
+        Self { delivered: of("delivered"), slow: of("slow"), closed: of("closed") }
+    }
+
+    pub(crate) fn add(&self, tally: Tally) {
+        self.delivered.inc_by(tally.delivered);
+        self.slow.inc_by(tally.slow);
+        self.closed.inc_by(tally.closed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_show_zero_from_the_start_and_names_are_unique() {
+        let metrics = Metrics::new().unwrap();
+        metrics.preset("/n");
+        metrics.inbound("/n", "e").ended("timeout");
+        let text = metrics.render().unwrap();
+        assert!(text.contains(r#"carillon_connected_clients{namespace="/n",transport="polling"} 0"#), "{text}");
+        assert!(
+            text.contains(r#"carillon_handler_outcomes_total{event="e",namespace="/n",outcome="timeout"} 1"#),
+            "{text}"
+        );
+        assert!(metrics.counter("publishes_total", "twice", &[]).is_err());
+    }
+}

@@ -1,0 +1,281 @@
+//! The codec of Socket.IO packets: one outgoing packet is encoded once and shared by everybody who receives it.
+//!
+//! Protocol: <https://socket.io/docs/v4/socket-io-protocol/> (revision 5) over Engine.IO 4. An event is
+//! `2[/ns,][id]["name",args..]`, an ack `3[/ns,]id[args..]`; with attachments `5n-` and `6n-`, the attachments
+//! following as binary messages. Over WebSocket each packet is one text frame with the Engine.IO prefix `4`.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::error::{Error, Result};
+
+/// Room kept in front of a packet for the WebSocket frame header (at most 10 bytes) and the Engine.IO prefix.
+const FRONT: usize = 11;
+
+/// One outgoing Socket.IO packet, encoded once, shared by all receivers. Cloning copies a pointer.
+#[derive(Clone, Debug)]
+pub struct Item(Arc<Encoded>);
+
+#[derive(Debug)]
+struct Encoded {
+    namespace: Arc<str>,
+    ack: Option<i64>,
+    /// WebSocket frame: header, `4`, packet.
+    frame: Bytes,
+    /// Where the packet starts in `frame`.
+    packet_at: usize,
+    /// Where the JSON array starts in `frame`.
+    json_at: usize,
+    attachments: Vec<Bytes>,
+}
+
+impl Item {
+    /// The namespace the packet belongs to.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
+    }
+
+    /// The id of the call this packet answers; `None` for an event.
+    #[must_use]
+    pub fn ack_id(&self) -> Option<i64> {
+        self.0.ack
+    }
+
+    /// The JSON array: `["name",args..]` of an event, `[args..]` of an ack.
+    #[must_use]
+    pub fn json(&self) -> ByteString {
+        text(self.0.frame.slice(self.0.json_at..))
+    }
+
+    /// The Socket.IO packet, such as `2/monitoring,["cluster_metrics",{}]`.
+    #[must_use]
+    pub fn packet(&self) -> ByteString {
+        text(self.0.frame.slice(self.0.packet_at..))
+    }
+
+    /// The complete unmasked WebSocket text frame.
+    #[must_use]
+    pub fn frame(&self) -> &Bytes {
+        &self.0.frame
+    }
+
+    /// Binary attachments, in the order of their placeholders.
+    #[must_use]
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.0.attachments
+    }
+
+    /// Bytes of packet and attachments, the figure of `carillon_messages_sent_bytes_total`.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.frame.len() - self.0.packet_at + self.0.attachments.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Never true: a packet has at least its type and `[]`.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+}
+
+/// `Bytes` made by the builder below hold what was written as UTF-8; the fallback cannot be reached and keeps this free of panics.
+fn text(bytes: Bytes) -> ByteString {
+    ByteString::try_from(bytes).unwrap_or_default()
+}
+
+/// Writes one packet. The JSON array is written by the caller, element by element, into [`ItemBuilder::buffer`].
+pub struct ItemBuilder {
+    namespace: Arc<str>,
+    ack: Option<i64>,
+    buffer: Vec<u8>,
+    json_at: usize,
+    attachments: Vec<Bytes>,
+}
+
+impl ItemBuilder {
+    /// An event named `event`; arguments follow through [`Self::argument`].
+    pub(crate) fn event(namespace: &Arc<str>, event: &str, attachments: &[Bytes]) -> Result<Self> {
+        let mut builder = Self::open(namespace, b'2', None, attachments);
+        serde_json::to_writer(&mut builder.buffer, event)?;
+        Ok(builder)
+    }
+
+    /// The answer to call `id`.
+    pub(crate) fn ack(namespace: &Arc<str>, id: i64, attachments: &[Bytes]) -> Self {
+        Self::open(namespace, b'3', Some(id), attachments)
+    }
+
+    fn open(namespace: &Arc<str>, kind: u8, ack: Option<i64>, attachments: &[Bytes]) -> Self {
+        use std::io::Write;
+        let mut buffer = Vec::with_capacity(FRONT + 256);
+        buffer.resize(FRONT - 1, 0);
+        buffer.push(b'4');
+        // Writing into a Vec cannot fail.
+        if attachments.is_empty() {
+            buffer.push(kind);
+        } else {
+            write!(buffer, "{}{}-", char::from(kind + 3), attachments.len()).ok();
+        }
+        if &**namespace != "/" {
+            buffer.extend_from_slice(namespace.as_bytes());
+            buffer.push(b',');
+        }
+        if let Some(id) = ack {
+            write!(buffer, "{id}").ok();
+        }
+        let json_at = buffer.len();
+        buffer.push(b'[');
+        Self { namespace: Arc::clone(namespace), ack, buffer, json_at, attachments: attachments.to_vec() }
+    }
+
+    /// Where the next argument is written, after the comma it needs.
+    pub(crate) fn argument(&mut self) -> &mut Vec<u8> {
+        if self.buffer.last() != Some(&b'[') || self.buffer.len() > self.json_at + 1 {
+            self.buffer.push(b',');
+        }
+        &mut self.buffer
+    }
+
+    /// Closes the array and puts the frame header in front.
+    pub(crate) fn build(mut self) -> Item {
+        self.buffer.push(b']');
+        let start = write_header(&mut self.buffer);
+        let frame = Bytes::from(self.buffer).slice(start..);
+        Item(Arc::new(Encoded {
+            namespace: self.namespace,
+            ack: self.ack,
+            packet_at: FRONT - start,
+            json_at: self.json_at - start,
+            frame,
+            attachments: self.attachments,
+        }))
+    }
+}
+
+/// Writes the header of an unmasked text frame right before the payload at `FRONT - 1`; returns where it begins.
+/// RFC 6455 section 5.2: length in 7 bits, or 126 and 16 bits, or 127 and 64 bits.
+fn write_header(buffer: &mut [u8]) -> usize {
+    let payload = buffer.len() - (FRONT - 1);
+    let (start, length) = match payload {
+        0..=125 => (FRONT - 3, payload as u8),
+        126..=0xFFFF => (FRONT - 5, 126),
+        _ => (FRONT - 11, 127),
+    };
+    buffer[start] = 0x81;
+    buffer[start + 1] = length;
+    match length {
+        126 => buffer[start + 2..start + 4].copy_from_slice(&(payload as u16).to_be_bytes()),
+        127 => buffer[start + 2..start + 10].copy_from_slice(&(payload as u64).to_be_bytes()),
+        _ => {}
+    }
+    start
+}
+
+/// A received event: its name, and where its arguments stand in the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct EventText<'a> {
+    pub(crate) name: Cow<'a, str>,
+    /// Byte range of `args..`, without the brackets; empty when there are none.
+    pub(crate) args: std::ops::Range<usize>,
+}
+
+/// Splits `["name",args..]` without looking into the arguments.
+///
+/// # Errors
+/// `bad_payload` when the text is not an array that begins with a string.
+pub(crate) fn split_event(json: &str) -> Result<EventText<'_>> {
+    let malformed = || Error::bad_payload("not a Socket.IO event: expected [\"name\", ...]");
+    let space = |at: usize| at + json[at..].bytes().take_while(u8::is_ascii_whitespace).count();
+    let end = json.trim_ascii_end().len();
+    if !json.starts_with('[') || end < 2 || json.as_bytes()[end - 1] != b']' {
+        return Err(malformed());
+    }
+    let at = space(1);
+    if json.as_bytes().get(at) != Some(&b'"') {
+        return Err(malformed());
+    }
+    let body = &json[at + 1..];
+    let stop = body.bytes().position(|byte| byte == b'"' || byte == b'\\').ok_or_else(malformed)?;
+    let (name, after) = if body.as_bytes()[stop] == b'"' {
+        (Cow::Borrowed(&body[..stop]), at + 1 + stop + 1)
+    } else {
+        let mut names = serde_json::Deserializer::from_str(&json[at..]).into_iter::<String>();
+        let name = names.next().and_then(std::result::Result::ok).ok_or_else(malformed)?;
+        (Cow::Owned(name), at + names.byte_offset())
+    };
+    let next = space(after);
+    match json.as_bytes()[next] {
+        b',' if next < end - 1 => Ok(EventText { name, args: next + 1..end - 1 }),
+        b']' if next == end - 1 => Ok(EventText { name, args: next..next }),
+        _ => Err(malformed()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(namespace: &str, arguments: &[&str], attachments: &[Bytes]) -> Item {
+        let mut builder = ItemBuilder::event(&Arc::from(namespace), "e", attachments).unwrap();
+        for argument in arguments {
+            builder.argument().extend_from_slice(argument.as_bytes());
+        }
+        builder.build()
+    }
+
+    #[test]
+    fn packets_are_written_as_the_protocol_says() {
+        assert_eq!(event("/", &[], &[]).packet(), "2[\"e\"]");
+        assert_eq!(event("/a", &["1", "[2]"], &[]).packet(), "2/a,[\"e\",1,[2]]");
+        let item = event("/a", &["1"], &[Bytes::from_static(b"x")]);
+        assert_eq!(item.packet(), "51-/a,[\"e\",1]");
+        assert_eq!(item.json(), "[\"e\",1]");
+        assert_eq!(item.len(), "51-/a,[\"e\",1]".len() + 1);
+        let mut ack = ItemBuilder::ack(&Arc::from("/"), 12, &[]);
+        ack.argument().extend_from_slice(b"{}");
+        ack.argument().extend_from_slice(b"2");
+        assert_eq!(ack.build().packet(), "312[{},2]");
+        assert_eq!(ItemBuilder::ack(&Arc::from("/"), 0, &[]).build().packet(), "30[]");
+    }
+
+    #[test]
+    fn frames_carry_their_length_in_all_three_forms() {
+        for (size, header) in [(10, 2), (125, 4), (126, 4), (0xFFFF, 10), (70_000, 10)] {
+            let item = event("/", &[&"1".repeat(size)], &[]);
+            let frame = item.frame();
+            let payload = item.packet().len() + 1;
+            assert_eq!(frame.len(), payload + header, "payload {payload}");
+            assert_eq!(frame[0], 0x81);
+            let told = match frame[1] {
+                126 => u64::from(u16::from_be_bytes([frame[2], frame[3]])),
+                127 => u64::from_be_bytes(frame[2..10].try_into().unwrap()),
+                short => u64::from(short),
+            };
+            assert_eq!(told, payload as u64);
+            assert_eq!(frame[header], b'4');
+        }
+    }
+
+    #[test]
+    fn events_are_split_at_the_name() {
+        let split = |json: &'static str| split_event(json).map(|e| (e.name.into_owned(), &json[e.args]));
+        for (json, name, args) in [
+            ("[\"a\"]", "a", ""),
+            ("[\"a\",1]", "a", "1"),
+            ("[ \"a\" , {\"b\":[1]},\"]\" ]", "a", " {\"b\":[1]},\"]\" "),
+            ("[\"\\u00e9\",1]", "é", "1"),
+            ("[\"\"]", "", ""),
+        ] {
+            assert_eq!(split(json).unwrap(), (name.to_owned(), args), "{json}");
+        }
+        for json in
+            ["", "[", "]", "[]", "{}", "[1]", "[\"a\"", "[\"a]", "[\"a\"1]", "[\"a\",]x", "\"a\"", "[\"\\", "[\"\\q\"]"]
+        {
+            assert!(split(json).is_err(), "{json}");
+        }
+    }
+}

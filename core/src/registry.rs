@@ -1,0 +1,226 @@
+//! Which plugins there are: found at link time, checked at boot, and a plain value in between.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use carillon_config::{Loaded, Section};
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::host::Host;
+use crate::module::{Module, Typed};
+use crate::plugin::Plugin;
+use crate::routes::{Outline, Routes, Table};
+
+/// One plugin as `plugin!` submits it: names, its place in the source, and how to make it.
+#[derive(Clone, Copy)]
+pub struct Registration {
+    name: &'static str,
+    namespace: &'static str,
+    file: &'static str,
+    line: u32,
+    section: fn() -> Section,
+    plan: fn(&Loaded) -> Box<dyn Plan>,
+}
+
+impl Registration {
+    /// The registration of `P`, submitted at `file:line`.
+    #[must_use]
+    pub const fn of<P: Plugin>(file: &'static str, line: u32) -> Self {
+        Self { name: P::NAME, namespace: P::NAMESPACE, file, line, section: section_of::<P>, plan: plan_of::<P> }
+    }
+
+    /// The plugin's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The namespace it serves.
+    #[must_use]
+    pub fn namespace(&self) -> &'static str {
+        self.namespace
+    }
+
+    /// Where it is registered, `file:line`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+
+    /// Its configuration section.
+    #[must_use]
+    pub fn section(&self) -> Section {
+        (self.section)()
+    }
+
+    /// What it does under a configuration.
+    #[must_use]
+    pub fn describe(&self, config: &Loaded) -> Description {
+        let outline = self.plan(config).outline().clone();
+        Description { name: self.name, namespace: self.namespace, place: self.place(), outline }
+    }
+
+    pub(crate) fn plan(&self, config: &Loaded) -> Box<dyn Plan> {
+        (self.plan)(config)
+    }
+}
+
+inventory::collect!(Registration);
+
+/// A plugin described for people and tools.
+#[derive(Debug, Clone, Serialize)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// The namespace it serves.
+    pub namespace: &'static str,
+    /// Where it is registered, `file:line`.
+    pub place: String,
+    /// Events and routes.
+    #[serde(flatten)]
+    pub outline: Outline,
+}
+
+/// A plugin with its configuration read and its table frozen, before any I/O.
+pub(crate) trait Plan: Send {
+    fn outline(&self) -> &Outline;
+    fn init(self: Box<Self>, host: Host) -> BoxFuture<'static, Result<Arc<dyn Module>>>;
+}
+
+struct TypedPlan<P: Plugin> {
+    config: P::Config,
+    table: Table<P>,
+}
+
+impl<P: Plugin> Plan for TypedPlan<P> {
+    fn outline(&self) -> &Outline {
+        &self.table.outline
+    }
+
+    fn init(self: Box<Self>, host: Host) -> BoxFuture<'static, Result<Arc<dyn Module>>> {
+        let Self { config, table } = *self;
+        Box::pin(async move {
+            let plugin = Arc::new(P::init(config, host).await?);
+            Ok(Arc::new(Typed { plugin, table }) as Arc<dyn Module>)
+        })
+    }
+}
+
+fn section_of<P: Plugin>() -> Section {
+    Section::of::<P::Config>(section_path(P::NAME), P::check)
+}
+
+fn section_path(name: &str) -> String {
+    format!("plugins.{name}")
+}
+
+fn plan_of<P: Plugin>(loaded: &Loaded) -> Box<dyn Plan> {
+    let config: P::Config = loaded.get(&section_path(P::NAME));
+    let mut routes = Routes::new();
+    P::routes(&mut routes, &config);
+    Box::new(TypedPlan { config, table: routes.freeze() })
+}
+
+/// The plugins of an application, sorted by name and free of conflicts.
+#[derive(Clone)]
+pub struct Registry {
+    entries: Vec<Registration>,
+}
+
+impl Registry {
+    /// Every plugin linked into this binary.
+    ///
+    /// # Errors
+    /// When there is none (the crate that holds them is not named anywhere), or two conflict.
+    pub fn linked() -> Result<Self, RegistryError> {
+        Self::new(inventory::iter::<Registration>.into_iter().copied().collect())
+    }
+
+    /// Just `P`: for tests and embedders.
+    #[must_use]
+    pub fn of<P: Plugin>() -> Self {
+        Self { entries: vec![Registration::of::<P>(file!(), line!())] }
+    }
+
+    /// These plugins.
+    ///
+    /// # Errors
+    /// When the list is empty, a name or namespace is malformed, or two plugins share one.
+    pub fn new(mut entries: Vec<Registration>) -> Result<Self, RegistryError> {
+        entries.sort_by_key(|entry| entry.name);
+        if entries.is_empty() {
+            return Err(RegistryError(vec![
+                "no plugin is linked into this binary; name their crate once, as in `use carillon_plugins as _;`"
+                    .to_owned(),
+            ]));
+        }
+        let mut problems = Vec::new();
+        let mut names: HashMap<&str, Registration> = HashMap::new();
+        let mut namespaces: HashMap<&str, Registration> = HashMap::new();
+        for entry in &entries {
+            let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+            if entry.name.is_empty() || !entry.name.chars().all(word) {
+                problems.push(format!("plugin name {:?} ({}): use a-z, 0-9, _ and -", entry.name, entry.place()));
+            }
+            let printable = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\\' | '?');
+            if !entry.namespace.starts_with('/') || !entry.namespace.chars().all(printable) {
+                problems.push(format!(
+                    "namespace {:?} ({}): it begins with / and has no space, comma, quote, backslash or question mark",
+                    entry.namespace,
+                    entry.place()
+                ));
+            }
+            if let Some(other) = names.insert(entry.name, *entry) {
+                problems.push(format!(
+                    "two plugins are named {:?}: {} and {}",
+                    entry.name,
+                    other.place(),
+                    entry.place()
+                ));
+            }
+            if let Some(other) = namespaces.insert(entry.namespace, *entry) {
+                problems.push(format!(
+                    "two plugins serve {:?}: {} and {}",
+                    entry.namespace,
+                    other.place(),
+                    entry.place()
+                ));
+            }
+        }
+        if problems.is_empty() { Ok(Self { entries }) } else { Err(RegistryError(problems)) }
+    }
+
+    /// The plugins, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Registration> {
+        self.entries.iter()
+    }
+
+    /// Their configuration sections.
+    #[must_use]
+    pub fn sections(&self) -> Vec<Section> {
+        self.entries.iter().map(Registration::section).collect()
+    }
+}
+
+/// Why plugins cannot run together: a mistake in the binary, not in its configuration.
+#[derive(Debug)]
+pub struct RegistryError(Vec<String>);
+
+impl fmt::Display for RegistryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for RegistryError {}
+
+/// Registers a plugin at link time: `plugin!(Echo);` at the end of its file. Nothing runs before `main`.
+#[macro_export]
+macro_rules! plugin {
+    ($plugin:ty) => {
+        $crate::__private::inventory::submit! { $crate::registry::Registration::of::<$plugin>(file!(), line!()) }
+    };
+}

@@ -1,0 +1,130 @@
+//! The router's face towards the server: CONNECT, events and the end of a client; HTTP routes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::client::Client;
+use crate::dispatch::{bounded, guarded};
+use crate::error::{Error, Result};
+use crate::host::Shared;
+use crate::namespace::Namespace;
+use crate::params::Params;
+use crate::peer::Peer;
+use crate::sink::{Reason, Sink};
+
+/// Routes clients to namespaces. Cheap to clone.
+#[derive(Clone)]
+pub struct Router {
+    shared: Arc<Shared>,
+    http: Arc<Vec<HttpRoute>>,
+}
+
+/// An HTTP GET route of a plugin.
+#[derive(Debug, Clone)]
+pub struct HttpRoute {
+    /// The path, `{name}` matching one segment.
+    pub path: String,
+    /// The namespace of the plugin that answers.
+    pub namespace: Arc<str>,
+    pub(crate) index: usize,
+}
+
+impl Router {
+    pub(crate) fn new(shared: Arc<Shared>, http: Vec<HttpRoute>) -> Self {
+        Self { shared, http: Arc::new(http) }
+    }
+
+    /// The namespaces served.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        self.shared.namespaces.keys().map(|name| &**name)
+    }
+
+    /// The HTTP routes of all plugins.
+    #[must_use]
+    pub fn http(&self) -> &[HttpRoute] {
+        &self.http
+    }
+
+    fn namespace(&self, name: &str) -> Result<&Arc<Namespace>> {
+        self.shared.namespaces.get(name).ok_or_else(|| Error::not_found("Invalid namespace"))
+    }
+
+    /// Asks the plugin of `namespace` whether `peer` may connect. Called while the CONNECT is being answered; the
+    /// session gets its events from then on, but nothing is sent before [`Session::opened`].
+    ///
+    /// # Errors
+    /// The plugin's refusal: its message is meant for `connect_error`.
+    pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
+        let namespace = self.namespace(namespace)?;
+        let question = namespace.module()?.admit(peer.clone());
+        let limit = namespace.limits.handler_timeout;
+        let answer = namespace.threads.spawn(async move { bounded(limit, question).await }).await;
+        let refusal = match answer {
+            Ok(Ok(())) => return Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink)))),
+            Ok(Err(failure)) => failure.into_error(),
+            Err(_) => Error::unavailable("the server is going away"),
+        };
+        namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
+        Err(refusal)
+    }
+
+    /// Answers an HTTP GET route with the JSON text of its body.
+    ///
+    /// # Errors
+    /// What the plugin's handler returns, or `timeout`, or `internal` after a panic.
+    pub async fn get(&self, route: &HttpRoute, params: Params) -> Result<Bytes> {
+        let namespace = Arc::clone(self.namespace(&route.namespace)?);
+        let module = Arc::clone(namespace.module()?);
+        let (index, path) = (route.index, route.path.clone());
+        let threads = namespace.threads.clone();
+        let answer = threads.spawn(async move {
+            let body = async move { module.get(index, &params)?.await };
+            guarded(&namespace, body).await.map_err(|failure| {
+                let error = failure.into_error();
+                if let Some(left_out) = namespace.log.allow().filter(|_| error.code() == crate::error::Code::Internal) {
+                    tracing::error!(plugin = namespace.plugin, path, left_out, "route failed: {error}");
+                }
+                error
+            })
+        });
+        answer.await.map_err(|_| Error::unavailable("the server is going away"))?
+    }
+
+    /// Closes the transport of every client: they reconnect by themselves, to whoever listens then.
+    pub fn close_all(&self, reason: Reason) {
+        for namespace in self.shared.namespaces.values() {
+            namespace.hub.close_all(reason);
+        }
+    }
+}
+
+/// One client of one namespace, from CONNECT to its end. Clones are the same client; a client whose last clone goes
+/// before [`Session::opened`] is counted as abandoned.
+#[derive(Clone)]
+pub struct Session(Arc<Client>);
+
+impl Session {
+    /// The CONNECT reply is queued. The client joins its namespace and may be sent to from here on.
+    pub fn opened(&self) {
+        self.0.opened();
+    }
+
+    /// One event as received: the JSON array `["name",args..]`, its attachments, and the id of the ack it asks for.
+    /// Call it in the order of reading; it does not block.
+    pub fn event(&self, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
+        self.0.event(json, attachments, ack);
+    }
+
+    /// The client is gone. Only the first call counts.
+    pub fn closed(&self, reason: Reason) {
+        self.0.closed(reason);
+    }
+
+    /// The public id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.peer.id()
+    }
+}

@@ -1,0 +1,220 @@
+//! The table of a namespace: which events it answers, which it sends, which HTTP routes it has.
+
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::ctx::Ctx;
+use crate::error::Result;
+use crate::packet::Item;
+use crate::params::Params;
+use crate::payload::{AnyEvent, Arguments, Decode, Reply};
+
+/// A started call: resolves to the ack packet, where one was asked for.
+pub(crate) type Answer = BoxFuture<'static, Result<Option<Item>>>;
+
+type EventFn<P> = Box<dyn Fn(&Arc<P>, Ctx, &Arguments, Option<i64>) -> Result<Answer> + Send + Sync>;
+type GetFn<P> = Box<dyn Fn(&Arc<P>, &Params) -> Result<BoxFuture<'static, Result<Bytes>>> + Send + Sync>;
+
+/// Where a plugin declares what its namespace does. Frozen at boot: documentation, schemas and metric labels come from it.
+pub struct Routes<P> {
+    table: Table<P>,
+    schemas: SchemaGenerator,
+}
+
+/// The frozen table.
+pub(crate) struct Table<P> {
+    pub(crate) events: Vec<EventFn<P>>,
+    pub(crate) any: Option<EventFn<P>>,
+    pub(crate) gets: Vec<GetFn<P>>,
+    pub(crate) outline: Outline,
+}
+
+/// What a namespace does, as data: for `carillon plugins` and `events.json`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Outline {
+    /// Events a client may send.
+    pub events: Vec<EventOutline>,
+    /// What becomes of all other events, if the namespace takes them.
+    pub any: Option<String>,
+    /// Events sent to clients.
+    pub emits: Vec<EmitOutline>,
+    /// HTTP GET routes.
+    pub http: Vec<GetOutline>,
+    /// Shared schema definitions, referred to as `#/definitions/<name>`.
+    pub definitions: serde_json::Map<String, serde_json::Value>,
+}
+
+/// An event a client may send.
+#[derive(Debug, Clone, Serialize)]
+pub struct EventOutline {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub doc: String,
+    /// JSON schema of the first argument.
+    pub request: Schema,
+    /// JSON schema of `data` in the ack, or of the plain ack.
+    pub response: Schema,
+    /// False when the ack comes without `{"ok":..,"data":..}`.
+    pub envelope: bool,
+    /// Where it is declared.
+    #[serde(skip)]
+    pub at: &'static Location<'static>,
+}
+
+/// An event sent to clients.
+#[derive(Debug, Clone, Serialize)]
+pub struct EmitOutline {
+    /// The namespace it is sent to; `None` for the plugin's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// When it is sent.
+    pub doc: String,
+    /// JSON schema of the first argument.
+    pub payload: Schema,
+}
+
+/// An HTTP GET route.
+#[derive(Debug, Clone, Serialize)]
+pub struct GetOutline {
+    /// The path, with `{name}` for parameters.
+    pub path: String,
+    /// What it returns.
+    pub doc: String,
+    /// JSON schema of path and query parameters.
+    pub request: Schema,
+    /// JSON schema of the body.
+    pub response: Schema,
+    /// Where it is declared.
+    #[serde(skip)]
+    pub at: &'static Location<'static>,
+}
+
+impl<P: Send + Sync + 'static> Routes<P> {
+    pub(crate) fn new() -> Self {
+        // draft 2020-12 with `definitions` collected once per plugin.
+        let mut settings = schemars::generate::SchemaSettings::draft2020_12();
+        settings.definitions_path = "/definitions".into();
+        settings.meta_schema = None;
+        let table = Table { events: Vec::new(), any: None, gets: Vec::new(), outline: Outline::default() };
+        let mut routes = Self { table, schemas: settings.into_generator() };
+        routes.emits::<ErrorEvent>("error", "A call without ack failed.");
+        routes
+    }
+
+    /// Answers event `name` with `handler`. `name` is printable ASCII without `"` and `\`: other names would arrive
+    /// escaped from some clients, which the protocol parser does not take.
+    #[track_caller]
+    pub fn event<Req, Rsp, F, Fut>(&mut self, name: impl Into<String>, doc: &str, handler: F)
+    where
+        Req: Decode,
+        Rsp: Reply,
+        F: Fn(Arc<P>, Ctx, Req) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Rsp>> + Send + 'static,
+    {
+        self.table.outline.events.push(EventOutline {
+            name: name.into(),
+            doc: doc.to_owned(),
+            request: Req::schema(&mut self.schemas),
+            response: Rsp::schema(&mut self.schemas),
+            envelope: Rsp::ENVELOPE,
+            at: Location::caller(),
+        });
+        self.table.events.push(erase(handler));
+    }
+
+    /// Takes every event that is not declared. In metrics they all count as `_other`.
+    pub fn any<Rsp, F, Fut>(&mut self, doc: &str, handler: F)
+    where
+        Rsp: Reply,
+        F: Fn(Arc<P>, Ctx, AnyEvent) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Rsp>> + Send + 'static,
+    {
+        self.table.outline.any = Some(doc.to_owned());
+        self.table.any = Some(erase(handler));
+    }
+
+    /// Answers `GET path` with JSON. `path` is absolute, `{name}` matches one segment; `Req` is made from the path's
+    /// and the query's parameters.
+    #[track_caller]
+    pub fn get<Req, Rsp, F, Fut>(&mut self, path: impl Into<String>, doc: &str, handler: F)
+    where
+        Req: DeserializeOwned + JsonSchema + Send + 'static,
+        Rsp: Serialize + JsonSchema + Send + 'static,
+        F: Fn(Arc<P>, Req) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Rsp>> + Send + 'static,
+    {
+        self.table.outline.http.push(GetOutline {
+            path: path.into(),
+            doc: doc.to_owned(),
+            request: self.schemas.subschema_for::<Req>(),
+            response: self.schemas.subschema_for::<Rsp>(),
+            at: Location::caller(),
+        });
+        let schema = self.schemas.root_schema_for::<Req>();
+        self.table.gets.push(Box::new(move |plugin, params| {
+            let answer = handler(Arc::clone(plugin), params.decode(&schema)?);
+            Ok(Box::pin(async move { Ok(serde_json::to_vec(&answer.await?)?.into()) }))
+        }));
+    }
+
+    /// Declares an event this namespace sends.
+    pub fn emits<T: JsonSchema>(&mut self, event: impl Into<String>, doc: &str) {
+        self.declare::<T>(None, event.into(), doc);
+    }
+
+    /// Declares an event the plugin sends to a namespace of another plugin; boot fails when nobody serves it.
+    pub fn emits_to<T: JsonSchema>(&mut self, namespace: impl Into<String>, event: impl Into<String>, doc: &str) {
+        self.declare::<T>(Some(namespace.into()), event.into(), doc);
+    }
+
+    fn declare<T: JsonSchema>(&mut self, namespace: Option<String>, name: String, doc: &str) {
+        let payload = self.schemas.subschema_for::<T>();
+        self.table.outline.emits.push(EmitOutline { namespace, name, doc: doc.to_owned(), payload });
+    }
+
+    /// Ends the declarations.
+    pub(crate) fn freeze(mut self) -> Table<P> {
+        self.table.outline.definitions = self.schemas.take_definitions(true);
+        self.table
+    }
+}
+
+/// `error`: a call without ack failed.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ErrorEvent {
+    /// What went wrong, for a person.
+    pub(crate) message: String,
+    /// The code, as in the ack's envelope.
+    pub(crate) code: &'static str,
+    /// When, RFC 3339 in UTC.
+    pub(crate) timestamp: String,
+}
+
+fn erase<P, Req, Rsp, F, Fut>(handler: F) -> EventFn<P>
+where
+    P: Send + Sync + 'static,
+    Req: Decode,
+    Rsp: Reply,
+    F: Fn(Arc<P>, Ctx, Req) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Rsp>> + Send + 'static,
+{
+    Box::new(move |plugin, ctx, arguments, ack| {
+        let request = Req::decode(arguments)?;
+        let namespace = Arc::clone(ctx.namespace_arc());
+        let answer = handler(Arc::clone(plugin), ctx, request);
+        Ok(Box::pin(async move {
+            let response = answer.await?;
+            ack.map(|id| response.encode(&namespace, id)).transpose()
+        }))
+    })
+}

@@ -1,0 +1,131 @@
+//! The port between the router and the wire: how packets leave towards one client, and why a client is gone.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use crate::error::Result;
+use crate::packet::Item;
+use crate::payload::Payload;
+
+/// The way to one client: one per connection and namespace, implemented by the server.
+///
+/// Guarantees the router relies on: packets pushed one after the other reach the client in that order or not at
+/// all; nothing pushed after the CONNECT reply was queued overtakes it; no method blocks.
+pub trait Sink: Send + Sync + 'static {
+    /// Queues one packet. On [`Pushed::Slow`] the sink has closed the connection already.
+    fn push(&self, item: &Item) -> Pushed;
+
+    /// Sends an event that asks the client for an ack; the sink issues the ack id, which only it can match.
+    /// Fails with `timeout` when the client does not answer in time, `unavailable` when it is gone.
+    fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, Result<Payload>>;
+
+    /// `None` while there is room for more answers. Otherwise resolves when the client has read enough of what it
+    /// was sent (or is gone): a client is not served faster than it reads.
+    fn ready(&self) -> Option<BoxFuture<'static, ()>>;
+
+    /// Stops (`true`) or resumes reading from the client. The sink resumes by itself before a pause could cost the
+    /// client its heartbeat; what arrives then is answered `overloaded`.
+    fn pause_reading(&self, pause: bool);
+
+    /// Sends a Socket.IO DISCONNECT for this namespace; other namespaces of the connection stay.
+    fn disconnect(&self);
+
+    /// The kill switch: closes the transport now, whatever is queued.
+    fn close(&self, reason: Reason);
+
+    /// The transport in use now; an upgrade changes it.
+    fn transport(&self) -> Transport;
+}
+
+/// What became of a pushed packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pushed {
+    /// Accepted by the transport.
+    Delivered,
+    /// Refused: the client does not read fast enough and is being closed.
+    Slow,
+    /// Refused: the client is gone.
+    Closed,
+}
+
+/// An Engine.IO transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// HTTP long-polling.
+    Polling,
+    /// WebSocket.
+    WebSocket,
+}
+
+impl Transport {
+    /// Both transports.
+    pub const ALL: [Self; 2] = [Self::Polling, Self::WebSocket];
+
+    /// The transport's name in Engine.IO and in metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Polling => "polling",
+            Self::WebSocket => "websocket",
+        }
+    }
+}
+
+/// Why a client left its namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The client sent DISCONNECT for this namespace.
+    ClientDisconnect,
+    /// A plugin sent DISCONNECT for this namespace.
+    ServerDisconnect,
+    /// The client closed the connection.
+    TransportClose,
+    /// The connection broke.
+    TransportError,
+    /// The client did not answer a ping in time.
+    PingTimeout,
+    /// The client sent something that is not Engine.IO or Socket.IO.
+    BadPacket,
+    /// The client polled twice at the same time.
+    DoublePoll,
+    /// The client did not read fast enough.
+    Slow,
+    /// The server is going away; the client should reconnect.
+    Drain,
+    /// A plugin closed the connection.
+    Killed,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::ClientDisconnect,
+        Self::ServerDisconnect,
+        Self::TransportClose,
+        Self::TransportError,
+        Self::PingTimeout,
+        Self::BadPacket,
+        Self::DoublePoll,
+        Self::Slow,
+        Self::Drain,
+        Self::Killed,
+    ];
+
+    /// The reason in metric labels and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientDisconnect => "client_disconnect",
+            Self::ServerDisconnect => "server_disconnect",
+            Self::TransportClose => "transport_close",
+            Self::TransportError => "transport_error",
+            Self::PingTimeout => "ping_timeout",
+            Self::BadPacket => "bad_packet",
+            Self::DoublePoll => "double_poll",
+            Self::Slow => "slow",
+            Self::Drain => "drain",
+            Self::Killed => "killed",
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! A sink that keeps what it is given.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, oneshot};
+
+use crate::error::{Error, Result};
+use crate::packet::Item;
+use crate::payload::Payload;
+use crate::sink::{Pushed, Reason, Sink, Transport};
+
+/// Records packets, pauses and the way the connection was closed.
+#[derive(Default)]
+pub struct RecordingSink {
+    log: Mutex<Log>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Log {
+    events: VecDeque<Item>,
+    acks: HashMap<i64, Item>,
+    calls: VecDeque<oneshot::Sender<Payload>>,
+    pauses: Vec<bool>,
+    disconnected: bool,
+    closed: Option<Reason>,
+}
+
+impl RecordingSink {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn wait<T>(&self, mut take: impl FnMut(&mut Log) -> Option<T>) -> T {
+        loop {
+            let news = self.news.notified();
+            if let Some(found) = take(&mut self.log()) {
+                return found;
+            }
+            news.await;
+        }
+    }
+
+    pub(super) async fn ack(&self, id: i64) -> Item {
+        self.wait(|log| log.acks.remove(&id)).await
+    }
+
+    pub(super) async fn event(&self) -> Item {
+        self.wait(|log| log.events.pop_front()).await
+    }
+
+    pub(super) fn answer(&self, payload: Payload) {
+        let call = self.log().calls.pop_front().unwrap_or_else(|| panic!("the server has called nothing"));
+        // The caller may have given up; then nobody waits for the answer.
+        call.send(payload).ok();
+    }
+
+    /// Takes the events received so far.
+    pub fn take(&self) -> Vec<Item> {
+        self.log().events.drain(..).collect()
+    }
+
+    /// How reading was paused (`true`) and resumed, in order.
+    pub fn pauses(&self) -> Vec<bool> {
+        self.log().pauses.clone()
+    }
+
+    /// Whether a DISCONNECT was sent.
+    pub fn disconnected(&self) -> bool {
+        self.log().disconnected
+    }
+
+    /// Why the router closed the transport, if it did.
+    pub fn closed(&self) -> Option<Reason> {
+        self.log().closed
+    }
+}
+
+impl Sink for RecordingSink {
+    fn push(&self, item: &Item) -> Pushed {
+        let mut log = self.log();
+        if log.closed.is_some() {
+            return Pushed::Closed;
+        }
+        match item.ack_id() {
+            Some(id) => assert!(log.acks.insert(id, item.clone()).is_none(), "call {id} was answered twice"),
+            None => log.events.push_back(item.clone()),
+        }
+        drop(log);
+        self.news.notify_waiters();
+        Pushed::Delivered
+    }
+
+    fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, Result<Payload>> {
+        let (sender, answer) = oneshot::channel();
+        self.log().calls.push_back(sender);
+        self.push(item);
+        Box::pin(async move {
+            match tokio::time::timeout(timeout, answer).await {
+                Ok(Ok(payload)) => Ok(payload),
+                Ok(Err(_)) => Err(Error::unavailable("the client is gone")),
+                Err(_) => Err(Error::timeout("the client did not answer")),
+            }
+        })
+    }
+
+    fn ready(&self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
+    fn pause_reading(&self, pause: bool) {
+        self.log().pauses.push(pause);
+    }
+
+    fn disconnect(&self) {
+        self.log().disconnected = true;
+    }
+
+    fn close(&self, reason: Reason) {
+        self.log().closed.get_or_insert(reason);
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::WebSocket
+    }
+}
