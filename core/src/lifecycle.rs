@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_config::{BusSettings, Loaded, RouterSettings};
 use futures_util::FutureExt;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -38,7 +39,7 @@ pub struct App {
     shared: Arc<Shared>,
     bus_required: bool,
     /// In the order of start.
-    running: Vec<Running>,
+    running: Mutex<Vec<Running>>,
     clients: TaskTracker,
     draining: AtomicBool,
     step: Duration,
@@ -46,10 +47,19 @@ pub struct App {
 
 struct Running {
     name: &'static str,
+    namespace: &'static str,
     host: Host,
     module: Arc<dyn Module>,
     failing: Arc<AtomicBool>,
     _threads: PluginThreads,
+}
+
+impl Running {
+    /// Asks the plugin, on its own threads, whether it is ready.
+    fn ask(&self) -> (&'static str, Arc<AtomicBool>, JoinHandle<Result<(), String>>) {
+        let module = Arc::clone(&self.module);
+        (self.name, Arc::clone(&self.failing), self.host.threads.spawn(async move { module.ready() }))
+    }
 }
 
 /// Why an application did not come up.
@@ -110,7 +120,7 @@ impl App {
             router: Router::new(Arc::clone(&shared), Vec::new()),
             shared: Arc::clone(&shared),
             bus_required: bus_settings.required,
-            running: Vec::new(),
+            running: Mutex::default(),
             clients,
             draining: AtomicBool::new(false),
             step,
@@ -136,27 +146,37 @@ impl App {
                 Ok(Err(failure)) => return Err(app.fail(entry.name(), &failure.into_error()).await),
                 Err(_) => return Err(app.fail(entry.name(), &Error::internal("its threads ended")).await),
             };
-            app.running.push(Running { name: entry.name(), host, module, failing: Arc::default(), _threads: own });
+            app.running().push(Running {
+                name: entry.name(),
+                namespace: entry.namespace(),
+                host,
+                module,
+                failing: Arc::default(),
+                _threads: own,
+            });
         }
         app.router = Router::new(shared, http);
         app.start();
         Ok(app)
     }
 
-    async fn fail(&mut self, plugin: &str, error: &Error) -> BootError {
+    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn fail(&self, plugin: &str, error: &Error) -> BootError {
         self.stop_plugins().await;
         BootError::Failed(format!("plugin {plugin} did not start: {error}"))
     }
 
     /// Everything is initialised: opens the namespaces and starts the background work.
     fn start(&self) {
-        let by_plugin: HashMap<&str, &Running> = self.running.iter().map(|running| (running.name, running)).collect();
-        for namespace in self.shared.namespaces.values() {
-            if let Some(running) = by_plugin.get(namespace.plugin) {
+        for running in self.running().iter() {
+            if let Some(namespace) = self.shared.namespaces.get(running.namespace) {
                 namespace.start(Arc::clone(&running.module));
             }
         }
-        for running in &self.running {
+        for running in self.running().iter() {
             let work = supervise(Arc::clone(&running.module), running.host.clone(), Arc::clone(&running.failing));
             running.host.spawn("run", work);
         }
@@ -195,11 +215,10 @@ impl App {
             required: self.bus_required,
             detail: format!("{}: {}", self.shared.bus.kind(), status.detail),
         }];
-        for running in &self.running {
-            let module = Arc::clone(&running.module);
-            let answer = running.host.threads.spawn(async move { module.ready() });
+        let questions: Vec<_> = self.running().iter().map(Running::ask).collect();
+        for (name, failing, answer) in questions {
             let verdict = match tokio::time::timeout(READY_TIMEOUT, answer).await {
-                Ok(Ok(Ok(()))) if running.failing.load(Ordering::Relaxed) => {
+                Ok(Ok(Ok(()))) if failing.load(Ordering::Relaxed) => {
                     Err("its background work failed; see the log".to_owned())
                 }
                 Ok(Ok(verdict)) => verdict,
@@ -207,7 +226,7 @@ impl App {
                 Err(_) => Err(format!("no answer within {} ms: its threads are blocked", READY_TIMEOUT.as_millis())),
             };
             components.push(Component {
-                name: running.name.to_owned(),
+                name: name.to_owned(),
                 ready: verdict.is_ok(),
                 required: true,
                 detail: verdict.err().unwrap_or_else(|| "ready".to_owned()),
@@ -229,7 +248,7 @@ impl App {
     }
 
     /// Stops the plugins in reverse order of their start, then the bus.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(&self) {
         self.begin_drain();
         self.stop_plugins().await;
         if tokio::time::timeout(self.step, self.shared.bus.shutdown()).await.is_err() {
@@ -237,8 +256,9 @@ impl App {
         }
     }
 
-    async fn stop_plugins(&mut self) {
-        while let Some(running) = self.running.pop() {
+    async fn stop_plugins(&self) {
+        loop {
+            let Some(running) = self.running().pop() else { return };
             running.host.shutdown.cancel();
             running.host.tasks.close();
             if tokio::time::timeout(self.step, running.host.tasks.wait()).await.is_err() {

@@ -1,9 +1,11 @@
 //! Every series the router counts, in one registry per application; handles are bound at boot, the hot path is atomics.
 
+use std::sync::{Mutex, PoisonError};
+
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::error::Result;
@@ -20,11 +22,23 @@ const HANDLER_SECONDS: [f64; 14] =
 const FANOUT_SECONDS: [f64; 12] =
     [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
 
+/// One metric family, for the generated reference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Described {
+    /// The family's name, with prefix.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// What it tells.
+    pub help: String,
+}
+
 /// The application's metrics. One value per application, never a global.
 pub struct Metrics {
-    /// The registry behind `/metrics`; other layers register their own series here.
-    pub registry: Registry,
-    refreshers: std::sync::Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
+    families: Families,
+    refreshers: Mutex<Vec<Box<dyn Fn() + Send + Sync>>>,
     pub(crate) connected: IntGaugeVec,
     pub(crate) connections: IntCounterVec,
     pub(crate) disconnections: IntCounterVec,
@@ -53,107 +67,87 @@ impl Metrics {
     /// # Errors
     /// Never in practice: only when two series have one name.
     pub fn new() -> Result<Self> {
-        let r = Registry::new();
+        let r = Families::default();
         let per_event = ["namespace", "event"];
         let metrics = Self {
-            connected: gauges(&r, "connected_clients", "Clients connected now.", &["namespace", "transport"])?,
-            connections: counters(
-                &r,
+            connected: r.gauges("connected_clients", "Clients connected now.", &["namespace", "transport"])?,
+            connections: r.counters(
                 "connections_total",
                 "Clients that connected to a namespace, by the transport they came over.",
                 &["namespace", "transport"],
             )?,
-            disconnections: counters(
-                &r,
+            disconnections: r.counters(
                 "disconnections_total",
                 "Clients that left a namespace.",
                 &["namespace", "reason"],
             )?,
-            refused: counters(&r, "connects_refused_total", "CONNECT packets a plugin refused.", &["namespace"])?,
-            abandoned: counters(
-                &r,
+            refused: r.counters("connects_refused_total", "CONNECT packets a plugin refused.", &["namespace"])?,
+            abandoned: r.counters(
                 "connects_abandoned_total",
                 "Clients gone before their CONNECT was answered; an event sent too early ends so.",
                 &["namespace"],
             )?,
-            received: counters(&r, "messages_received_total", "Events received from clients.", &per_event)?,
-            received_bytes: counters(
-                &r,
+            received: r.counters("messages_received_total", "Events received from clients.", &per_event)?,
+            received_bytes: r.counters(
                 "messages_received_bytes_total",
                 "Bytes of received events, attachments included.",
                 &per_event,
             )?,
-            sent: counters(
-                &r,
+            sent: r.counters(
                 "messages_sent_total",
                 "Packets accepted by a client's transport; acks count as _ack.",
                 &per_event,
             )?,
-            sent_bytes: counters(
-                &r,
+            sent_bytes: r.counters(
                 "messages_sent_bytes_total",
                 "Bytes of sent packets, attachments included.",
                 &per_event,
             )?,
-            publishes: counters(&r, "publishes_total", "Events published to a namespace or room.", &per_event)?,
-            handler_seconds: histograms(
-                &r,
+            publishes: r.counters("publishes_total", "Events published to a namespace or room.", &per_event)?,
+            handler_seconds: r.histograms(
                 "handler_seconds",
                 "Time from the start of a handler to its answer.",
                 &per_event,
+                &HANDLER_SECONDS,
             )?,
-            outcomes: counters(
-                &r,
+            outcomes: r.counters(
                 "handler_outcomes_total",
                 "Received events by how they ended: ok, panic, or an error code.",
                 &["namespace", "event", "outcome"],
             )?,
-            in_flight: gauges(&r, "handlers_in_flight", "Handlers running now.", &["namespace"])?,
-            expected: register(
-                &r,
-                IntCounter::new(
-                    "carillon_deliveries_expected_total",
-                    "Members addressed by publishes: the sum of all deliveries.",
-                )?,
-            )?,
-            deliveries: Deliveries::new(&counters(
-                &r,
+            in_flight: r.gauges("handlers_in_flight", "Handlers running now.", &["namespace"])?,
+            expected: r.register(IntCounter::new(
+                "carillon_deliveries_expected_total",
+                "Members addressed by publishes: the sum of all deliveries.",
+            )?)?,
+            deliveries: Deliveries::new(&r.counters(
                 "deliveries_total",
                 "What became of each published copy.",
                 &["outcome"],
             )?),
-            fanout_seconds: register(
-                &r,
-                Histogram::with_opts(
-                    HistogramOpts::new("carillon_fanout_seconds", "Time from a publish to its last delivery.")
-                        .buckets(FANOUT_SECONDS.to_vec()),
-                )?,
-            )?,
-            plugin_up: gauges(
-                &r,
+            fanout_seconds: r.register(Histogram::with_opts(
+                HistogramOpts::new("carillon_fanout_seconds", "Time from a publish to its last delivery.")
+                    .buckets(FANOUT_SECONDS.to_vec()),
+            )?)?,
+            plugin_up: r.gauges(
                 "plugin_up",
                 "1 while the plugin's background work runs or ended well.",
                 &["plugin"],
             )?,
-            plugin_restarts: counters(
-                &r,
+            plugin_restarts: r.counters(
                 "plugin_restarts_total",
                 "Restarts of a plugin's failed background work.",
                 &["plugin"],
             )?,
-            bus_up: register(&r, Gauge::new("carillon_bus_up", "1 while the bus delivers.")?)?,
-            bus_dropped: register(
-                &r,
-                IntCounter::new(
-                    "carillon_bus_dropped_total",
-                    "Bus messages dropped because a subscriber was too slow.",
-                )?,
-            )?,
-            refreshers: std::sync::Mutex::default(),
-            registry: r,
+            bus_up: r.register(Gauge::new("carillon_bus_up", "1 while the bus delivers.")?)?,
+            bus_dropped: r.register(IntCounter::new(
+                "carillon_bus_dropped_total",
+                "Bus messages dropped because a subscriber was too slow.",
+            )?)?,
+            refreshers: Mutex::default(),
+            families: r,
         };
-        let build = gauges(
-            &metrics.registry,
+        let build = metrics.families.gauges(
             "build_info",
             "Always 1; the version is in the labels.",
             &["version", "revision"],
@@ -166,7 +160,7 @@ impl Metrics {
 
     /// Runs `refresh` before every scrape: for gauges that are cheaper to look up than to keep.
     pub fn before_scrape(&self, refresh: impl Fn() + Send + Sync + 'static) {
-        self.refreshers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(refresh));
+        self.refreshers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(refresh));
     }
 
     /// The exposition text of `/metrics` (format 0.0.4).
@@ -174,44 +168,52 @@ impl Metrics {
     /// # Errors
     /// When a collector hands out malformed families.
     pub fn render(&self) -> Result<String> {
-        for refresh in self.refreshers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+        for refresh in self.refreshers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             refresh();
         }
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;
         Ok(String::from_utf8(text)?)
     }
 
-    /// Registers a counter family `carillon_<name>` of a plugin's own.
+    /// Registers a counter family `carillon_<name>`.
     ///
     /// # Errors
     /// When the name is taken or malformed.
     pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-        counters(&self.registry, name, help, labels)
+        self.families.counters(name, help, labels)
     }
 
-    /// Registers a gauge family `carillon_<name>` of a plugin's own.
+    /// Registers a gauge family `carillon_<name>`.
     ///
     /// # Errors
     /// When the name is taken or malformed.
     pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-        gauges(&self.registry, name, help, labels)
+        self.families.gauges(name, help, labels)
     }
 
-    /// Registers a single gauge `carillon_<name>` of whole numbers.
+    /// Registers a histogram family `carillon_<name>` with these bucket bounds.
     ///
     /// # Errors
     /// When the name is taken or malformed.
-    pub fn single_gauge(&self, name: &str, help: &str) -> Result<IntGauge> {
-        register(&self.registry, IntGauge::new(full(name), help)?)
+    pub fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec> {
+        self.families.histograms(name, help, labels, buckets)
     }
 
-    /// Registers a single counter `carillon_<name>`.
+    /// Registers any collector.
     ///
     /// # Errors
-    /// When the name is taken or malformed.
-    pub fn single_counter(&self, name: &str, help: &str) -> Result<IntCounter> {
-        register(&self.registry, IntCounter::new(full(name), help)?)
+    /// When a name is taken.
+    pub fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+        self.families.register(collector)
+    }
+
+    /// Every family registered so far, by name.
+    #[must_use]
+    pub fn described(&self) -> Vec<Described> {
+        let mut all = self.families.described.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.sort();
+        all
     }
 
     pub(crate) fn inbound(&self, namespace: &str, event: &str) -> Inbound {
@@ -252,22 +254,44 @@ fn full(name: &str) -> String {
     format!("carillon_{name}")
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C> {
-    registry.register(Box::new(collector.clone()))?;
-    Ok(collector)
+/// The registry, and what was registered: the registry itself forgets families that have no series yet.
+#[derive(Default)]
+struct Families {
+    registry: Registry,
+    described: Mutex<Vec<Described>>,
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-    register(registry, IntCounterVec::new(Opts::new(full(name), help), labels)?)
-}
+impl Families {
+    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
+        self.registry.register(Box::new(collector.clone()))?;
+        let kinds = collector.collect();
+        let kind = match kinds.first().map(prometheus::proto::MetricFamily::get_field_type) {
+            Some(prometheus::proto::MetricType::COUNTER) => "counter",
+            Some(prometheus::proto::MetricType::HISTOGRAM) => "histogram",
+            _ => "gauge",
+        };
+        let described = collector.desc().into_iter().map(|desc| Described {
+            name: desc.fq_name.clone(),
+            kind,
+            labels: desc.variable_labels.clone(),
+            help: desc.help.clone(),
+        });
+        self.described.lock().unwrap_or_else(PoisonError::into_inner).extend(described);
+        Ok(collector)
+    }
 
-fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-    register(registry, IntGaugeVec::new(Opts::new(full(name), help), labels)?)
-}
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+        self.register(IntCounterVec::new(Opts::new(full(name), help), labels)?)
+    }
 
-fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec> {
-    let options = HistogramOpts::new(full(name), help).buckets(HANDLER_SECONDS.to_vec());
-    register(registry, HistogramVec::new(options, labels)?)
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+        self.register(IntGaugeVec::new(Opts::new(full(name), help), labels)?)
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec> {
+        let options = HistogramOpts::new(full(name), help).buckets(buckets.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
 }
 
 /// Handles of one received event's series.
