@@ -54,10 +54,13 @@ impl Variable {
 pub(crate) fn ours(variables: Vec<(OsString, OsString)>, problems: &mut Problems) -> Vec<Variable> {
     let mut found = Vec::new();
     let mut seen: BTreeMap<Vec<String>, String> = BTreeMap::new();
-    let mut sorted: Vec<_> = variables.into_iter().filter_map(|(name, text)| Some((name.into_string().ok()?, text))).collect();
+    let mut sorted: Vec<_> =
+        variables.into_iter().filter_map(|(name, text)| Some((name.into_string().ok()?, text))).collect();
     sorted.sort();
     for (name, text) in sorted {
-        let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !is_service_link(rest)) else { continue };
+        let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !is_service_link(rest)) else {
+            continue;
+        };
         let keys: Vec<_> = rest.to_lowercase().split(SEPARATOR).map(ToOwned::to_owned).collect();
         let mut problem = |message: String, hint: String| {
             let path = Path(keys.iter().cloned().map(Step::Key).collect()).to_string();
@@ -88,7 +91,8 @@ fn is_service_link(rest: &str) -> bool {
     let after = |word: &str, test: &dyn Fn(&str) -> bool| {
         rest.match_indices(word).any(|(at, _)| (at == 0 || rest[..at].ends_with('_')) && test(&rest[at + word.len()..]))
     };
-    !rest.contains(SEPARATOR) && (after("SERVICE_", &service) || after("PORT_", &port) || rest == "PORT" || rest.ends_with("_PORT"))
+    !rest.contains(SEPARATOR)
+        && (after("SERVICE_", &service) || after("PORT_", &port) || rest == "PORT" || rest.ends_with("_PORT"))
 }
 
 /// Finds the keys a variable means below `view`, whose own spelling may have capitals or hyphens. Where the
@@ -116,7 +120,12 @@ pub(crate) fn unknown(variable: &Variable, known: &[String]) -> Problem {
         Some(best) => format!("did you mean `{best}`?"),
         None => format!("variables are named {PREFIX}SECTION{SEPARATOR}KEY; all others must not start with {PREFIX}"),
     };
-    Problem { path: variable.path().to_string(), message: "no such setting".to_owned(), hint: Some(hint), source: variable.source() }
+    Problem {
+        path: variable.path().to_string(),
+        message: "no such setting".to_owned(),
+        hint: Some(hint),
+        source: variable.source(),
+    }
 }
 
 #[cfg(test)]
@@ -126,7 +135,16 @@ mod tests {
     /// What Kubernetes puts into every pod does not stop the server; a forgotten underscore does.
     #[test]
     fn kubernetes_service_links_are_left_alone() {
-        for name in ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8085_TCP", "PORT_8085_TCP_ADDR", "METRICS_SERVICE_HOST", "METRICS_PORT_9090_UDP_PROTO"] {
+        for name in [
+            "SERVICE_HOST",
+            "SERVICE_PORT",
+            "SERVICE_PORT_HTTP",
+            "PORT",
+            "PORT_8085_TCP",
+            "PORT_8085_TCP_ADDR",
+            "METRICS_SERVICE_HOST",
+            "METRICS_PORT_9090_UDP_PROTO",
+        ] {
             assert!(is_service_link(name), "{name}");
         }
         for name in ["SERVER_LISTEN", "SERVER__LISTEN", "SERVICE", "X__PORT", "PORT_HTTP", "PLUGINS__A__SERVICE_HOST"] {

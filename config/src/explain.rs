@@ -1,10 +1,17 @@
 //! Turns what serde says about a wrong value into a line for the person who wrote it.
 use crate::node::Node;
-use crate::path::Path;
+use crate::path::{Path, Step};
 use crate::schema::View;
 use crate::section::ENABLED;
-use crate::{Problem, Source, env, suggest, text, words};
+use crate::{Problem, Source, suggest, text, words};
 use serde_json::Value;
+
+/// How long a default may be to be repeated in a hint.
+const DEFAULT_SHOWN: usize = 100;
+
+/// How serde's messages about a value of the wrong type, or one that is not among the valid ones, begin.
+const MISTYPED: [&str; 5] =
+    ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant ", "data did not match any variant "];
 
 /// What is known about the section a value stands in.
 pub(crate) struct Context<'a> {
@@ -28,10 +35,19 @@ impl Context<'_> {
         Problem { path: self.section.join(&shown).to_string(), message, hint, source }
     }
 
+    /// A value outside the limits its schema states.
+    pub(crate) fn limit(&self, path: &Path, message: String) -> Problem {
+        let (_, source) = self.tree.locate(path);
+        let hint = self.default_hint(path, &source).or_else(|| self.example(path));
+        self.problem(path, message, hint)
+    }
+
     /// A key that nothing reads. `valid` are the keys that stand there, as far as serde or the schema tells.
     pub(crate) fn unknown_key(&self, path: &Path, valid: &[&str]) -> Problem {
         let mut valid = valid.to_vec();
-        if path.0.len() == 1 && self.plugin && !valid.contains(&ENABLED) {
+        valid.sort_unstable();
+        if path.0.len() == 1 && self.plugin {
+            valid.retain(|key| *key != ENABLED);
             valid.push(ENABLED);
         }
         let hint = suggest::hint(path.last_key().unwrap_or_default(), "valid keys", &valid);
@@ -47,15 +63,17 @@ impl Context<'_> {
         }
         if let Some(key) = serde.strip_prefix("missing field ").and_then(|rest| ticked(rest).first().copied()) {
             let path = path.key(key);
-            let hint = self.view.at(&path).map(|view| format!("for example `{}`", assignment(key, &words::sample(view))));
+            let hint =
+                self.view.at(&path).map(|view| format!("for example `{}`", assignment(key, &words::sample(view))));
             return self.problem(&path, "this key is missing".to_owned(), hint);
         }
         let found = self.tree.at(path);
-        let mistyped = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
-        if let Some(view) = view.filter(|_| mistyped.iter().any(|start| serde.starts_with(start))) {
+        if let Some(view) = view.filter(|_| MISTYPED.iter().any(|start| serde.starts_with(start))) {
             let message = match serde.split_once(", expected ") {
                 // Where the schema says nothing serde at least says what it hoped for.
-                Some((_, expected)) if view.types().is_empty() => format!("expected {expected}, found {}", seen(view, found)),
+                Some((_, expected)) if view.types().is_empty() => {
+                    format!("expected {expected}, found {}", seen(view, found))
+                }
                 _ => format!("expected {}{}, found {}", words::describe(view), beyond(view, found), seen(view, found)),
             };
             return self.problem(path, message, self.type_hint(path, view, found));
@@ -77,28 +95,33 @@ impl Context<'_> {
                 return Some(format!("did you mean `{best}`?"));
             }
         }
-        let quoted = found.as_str().and_then(toml_scalar).filter(|value| fits(view, value));
+        let quoted = found.as_str().filter(|_| !view.secret()).and_then(toml_scalar).filter(|value| fits(view, value));
         if let Some(value) = quoted {
             return Some(format!("leave the quotes out: `{}`", assignment(key, &value)));
         }
         let (_, source) = self.tree.locate(path);
-        self.default_hint(path, &source).or_else(|| {
-            let top = path.0.iter().take_while(|step| matches!(step, crate::path::Step::Key(_))).cloned().collect();
-            let view = self.view.at(&Path(top)).unwrap_or(view);
-            Some(format!("for example `{}`", assignment(key, &words::sample(view))))
-        })
+        self.default_hint(path, &source).or_else(|| self.example(path))
     }
 
-    /// The default, written the way the reader would write it where the wrong value came from.
-    pub(crate) fn default_hint(&self, path: &Path, source: &Source) -> Option<String> {
-        let default = self.defaults.at(path).map(Node::to_value).filter(|value| !value.is_null())?;
+    /// A value that would be accepted; for the entry of a list a whole list.
+    fn example(&self, path: &Path) -> Option<String> {
         let key = path.last_key()?;
-        let variable = matches!(source, Source::Env(_)).then(|| env::variable(&self.section.join(path))).flatten();
-        Some(match (variable, &default) {
-            (Some(name), Value::String(word)) => format!("the default is `{name}={word}`"),
-            (Some(name), value) => format!("the default is `{name}={}`", text::masked(value)),
-            (None, value) => format!("the default is `{}`", assignment(key, value)),
-        })
+        let keys = path.0.iter().rposition(|step| matches!(step, Step::Key(_)))?;
+        let view = self.view.at(&Path(path.0[..=keys].to_vec()))?;
+        Some(format!("for example `{}`", assignment(key, &words::sample(view))))
+    }
+
+    /// The default, written the way the reader would write it where the wrong value came from. The entries of a list
+    /// have none of their own, and a long one does not help.
+    fn default_hint(&self, path: &Path, source: &Source) -> Option<String> {
+        let in_list = path.0.iter().any(|step| matches!(step, Step::Index(_)));
+        let default = self.defaults.at(path).filter(|_| !in_list)?.to_value();
+        let written = match source {
+            Source::Env(variable) => format!("{variable}={}", text::plain(&default)),
+            Source::Flag(flag) => format!("{flag} {}", text::plain(&default)),
+            Source::File { .. } | Source::Default => assignment(path.last_key()?, &default),
+        };
+        (!default.is_null() && written.len() <= DEFAULT_SHOWN).then(|| format!("the default is `{written}`"))
     }
 }
 
@@ -121,7 +144,9 @@ fn beyond(view: View<'_>, found: Option<&Node>) -> String {
     let limit = words::type_limit(view).filter(|_| view.get("maximum").is_none());
     let number = found.map(Node::to_value).and_then(|value| value.as_u64());
     match (limit, number) {
-        (Some(limit), Some(number)) if number > limit => format!(" to {limit}"),
+        (Some(limit), Some(number)) if number > limit => {
+            format!(" to {}", text::grouped(&limit.to_string()))
+        }
         _ => String::new(),
     }
 }

@@ -43,7 +43,11 @@ fn read_text(path: &FilePath) -> Result<String, (String, String, Option<Position
         return Err((format!("cannot read the configuration file: {error}"), hint.to_owned(), None));
     }
     if bytes.len() as u64 > MAX_BYTES {
-        return Err((format!("the configuration file is larger than {MAX_BYTES} bytes"), "is it the right file?".to_owned(), None));
+        return Err((
+            format!("the configuration file is larger than {MAX_BYTES} bytes"),
+            "is it the right file?".to_owned(),
+            None,
+        ));
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
@@ -61,7 +65,12 @@ pub(crate) fn parse(text: &str, origin: &Origin<'_>, problems: &mut Problems) ->
     for error in errors.iter().take(SYNTAX_ERRORS) {
         let source = origin.source(text, error.span().unwrap_or_default());
         let hint = "text stands in quotes: `key = \"text\"`; a section starts with `[name]`".to_owned();
-        problems.push(Problem { path: String::new(), message: format!("invalid TOML: {}", error.message()), hint: Some(hint), source });
+        problems.push(Problem {
+            path: String::new(),
+            message: format!("invalid TOML: {}", error.message()),
+            hint: Some(hint),
+            source,
+        });
     }
     let mut reader = Reader { text, origin, problems };
     sound.then(|| reader.table(table.get_ref(), table.span(), &Path::default()))
@@ -69,7 +78,10 @@ pub(crate) fn parse(text: &str, origin: &Origin<'_>, problems: &mut Problems) ->
 
 /// Where the text that is parsed comes from.
 pub(crate) enum Origin<'a> {
-    File { path: &'a FilePath, lines: Lines },
+    File {
+        path: &'a FilePath,
+        lines: Lines,
+    },
     /// A single value, from somewhere that has no lines.
     Value(Source),
 }
@@ -77,7 +89,9 @@ pub(crate) enum Origin<'a> {
 impl Origin<'_> {
     fn source(&self, text: &str, span: Range<usize>) -> Source {
         match self {
-            Self::File { path, lines } => Source::File { path: PathBuf::from(path), at: Some(lines.position(text, span.start)) },
+            Self::File { path, lines } => {
+                Source::File { path: PathBuf::from(path), at: Some(lines.position(text, span.start)) }
+            }
             Self::Value(source) => source.clone(),
         }
     }
@@ -133,15 +147,20 @@ impl Reader<'_> {
         let source = self.origin.source(self.text, place.clone());
         let leaf = match value.get_ref() {
             DeValue::Table(table) => return Some(self.table(table, place, path)),
-            DeValue::Array(items) => return Some(Node::new(Kind::List(self.list(items, path)), source)),
+            DeValue::Array(items) => {
+                return Some(Node::new(Kind::List(self.list(items, path)), source));
+            }
             DeValue::String(text) => Some(Value::String(text.clone().into_owned())),
             DeValue::Boolean(value) => Some(Value::Bool(*value)),
             DeValue::Datetime(value) => Some(Value::String(value.to_string())),
             DeValue::Integer(value) => integer(value),
-            DeValue::Float(value) => value.as_str().parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number),
+            DeValue::Float(value) => {
+                value.as_str().parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
+            }
         };
         if leaf.is_none() {
-            let (message, hint) = ("the number is too large, or not a number".to_owned(), Some("write an ordinary number".to_owned()));
+            let (message, hint) =
+                ("the number is too large, or not a number".to_owned(), Some("write an ordinary number".to_owned()));
             self.problems.push(Problem { path: path.to_string(), message, hint, source: source.clone() });
         }
         leaf.map(|leaf| Node::new(Kind::Leaf(leaf), source))
@@ -150,5 +169,8 @@ impl Reader<'_> {
 
 fn integer(value: &DeInteger<'_>) -> Option<Value> {
     let (text, radix) = (value.as_str(), value.radix());
-    i64::from_str_radix(text, radix).map(Value::from).ok().or_else(|| u64::from_str_radix(text, radix).map(Value::from).ok())
+    i64::from_str_radix(text, radix)
+        .map(Value::from)
+        .ok()
+        .or_else(|| u64::from_str_radix(text, radix).map(Value::from).ok())
 }

@@ -15,7 +15,9 @@ pub(crate) fn read(view: View<'_>, text: &str, source: &Source) -> Node {
             // No text is no entry, and a comma may also end the list.
             let parts: Vec<_> = parts.collect();
             let parts = parts.strip_suffix(&[""]).unwrap_or(&parts);
-            let items = parts.iter().map(|part| view.items().map_or_else(|| leaf(part, source), |items| read(items, part, source)));
+            let items = parts
+                .iter()
+                .map(|part| view.items().map_or_else(|| leaf(part, source), |items| read(items, part, source)));
             Node::list(items.collect(), source.clone())
         }
         _ => toml_value(text, source).unwrap_or_else(|| leaf(text, source)),

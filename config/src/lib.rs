@@ -6,16 +6,21 @@
 //!
 //! The house's own sections are [`house_sections`]; those of the plugins stand under `[plugins.<name>]` and are passed
 //! in by whoever knows the plugins. This package knows none.
+mod default_toml;
 mod env;
 mod explain;
 mod file;
 mod given;
+mod json_schema;
+mod layers;
 mod limits;
 mod loaded;
 mod loader;
 mod node;
 mod path;
 mod problem;
+mod prose;
+mod reference;
 mod schema;
 mod section;
 mod setting;
@@ -26,12 +31,16 @@ mod text;
 mod validate;
 mod words;
 
+pub use default_toml::default_toml;
+pub use json_schema::json_schema;
 pub use loaded::Loaded;
 pub use loader::Loader;
 pub use problem::{Problem, Problems};
+pub use reference::reference_markdown;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    BusSettings, DrainSettings, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName, WireSettings, house_sections,
+    BusSettings, DrainSettings, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName, WireSettings,
+    house_sections,
 };
 pub use source::{Position, Source};

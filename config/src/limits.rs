@@ -30,7 +30,9 @@ fn walk(view: View<'_>, node: &Node, path: &Path, found: &mut Vec<(Path, String)
             count(view, "Properties", "entry", table.len())
         }
     };
-    found.extend(message.map(|message| (path.clone(), format!("{message}, found {}", crate::explain::seen(view, Some(node))))));
+    found.extend(
+        message.map(|message| (path.clone(), format!("{message}, found {}", crate::explain::seen(view, Some(node))))),
+    );
 }
 
 fn outside(view: View<'_>, number: f64) -> Option<String> {

@@ -36,7 +36,9 @@ impl Loaded {
         };
         match serde_json::from_value(ready.tree.to_value()) {
             Ok(settings) => settings,
-            Err(error) => panic!("the section `{path}` was given to the loader with another type: {error}"),
+            Err(error) => {
+                panic!("the section `{path}` was given to the loader with another type: {error}")
+            }
         }
     }
 

@@ -55,7 +55,9 @@ impl Node {
         match &self.kind {
             Kind::Leaf(value) => value.clone(),
             Kind::List(nodes) => Value::Array(nodes.iter().map(Self::to_value).collect()),
-            Kind::Table(table) => Value::Object(table.iter().map(|(key, node)| (key.clone(), node.to_value())).collect()),
+            Kind::Table(table) => {
+                Value::Object(table.iter().map(|(key, node)| (key.clone(), node.to_value())).collect())
+            }
         }
     }
 
@@ -97,7 +99,9 @@ impl Node {
     fn step_mut(&mut self, step: &Step) -> Option<&mut Self> {
         match (&mut self.kind, step) {
             (Kind::List(nodes), Step::Index(index)) => nodes.get_mut(*index),
-            (Kind::Table(table), Step::Key(key)) => table.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node),
+            (Kind::Table(table), Step::Key(key)) => {
+                table.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node)
+            }
             _ => None,
         }
     }

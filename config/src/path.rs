@@ -30,7 +30,8 @@ impl Path {
                 rest = after;
             } else {
                 // The first character always belongs to the key, so that the loop moves on whatever the text is.
-                let end = rest.char_indices().skip(1).find(|(_, c)| matches!(c, '.' | '[')).map_or(rest.len(), |(at, _)| at);
+                let end =
+                    rest.char_indices().skip(1).find(|(_, c)| matches!(c, '.' | '[')).map_or(rest.len(), |(at, _)| at);
                 if end > 0 {
                     steps.push(Step::Key(rest[..end].to_owned()));
                 }

@@ -121,7 +121,11 @@ impl<'a> View<'a> {
     }
 
     fn alternatives(self) -> impl Iterator<Item = View<'a>> {
-        ["oneOf", "anyOf"].into_iter().filter_map(move |word| self.inner.get(word)?.as_array()).flatten().map(move |value| self.with(value))
+        ["oneOf", "anyOf"]
+            .into_iter()
+            .filter_map(move |word| self.inner.get(word)?.as_array())
+            .flatten()
+            .map(move |value| self.with(value))
     }
 
     /// The words to choose from, with their meanings, if the value is one of a fixed set.
@@ -138,7 +142,10 @@ impl<'a> View<'a> {
         }
         if let Some(words) = self.inner.get("enum").and_then(Value::as_array) {
             let words = words.iter().filter(|word| !word.is_null());
-            return words.map(Value::as_str).map(|word| word.map(|word| choices.push((word, "")))).all(|word| word.is_some());
+            return words
+                .map(Value::as_str)
+                .map(|word| word.map(|word| choices.push((word, ""))))
+                .all(|word| word.is_some());
         }
         let mut any = false;
         for alternative in self.alternatives() {
@@ -171,7 +178,8 @@ fn reference(schema: &Value) -> Option<&str> {
 
 /// The only alternative that is not "null".
 fn only(alternatives: Option<&Value>) -> Option<&Value> {
-    let mut left = alternatives?.as_array()?.iter().filter(|value| value.get("type").and_then(Value::as_str) != Some("null"));
+    let mut left =
+        alternatives?.as_array()?.iter().filter(|value| value.get("type").and_then(Value::as_str) != Some("null"));
     left.next().filter(|_| left.next().is_none())
 }
 

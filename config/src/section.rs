@@ -90,6 +90,11 @@ impl Section {
         crate::setting::list(self)
     }
 
+    /// What the section is about: the doc comment of its type.
+    pub(crate) fn doc(&self) -> String {
+        self.schema().view().doc().to_owned()
+    }
+
     /// The section's path in steps.
     pub(crate) fn steps(&self) -> Path {
         // Not parsed: a plugin's name may hold any character, and is one key.
@@ -124,12 +129,16 @@ impl Section {
     /// The section's schema with the types it refers to left in `generator`.
     pub(crate) fn schema_in(&self, generator: &mut SchemaGenerator) -> Value {
         let mut root = self.typed.schema(generator).to_value();
-        let Some(object) = root.as_object_mut() else { return root };
+        let Some(object) = root.as_object_mut() else {
+            return root;
+        };
         // The loader merges a section over its defaults and refuses keys it does not know, whatever the type says.
         object.remove("required");
         object.entry("additionalProperties").or_insert(Value::Bool(false));
         let properties = object.entry("properties").or_insert_with(|| Value::Object(Default::default()));
-        let (Some(properties), Ok(defaults)) = (properties.as_object_mut(), self.defaults()) else { return root };
+        let (Some(properties), Ok(defaults)) = (properties.as_object_mut(), self.defaults()) else {
+            return root;
+        };
         if self.plugin().is_some() {
             properties.insert(ENABLED.to_owned(), serde_json::json!({ "type": "boolean", "description": ENABLED_DOC }));
         }
@@ -151,7 +160,8 @@ impl Section {
 pub(crate) const ENABLED: &str = "enabled";
 
 /// What the reference says about it.
-const ENABLED_DOC: &str = "Whether the plugin runs. When false its namespace does not exist; its section is still checked.";
+const ENABLED_DOC: &str =
+    "Whether the plugin runs. When false its namespace does not exist; its section is still checked.";
 
 impl fmt::Debug for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -213,6 +223,8 @@ fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
         Ignored::Root => Path::default(),
         Ignored::Seq { parent, index } => ignored_path(parent).with(Step::Index(*index)),
         Ignored::Map { parent, key } => ignored_path(parent).key(key),
-        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => ignored_path(parent),
+        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
+            ignored_path(parent)
+        }
     }
 }

@@ -36,7 +36,11 @@ pub(crate) fn fields<'a>(view: View<'a>, defaults: Option<&'a Node>) -> Vec<(&'a
     let table = defaults.and_then(Node::table).unwrap_or_default();
     let known = table.iter().filter_map(|(key, node)| Some((key.as_str(), view.entry(key)?, Some(node))));
     let properties = view.properties().into_iter().flatten();
-    let others = properties.filter(|(key, _)| !table.iter().any(|(name, _)| name == key)).map(|(key, view)| (key, view, None));
+    let mut others: Vec<_> = properties
+        .filter(|(key, _)| !table.iter().any(|(name, _)| name == key))
+        .map(|(key, view)| (key, view, None))
+        .collect();
+    others.sort_by_key(|(key, ..)| *key);
     known.chain(others).collect()
 }
 
@@ -71,7 +75,7 @@ impl Lister {
             self.settings.push(Setting {
                 key: format!("{}{}", self.path, place.words),
                 accepts: words::describe(view),
-                default: set.map(|node| if view.secret() { "\"***\"".to_owned() } else { text::masked(&node.to_value()) }),
+                default: set.map(text::node_toml),
                 variable: place.path.as_ref().and_then(|path| env::variable(&self.path.join(path))),
                 doc: view.doc().to_owned(),
             });
@@ -81,7 +85,9 @@ impl Lister {
         }
         if is_struct {
             self.fields(view, set, place, depth - 1);
-        } else if let Some((entry, suffix)) = view.items().map(|items| (items, "[]")).or_else(|| view.values().map(|values| (values, ".<name>"))) {
+        } else if let Some((entry, suffix)) =
+            view.items().map(|items| (items, "[]")).or_else(|| view.values().map(|values| (values, ".<name>")))
+        {
             let place = Place { words: format!("{}{suffix}", place.words), path: None };
             // Entries that are no tables are described by their list already.
             if entry.properties().is_some() {

@@ -47,7 +47,9 @@ impl fmt::Display for Source {
             Self::Default => f.write_str("default"),
             Self::File { path, at: None } => write!(f, "{}", path.display()),
             // The form editors and terminals turn into a link.
-            Self::File { path, at: Some(at) } => write!(f, "{}:{}:{}", path.display(), at.line, at.column),
+            Self::File { path, at: Some(at) } => {
+                write!(f, "{}:{}:{}", path.display(), at.line, at.column)
+            }
             Self::Env(variable) => write!(f, "environment variable {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }

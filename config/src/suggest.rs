@@ -32,7 +32,12 @@ mod tests {
     #[test]
     fn slips_only() {
         let keys = ["listen", "workers", "ping_interval_ms"];
-        for (wrong, best) in [("lisen", Some("listen")), ("Workres", Some("workers")), ("ping_intervall", None), ("port", None)] {
+        for (wrong, best) in [
+            ("lisen", Some("listen")),
+            ("Workres", Some("workers")),
+            ("ping_interval", Some("ping_interval_ms")),
+            ("port", None),
+        ] {
             assert_eq!(closest(wrong, keys), best, "{wrong}");
         }
         assert_eq!(hint("port", "valid keys", &keys), "valid keys: `listen`, `workers`, `ping_interval_ms`");

@@ -1,4 +1,5 @@
 //! Writes values the way a configuration file would, without giving secrets away.
+use crate::node::{Kind, Node};
 use crate::path::is_bare;
 use serde_json::Value;
 
@@ -9,7 +10,8 @@ const SHOWN: usize = 60;
 pub(crate) fn toml(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Bool(_) => value.to_string(),
+        Value::Number(number) => grouped(&number.to_string()),
         Value::String(text) => quoted(text),
         Value::Array(items) => {
             let items: Vec<_> = items.iter().filter(|item| !item.is_null()).map(toml).collect();
@@ -17,10 +19,54 @@ pub(crate) fn toml(value: &Value) -> String {
         }
         Value::Object(entries) => {
             let entries = entries.iter().filter(|(_, value)| !value.is_null());
-            let entries: Vec<_> = entries.map(|(name, value)| format!("{} = {}", key(name), toml(value))).collect();
+            let mut entries: Vec<_> = entries.map(|(name, value)| format!("{} = {}", key(name), toml(value))).collect();
+            // Whether an object in memory keeps an order of its own depends on how serde_json was built.
+            entries.sort();
             if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", entries.join(", ")) }
         }
     }
+}
+
+/// The same for a node, whose tables have an order.
+pub(crate) fn node_toml(node: &Node) -> String {
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match &node.kind {
+        Kind::Leaf(value) => toml(value),
+        Kind::List(nodes) => format!("[{}]", joined(nodes.iter().map(node_toml).collect())),
+        Kind::Table(table) => {
+            let set = table.iter().filter(|(_, node)| node.kind != Kind::Leaf(Value::Null));
+            let entries: Vec<_> = set.map(|(name, node)| format!("{} = {}", key(name), node_toml(node))).collect();
+            if entries.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", joined(entries)) }
+        }
+    }
+}
+
+/// A value as a variable or a flag carries it: text without quotes, lists of text separated by commas.
+pub(crate) fn plain(value: &Value) -> String {
+    match mask(value) {
+        Value::String(text) => text,
+        Value::Array(items) => {
+            let words = items.iter().map(|item| item.as_str().filter(|word| !word.contains(',')));
+            words.collect::<Option<Vec<_>>>().map_or_else(|| masked(value), |words| words.join(","))
+        }
+        value => toml(&value),
+    }
+}
+
+/// A whole number with its thousands set apart, as TOML allows, once it is hard to read without.
+pub(crate) fn grouped(number: &str) -> String {
+    let (sign, digits) = number.strip_prefix('-').map_or(("", number), |digits| ("-", digits));
+    if digits.len() < 5 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return number.to_owned();
+    }
+    let mut out = sign.to_owned();
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// A key as TOML writes it.
@@ -71,7 +117,9 @@ fn mask(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask_address(text)),
         Value::Array(items) => items.iter().map(mask).collect(),
-        Value::Object(entries) => Value::Object(entries.iter().map(|(key, value)| (key.clone(), mask(value))).collect()),
+        Value::Object(entries) => {
+            Value::Object(entries.iter().map(|(key, value)| (key.clone(), mask(value))).collect())
+        }
         value => value.clone(),
     }
 }
@@ -79,8 +127,12 @@ fn mask(value: &Value) -> Value {
 /// `redis://user:password@host` becomes `redis://user:***@host`. Everything up to the last `@` counts as credentials,
 /// because a password may hold any character when its writer forgot to escape it.
 fn mask_address(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let Some((credentials, host)) = rest.rsplit_once('@') else { return text.to_owned() };
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let Some((credentials, host)) = rest.rsplit_once('@') else {
+        return text.to_owned();
+    };
     match credentials.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
         None => format!("{scheme}://***@{host}"),
@@ -95,9 +147,25 @@ mod tests {
     /// What we write is TOML that says the same, whatever characters a text holds.
     #[test]
     fn toml_reads_back() {
-        let value = json!({ "a b": "quote \" back \\ line \n bell \u{7} é", "list": [1, 2.5, true, "x"], "in": { "x": -1 } });
+        let value =
+            json!({ "a b": "quote \" back \\ line \n bell \u{7} é", "list": [1, 2.5, true, "x"], "in": { "x": -1 } });
         let read: toml::Table = toml::from_str(&format!("v = {}", toml(&value))).unwrap();
         assert_eq!(serde_json::to_value(&read["v"]).unwrap(), value);
+    }
+
+    /// Long numbers are readable, and still the same numbers.
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, shown) in [
+            ("0", "0"),
+            ("8085", "8085"),
+            ("10000", "10_000"),
+            ("-1000000", "-1_000_000"),
+            ("1e100", "1e100"),
+            ("12345.5", "12345.5"),
+        ] {
+            assert_eq!(grouped(number), shown);
+        }
     }
 
     /// No password of an address reaches a log.

@@ -47,7 +47,7 @@ impl Check<'_> {
                     }
                     let mut stuck = false;
                     for (path, message) in &broken {
-                        let problem = self.explain(tree, |context| context.problem(path, message.clone(), None));
+                        let problem = self.explain(tree, |context| context.limit(path, message.clone()));
                         repaired.report(path, tree, problem, problems);
                     }
                     // From the back, because taking an entry out of a list moves those behind it.
@@ -61,7 +61,9 @@ impl Check<'_> {
             }
         }
         let message = format!("there are more than {MISTAKES} mistakes in this section");
-        problems.push(self.explain(tree, |context| context.problem(&Path::default(), message, Some("correct the others first".to_owned()))));
+        problems.push(self.explain(tree, |context| {
+            context.problem(&Path::default(), message, Some("correct the others first".to_owned()))
+        }));
     }
 
     /// Reports the objections of the section's own rules.
@@ -114,7 +116,9 @@ impl Repaired {
 fn repair(tree: &mut Node, defaults: &Node, path: &Path) -> bool {
     for length in (1..=path.0.len()).rev() {
         let path = Path(path.0[..length].to_vec());
-        let Some(wrong) = tree.at(&path).map(Node::to_value) else { continue };
+        let Some(wrong) = tree.at(&path).map(Node::to_value) else {
+            continue;
+        };
         // The entries of a list have no defaults of their own.
         let in_list = path.0.iter().any(|step| matches!(step, Step::Index(_)));
         match defaults.at(&path).filter(|_| !in_list) {

@@ -1,5 +1,6 @@
 //! Says in plain words what a setting accepts.
 use crate::schema::View;
+use crate::text;
 use serde_json::{Value, json};
 
 /// What a value must be: "a whole number from 1 to 64", "one of `human`, `json`".
@@ -59,10 +60,16 @@ pub(crate) fn range(view: View<'_>) -> Option<String> {
     }
 }
 
+/// The limits worth telling beside the type: not that a count cannot be negative, which needs no words.
+pub(crate) fn stated_range(view: View<'_>) -> Option<String> {
+    let natural = view.get("maximum").is_none() && view.get("minimum").and_then(Value::as_u64) == Some(0);
+    range(view).filter(|_| !natural).map(|range| format!("A number {range}."))
+}
+
 /// A limit as people write it: schemas may say 1.0 for 1.
 pub(crate) fn plain(number: &Value) -> String {
     let text = number.to_string();
-    text.strip_suffix(".0").map_or(text.clone(), ToOwned::to_owned)
+    text::grouped(text.strip_suffix(".0").unwrap_or(&text))
 }
 
 /// The largest number the field's integer type can hold, where the schema leaves it out.
@@ -92,9 +99,17 @@ fn sample_to(view: View<'_>, depth: usize) -> Value {
         Some("boolean") => json!(true),
         Some("integer") => view.get("minimum").filter(|low| low.as_u64() != Some(0)).cloned().unwrap_or(json!(1)),
         Some("number") => json!(1.0),
-        Some("array") => view.items().filter(|_| depth > 0).map(|items| sample_to(items, depth - 1)).into_iter().collect(),
+        Some("array") => {
+            view.items().filter(|_| depth > 0).map(|items| sample_to(items, depth - 1)).into_iter().collect()
+        }
         Some("object") => {
-            let required: Vec<_> = view.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            let required: Vec<_> = view
+                .get("required")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             let properties = view.properties().filter(|_| depth > 0).into_iter().flatten();
             let needed = properties.filter(|(key, _)| required.contains(key));
             Value::Object(needed.map(|(key, view)| (key.to_owned(), sample_to(view, depth - 1))).collect())

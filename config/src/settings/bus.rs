@@ -24,10 +24,14 @@ impl BusSettings {
     /// The address has a scheme. Whether a bus of that kind is linked in is known to the router, not here.
     pub fn check(&self, problems: &mut Problems) {
         let scheme = self.url.split_once("://").map(|(scheme, _)| scheme);
-        let valid = |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        let valid = |scheme: &str| {
+            !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        };
         if !scheme.is_some_and(valid) {
             // The value is not repeated: it may hold a password that only a wellformed address lets us mask.
-            problems.add("url", "is not an address of the form `scheme://..`").hint("the default is `url = \"memory://\"`");
+            problems
+                .add("url", "is not an address of the form `scheme://..`")
+                .hint("the default is `url = \"memory://\"`");
         }
     }
 }

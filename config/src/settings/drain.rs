@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct DrainSettings {
     /// How long a graceful stop may take in all, in milliseconds. Keep it below the time your supervisor waits before
     /// it kills (Kubernetes: 30 s, systemd: 90 s).
-    #[schemars(range(min = 100, max = 3_600_000))]
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub deadline_ms: u64,
 }
 

@@ -27,7 +27,13 @@ pub struct RouterSettings {
 
 impl Default for RouterSettings {
     fn default() -> Self {
-        Self { handler_timeout_ms: 10_000, queue_events: 64, queue_bytes: 4 * 1024 * 1024, plugin_threads: 2, step_timeout_ms: 10_000 }
+        Self {
+            handler_timeout_ms: 10_000,
+            queue_events: 64,
+            queue_bytes: 4 * 1024 * 1024,
+            plugin_threads: 2,
+            step_timeout_ms: 10_000,
+        }
     }
 }
 

@@ -24,19 +24,19 @@ pub struct ServerSettings {
     #[schemars(range(min = 1024, max = 104_857_600))]
     pub max_message_bytes: usize,
     /// How often a client is pinged, in milliseconds.
-    #[schemars(range(min = 100, max = 600_000))]
+    #[schemars(range(min = 10, max = 600_000))]
     pub ping_interval_ms: u64,
     /// How long a client may take to answer a ping, in milliseconds, before its connection is closed.
-    #[schemars(range(min = 100, max = 599_999))]
+    #[schemars(range(min = 10, max = 599_999))]
     pub ping_timeout_ms: u64,
     /// How long a new connection may take to join its first namespace, in milliseconds.
-    #[schemars(range(min = 100, max = 600_000))]
+    #[schemars(range(min = 1, max = 600_000))]
     pub connect_timeout_ms: u64,
-    /// How many connections are held at once. Further ones wait in the kernel's queue.
+    /// How many connections are held at once. Further ones are answered 503 and closed.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_connections: usize,
-    /// How long a client may take to send the head of a request, in milliseconds.
-    #[schemars(range(min = 100, max = 600_000))]
+    /// How long a client may take to send the head of a request, and stay idle between two requests, in milliseconds.
+    #[schemars(range(min = 1, max = 600_000))]
     pub header_timeout_ms: u64,
 }
 
@@ -76,7 +76,9 @@ impl ServerSettings {
             }
         }
         if self.origins.len() > 1 && self.origins.iter().any(|origin| origin == "*") {
-            problems.add("origins", "`*` already lets in all: the other origins have no effect").hint("write `origins = [\"*\"]`, or leave `*` out");
+            problems
+                .add("origins", "`*` already lets in all: the other origins have no effect")
+                .hint("write `origins = [\"*\"]`, or leave `*` out");
         }
         for (index, transport) in self.transports.iter().enumerate() {
             if self.transports[..index].contains(transport) {
@@ -124,7 +126,14 @@ mod tests {
     /// What browsers send as Origin is accepted; what people write by mistake is refused with the right spelling.
     #[test]
     fn origins() {
-        for origin in ["*", "https://example.org", "http://localhost:3000", "http://[::1]:3000", "http://10.0.0.1", "app://carillon"] {
+        for origin in [
+            "*",
+            "https://example.org",
+            "http://localhost:3000",
+            "http://[::1]:3000",
+            "http://10.0.0.1",
+            "app://carillon",
+        ] {
             assert_eq!(check_origin(origin), Ok(()), "{origin}");
         }
         for (origin, hint) in [

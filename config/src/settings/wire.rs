@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct WireSettings {
     /// How many bytes may wait for one client. A client that lets more pile up is closed; all others are unaffected.
-    #[schemars(range(min = 65_536, max = 1_073_741_824))]
+    #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub max_queued_bytes: usize,
     /// How long a client may leave its connection unwritable, in milliseconds, before it is closed.
-    #[schemars(range(min = 100, max = 600_000))]
+    #[schemars(range(min = 1, max = 600_000))]
     pub write_stall_ms: u64,
     /// How long sent data may stay unacknowledged by the client's machine, in milliseconds (`TCP_USER_TIMEOUT`); 0
     /// leaves it to the kernel.
