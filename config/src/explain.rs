@@ -58,8 +58,9 @@ impl Context<'_> {
     pub(crate) fn refusal(&self, path: &Path, serde: &str) -> Problem {
         let view = self.view.at(path);
         if let Some(rest) = serde.strip_prefix("unknown field ") {
-            // The first name is the unknown key itself, the others are those that the type has.
-            return self.unknown_key(path, ticked(rest).get(1..).unwrap_or_default());
+            // From the end, because the unknown key comes first and may hold anything.
+            let valid = rest.rsplit_once("`, expected ").map(|(_, valid)| ticked(valid)).unwrap_or_default();
+            return self.unknown_key(path, &valid);
         }
         if let Some(key) = serde.strip_prefix("missing field ").and_then(|rest| ticked(rest).first().copied()) {
             let path = path.key(key);
@@ -69,7 +70,7 @@ impl Context<'_> {
         }
         let found = self.tree.at(path);
         if let Some(view) = view.filter(|_| MISTYPED.iter().any(|start| serde.starts_with(start))) {
-            let message = match serde.split_once(", expected ") {
+            let message = match serde.rsplit_once(", expected ") {
                 // Where the schema says nothing serde at least says what it hoped for.
                 Some((_, expected)) if view.types().is_empty() => {
                     format!("expected {expected}, found {}", seen(view, found))
@@ -95,7 +96,8 @@ impl Context<'_> {
                 return Some(format!("did you mean `{best}`?"));
             }
         }
-        let quoted = found.as_str().filter(|_| !view.secret()).and_then(toml_scalar).filter(|value| fits(view, value));
+        let alone = matches!(path.0.last(), Some(Step::Key(_))) && !view.secret();
+        let quoted = found.as_str().filter(|_| alone).and_then(toml_scalar).filter(|value| fits(view, value));
         if let Some(value) = quoted {
             return Some(format!("leave the quotes out: `{}`", assignment(key, &value)));
         }

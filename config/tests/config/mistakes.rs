@@ -92,6 +92,15 @@ fn wrong_types() {
     }
 }
 
+/// A key may hold any character; the hint is not confused by it.
+#[test]
+fn odd_keys() {
+    assert_eq!(
+        problems("drain.\"a`b`, expected `c\" = 1"),
+        ["drain.\"a`b`, expected `c\": unknown key (valid keys: `deadline_ms`)"]
+    );
+}
+
 /// The rules of the house's own sections.
 #[test]
 fn the_houses_rules() {
