@@ -10,6 +10,7 @@ use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 
 pub mod memory;
 
@@ -120,6 +121,16 @@ impl Feed {
 pub struct BusContext {
     /// Counts messages dropped at slow subscribers.
     pub dropped: IntCounter,
+    /// For series of the bus's own.
+    pub metrics: Arc<Metrics>,
+}
+
+impl BusContext {
+    /// The context of an application with these metrics.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self { dropped: metrics.bus_dropped.clone(), metrics }
+    }
 }
 
 /// How a bus is made from its URL.

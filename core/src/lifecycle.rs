@@ -97,7 +97,7 @@ impl App {
         };
         let (planned, disabled) = outline::plan(registry, config)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
-        let context = BusContext { dropped: metrics.bus_dropped.clone() };
+        let context = BusContext::new(Arc::clone(&metrics));
         let bus = bounded(step, bus::connect(&bus_settings.url, context)).await;
         let bus = bus.map_err(|failure| BootError::Failed(failure.into_error().to_string()))?;
         let clients = TaskTracker::new();

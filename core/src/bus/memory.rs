@@ -116,11 +116,12 @@ impl Bus for MemoryBus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
     use prometheus::IntCounter;
 
     fn bus() -> (MemoryBus, IntCounter) {
-        let dropped = IntCounter::new("dropped", "x").unwrap();
-        (MemoryBus::new(BusContext { dropped: dropped.clone() }), dropped)
+        let context = BusContext::new(Arc::new(Metrics::new().unwrap()));
+        (MemoryBus::new(context.clone()), context.dropped)
     }
 
     #[tokio::test]

@@ -1,0 +1,92 @@
+//! What the micro benchmarks share: an application without sockets, and sinks that only remember.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use carillon_config::{Loader, Problems, house_sections};
+use carillon_core::lifecycle::{App, BootError};
+use carillon_core::packet::Item;
+use carillon_core::payload::Payload;
+use carillon_core::peer::Peer;
+use carillon_core::plugin::Plugin;
+use carillon_core::registry::Registry;
+use carillon_core::router::Session;
+use carillon_core::sink::{Pushed, Reason, Sink, Transport};
+use carillon_core::threads::Threads;
+use carillon_core::{Code, Error, Result};
+
+use futures_util::future::BoxFuture;
+
+/// Boots plugin `P` alone, on the caller's runtime.
+///
+/// # Errors
+/// What the boot says.
+pub async fn boot<P: Plugin>() -> std::result::Result<App, BootError> {
+    let registry = Registry::of::<P>();
+    let mut sections = house_sections();
+    sections.extend(registry.sections());
+    let settings =
+        Loader::new(sections).load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;
+    App::boot(&registry, &settings, Threads::Shared).await
+}
+
+/// Connects a client that remembers what it gets in `sink`.
+///
+/// # Errors
+/// The plugin's refusal.
+pub async fn connect(app: &App, namespace: &str, sink: Arc<MemorySink>) -> Result<Session> {
+    let peer = Peer::new(([127, 0, 0, 1], 9).into(), Transport::WebSocket, String::new(), None);
+    let session = app.router().admit(namespace, peer, sink).await?;
+    session.opened();
+    Ok(session)
+}
+
+/// Keeps the packets it is given until there are many, as a connection's queue would.
+#[derive(Default)]
+pub struct MemorySink {
+    queue: Mutex<Vec<Item>>,
+    pushed: AtomicU64,
+}
+
+/// Packets kept before the queue is emptied: about what a connection holds between two writes under load.
+const KEPT: usize = 64;
+
+impl MemorySink {
+    /// Packets pushed so far.
+    #[must_use]
+    pub fn pushed(&self) -> u64 {
+        self.pushed.load(Ordering::Relaxed)
+    }
+}
+
+impl Sink for MemorySink {
+    fn push(&self, item: &Item) -> Pushed {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.len() == KEPT {
+            queue.clear();
+        }
+        queue.push(item.clone());
+        drop(queue);
+        self.pushed.fetch_add(1, Ordering::Relaxed);
+        Pushed::Delivered
+    }
+
+    fn call(&self, _: &Item, _: Duration) -> BoxFuture<'static, Result<Payload>> {
+        Box::pin(async { Err(Error::new(Code::Unavailable, "nobody is there to answer")) })
+    }
+
+    fn ready(&self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
+    fn pause_reading(&self, _: bool) {}
+
+    fn disconnect(&self) {}
+
+    fn close(&self, _: Reason) {}
+
+    fn transport(&self) -> Transport {
+        Transport::WebSocket
+    }
+}
