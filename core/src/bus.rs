@@ -168,15 +168,26 @@ pub fn schemes() -> Vec<&'static str> {
     schemes
 }
 
+fn find(url: &str) -> Result<&'static BusRegistration> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    inventory::iter::<BusRegistration>.into_iter().find(|bus| bus.scheme == scheme).ok_or_else(|| {
+        let known = schemes().join(", ");
+        Error::unavailable(format!("bus.url: no bus serves \"{scheme}:\"; this binary has: {known}"))
+    })
+}
+
+/// Whether a linked bus serves the scheme of `url`.
+///
+/// # Errors
+/// When none does; the message lists the schemes there are.
+pub fn serves(url: &str) -> Result<()> {
+    find(url).map(drop)
+}
+
 /// Connects to the bus at `url`.
 ///
 /// # Errors
 /// When no linked bus serves the scheme, or the bus itself refuses the URL.
 pub async fn connect(url: &str, context: BusContext) -> Result<Arc<dyn Bus>> {
-    let scheme = url.split(':').next().unwrap_or_default();
-    let Some(bus) = inventory::iter::<BusRegistration>.into_iter().find(|bus| bus.scheme == scheme) else {
-        let message = format!("bus.url: no bus serves \"{scheme}:\"; this binary has: {}", schemes().join(", "));
-        return Err(Error::unavailable(message));
-    };
-    (bus.connect)(url.to_owned(), context).await
+    (find(url)?.connect)(url.to_owned(), context).await
 }

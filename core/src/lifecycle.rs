@@ -81,6 +81,20 @@ impl fmt::Display for BootError {
 
 impl std::error::Error for BootError {}
 
+/// The part of a boot that needs no I/O: event tables, target namespaces, and whether a bus serves the URL's scheme.
+///
+/// # Errors
+/// Everything that could not work, one line each.
+pub fn check(registry: &Registry, config: &Loaded) -> Result<(), BootError> {
+    let bus: BusSettings = config.get("bus");
+    let scheme = bus::serves(&bus.url).map_err(|error| BootError::Config(error.message().to_owned()));
+    let tables = outline::plan(registry, config).map(drop);
+    match (scheme, tables) {
+        (Err(BootError::Config(one)), Err(BootError::Config(two))) => Err(BootError::Config(format!("{one}\n{two}"))),
+        (scheme, tables) => scheme.and(tables),
+    }
+}
+
 impl App {
     /// Brings every enabled plugin up. When one fails, those already up are shut down again, in reverse order.
     ///
@@ -95,6 +109,7 @@ impl App {
             queue_events: settings.queue_events,
             queue_bytes: settings.queue_bytes,
         };
+        check(registry, config)?;
         let (planned, disabled) = outline::plan(registry, config)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
         let context = BusContext::new(Arc::clone(&metrics));

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricType;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -264,15 +265,16 @@ struct Families {
 impl Families {
     fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
         self.registry.register(Box::new(collector.clone()))?;
-        let kinds = collector.collect();
-        let kind = match kinds.first().map(prometheus::proto::MetricFamily::get_field_type) {
-            Some(prometheus::proto::MetricType::COUNTER) => "counter",
-            Some(prometheus::proto::MetricType::HISTOGRAM) => "histogram",
-            _ => "gauge",
-        };
+        let families = collector.collect();
+        let kind_of =
+            |name: &str| match families.iter().find(|family| family.name() == name).map(|f| f.get_field_type()) {
+                Some(MetricType::COUNTER) => "counter",
+                Some(MetricType::HISTOGRAM) => "histogram",
+                _ => "gauge",
+            };
         let described = collector.desc().into_iter().map(|desc| Described {
             name: desc.fq_name.clone(),
-            kind,
+            kind: kind_of(&desc.fq_name),
             labels: desc.variable_labels.clone(),
             help: desc.help.clone(),
         });

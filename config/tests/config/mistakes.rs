@@ -97,7 +97,7 @@ fn wrong_types() {
 fn odd_keys() {
     assert_eq!(
         problems("drain.\"a`b`, expected `c\" = 1"),
-        ["drain.\"a`b`, expected `c\": unknown key (valid keys: `deadline_ms`)"]
+        ["drain.\"a`b`, expected `c\": unknown key (valid keys: `deadline_ms`, `pre_delay_ms`, `window_ms`)"]
     );
 }
 
