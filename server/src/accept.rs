@@ -1,0 +1,123 @@
+//! The accept loop: lets connections in up to a limit, survives running out of files, and stops when told to.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::metrics::{Metrics, Refused};
+use crate::wire::{Options, Wire};
+
+/// Connections the kernel holds until they are accepted: room for everybody to reconnect at once.
+const BACKLOG: u32 = 4096;
+/// Largest request head.
+const HEAD_MAX: usize = 32 << 10;
+/// First and longest wait after a failed accept.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// Told to whom there is no room for.
+const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+content-type: application/json\r\ncontent-length: 33\r\n\r\n{\"detail\":\"Too many connections\"}";
+
+/// What the accept loop needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Connections open at once.
+    pub(crate) max_connections: usize,
+    /// A request's head must be complete within this time; also the longest idle time between two requests.
+    pub(crate) header_timeout: Duration,
+    /// What is asked of each connection.
+    pub(crate) wire: Options,
+}
+
+/// Opens the listening socket.
+///
+/// # Errors
+/// When the address is taken or not one of this machine.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for connections of the last run to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts until `stop`, then returns at once. Connections live on as tasks of `tracker`: after `stop` each finishes
+/// the request it is at, WebSockets last until their session ends.
+pub(crate) async fn run(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+) {
+    let permits = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+    let mut backoff = BACKOFF.0;
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if is_of_the_peer(&error) => continue,
+            Err(error) => {
+                metrics.accept_errors.inc();
+                tracing::error!(%error, "cannot accept connections, trying again in {} ms", backoff.as_millis());
+                stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
+                backoff = (backoff * 2).min(BACKOFF.1);
+                continue;
+            }
+        };
+        backoff = BACKOFF.0;
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            metrics.refused(Refused::TooManyConnections);
+            // The answer fits the empty send buffer; if it does not leave, the close says the same.
+            stream.try_write(NO_ROOM).ok();
+            continue;
+        };
+        let wire = Wire::new(stream, peer, settings.wire, Arc::clone(&metrics), permit);
+        tracker.spawn(connection(wire, router.clone(), settings.header_timeout, stop.clone()));
+    }
+}
+
+/// The peer hung up between the kernel's accept and ours: nothing of ours is wrong.
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Serves HTTP/1 on one connection until it closes or becomes a WebSocket.
+async fn connection(wire: Wire, router: Router, header_timeout: Duration, stop: CancellationToken) {
+    let handle = wire.handle();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(handle.clone());
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(HEAD_MAX)
+        .serve_connection(TokioIo::new(wire), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = match stop.run_until_cancelled(connection.as_mut()).await {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}

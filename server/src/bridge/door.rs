@@ -1,0 +1,134 @@
+//! What happens to a client at a namespace: asked in, listened to, seen off. All of it is set up before the CONNECT
+//! reply leaves, so that no event of a fast client is missed.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use carillon_core::peer::Peer;
+use carillon_core::router::{Router, Session};
+use carillon_core::sink::{Reason, Sink};
+use socketioxide::handler::{ConnectHandler, DisconnectHandler, MessageHandler};
+use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide_core::Value;
+use tokio::runtime::Handle;
+
+use super::adapter::{Raw, Raws};
+use super::sink::ToClient;
+use crate::link::{Caller, Link};
+
+/// Why a client is not let in; Socket.IO sends the text as the message of `connect_error`.
+type Refusal = Box<dyn Display + Send>;
+
+/// Answers CONNECT for one namespace.
+#[derive(Clone)]
+pub(super) struct Door {
+    namespace: Arc<str>,
+    router: Router,
+    raws: Raws,
+    runtime: Handle,
+}
+
+impl Door {
+    pub(super) fn new(namespace: &str, router: &Router, raws: &Raws, runtime: &Handle) -> Self {
+        Self { namespace: namespace.into(), router: router.clone(), raws: raws.clone(), runtime: runtime.clone() }
+    }
+
+    async fn ask(&self, socket: Arc<Socket<Raw>>, auth: &Option<Value>) -> Result<(), Refusal> {
+        let unavailable = || -> Refusal { Box::new("the server is not ready") };
+        let request = socket.req_parts();
+        let caller = request.extensions.get::<Caller>().ok_or_else(unavailable)?;
+        let raw = self.raws.get(&self.namespace).ok_or_else(unavailable)?;
+        let link = Arc::clone(&caller.link);
+        let auth = auth.as_ref().and_then(Value::as_str).map(|json| ByteString::from(json.as_str()));
+        let query = request.uri.query().unwrap_or_default().to_owned();
+        let peer = Peer::new(caller.address, link.transport(), query, auth);
+        let sink = ToClient::new(raw, Arc::clone(&link), socket.id, self.runtime.clone());
+        let session = self.router.admit(&self.namespace, peer, Arc::clone(&sink) as Arc<dyn Sink>).await;
+        let session = session.map_err(|error| -> Refusal { Box::new(error.message().to_owned()) })?;
+        socket.on_fallback(Ear { session: session.clone(), link: Arc::clone(&link) });
+        socket.on_disconnect(Farewell { session: session.clone(), sink, link });
+        socket.extensions.insert(session);
+        Ok(())
+    }
+}
+
+impl ConnectHandler<Raw, ()> for Door {
+    /// The CONNECT reply is in the client's queue.
+    fn call(&self, socket: Arc<Socket<Raw>>, _: Option<Value>) {
+        if let Some(caller) = socket.req_parts().extensions.get::<Caller>() {
+            caller.link.namespace(true);
+        }
+        if let Some(session) = socket.extensions.get::<Session>() {
+            session.opened();
+        }
+    }
+
+    fn call_middleware<'a>(
+        &'a self,
+        socket: Arc<Socket<Raw>>,
+        auth: &'a Option<Value>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>> {
+        Box::pin(self.ask(socket, auth))
+    }
+}
+
+/// Hands every event to the router, whatever its name. Called by the reader of the connection, so in order.
+struct Ear {
+    session: Session,
+    link: Arc<Link>,
+}
+
+impl MessageHandler<Raw, ()> for Ear {
+    fn call(&self, _: Arc<Socket<Raw>>, event: Value, ack: Option<i64>) {
+        let Value::Str(json, attachments) = event else { return };
+        // It was checked when it arrived; an empty text is answered like every other malformed event.
+        let json = ByteString::try_from(Bytes::from(json)).unwrap_or_default();
+        if ack.is_some() {
+            self.link.asked();
+        }
+        self.session.event(json, attachments.map(Vec::from).unwrap_or_default(), ack);
+    }
+}
+
+/// Tells the router that the client is gone.
+struct Farewell {
+    session: Session,
+    sink: Arc<ToClient>,
+    link: Arc<Link>,
+}
+
+impl DisconnectHandler<Raw, ()> for Farewell {
+    /// Nothing here waits: until `forget` has run, the client could not join again.
+    fn call_with_defer(&self, socket: Arc<Socket<Raw>>, why: DisconnectReason, forget: fn(Arc<Socket<Raw>>)) {
+        let reason = reason(why);
+        if !matches!(reason, Reason::ClientDisconnect | Reason::ServerDisconnect) {
+            self.link.gone(reason);
+        }
+        self.sink.leave();
+        self.link.namespace(false);
+        self.session.closed(match reason {
+            Reason::ClientDisconnect | Reason::ServerDisconnect => reason,
+            // Ours is more precise where we ended the session.
+            other => self.link.ended().unwrap_or(other),
+        });
+        forget(socket);
+    }
+}
+
+/// socketioxide's reasons in the router's words.
+fn reason(why: DisconnectReason) -> Reason {
+    match why {
+        DisconnectReason::TransportClose => Reason::TransportClose,
+        DisconnectReason::TransportError => Reason::TransportError,
+        DisconnectReason::MultipleHttpPollingError => Reason::DoublePoll,
+        DisconnectReason::PacketParsingError => Reason::BadPacket,
+        DisconnectReason::HeartbeatTimeout => Reason::PingTimeout,
+        DisconnectReason::ClientNSDisconnect => Reason::ClientDisconnect,
+        DisconnectReason::ServerNSDisconnect => Reason::ServerDisconnect,
+        DisconnectReason::ClosingServer => Reason::Drain,
+    }
+}

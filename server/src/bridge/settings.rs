@@ -1,0 +1,122 @@
+//! What Socket.IO is told of the configuration.
+
+use std::time::Duration;
+
+use carillon_config::{ServerSettings, TransportName, WireSettings};
+use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
+
+use super::PATH;
+use crate::link::{Limits, cost};
+
+/// The most a poll response or a queue can hold, as far as socketioxide is concerned. It must never be reached: a
+/// polling session that once exceeded it loses a packet when it upgrades. Our own limits (bytes queued, bytes of a
+/// POST) stay below by far, and the handshake tells clients ours. It still is a positive 32-bit number, as some
+/// clients expect.
+const UNREACHED: u64 = 1 << 30;
+/// Packets of Socket.IO itself that may stand in a queue beside ours.
+const SPARE_PACKETS: usize = 4096;
+/// Attachments of one event, and the time all of them may take to arrive.
+const ATTACHMENTS: (usize, Duration) = (10, Duration::from_secs(10));
+/// Bytes read from a WebSocket at once. Most events are smaller; every idle connection holds such a buffer.
+const READ_BUFFER: usize = 2048;
+
+/// The part of the configuration that concerns Socket.IO.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    connect_timeout: Duration,
+    max_message_bytes: usize,
+    max_queued_bytes: usize,
+    polling: bool,
+    websocket: bool,
+}
+
+impl Settings {
+    pub(crate) fn new(server: &ServerSettings, wire: &WireSettings) -> Self {
+        Self {
+            ping_interval: Duration::from_millis(server.ping_interval_ms),
+            ping_timeout: Duration::from_millis(server.ping_timeout_ms),
+            connect_timeout: Duration::from_millis(server.connect_timeout_ms),
+            max_message_bytes: server.max_message_bytes,
+            max_queued_bytes: wire.max_queued_bytes,
+            polling: server.transports.contains(&TransportName::Polling),
+            websocket: server.transports.contains(&TransportName::Websocket),
+        }
+    }
+
+    /// Half the ping timeout: the longest a client may be kept from sending its pong.
+    fn max_pause(&self) -> Duration {
+        self.ping_timeout / 2
+    }
+
+    /// What a session is held to.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_queued_bytes: self.max_queued_bytes,
+            max_pause: self.max_pause(),
+            connect_timeout: self.connect_timeout,
+        }
+    }
+
+    /// Every limit set one by one: `with_config` would drop those of the engine below without a word.
+    pub(super) fn builder(&self) -> SocketIoBuilder {
+        let parser = ParserConfig::common()
+            .max_incoming_binaries(ATTACHMENTS.0)
+            .max_incoming_binary_buf_size(self.max_message_bytes)
+            .packet_completion_timeout(ATTACHMENTS.1);
+        let builder = SocketIo::builder()
+            .req_path(PATH)
+            .ping_interval(self.ping_interval)
+            .ping_timeout(self.ping_timeout)
+            .connect_timeout(self.connect_timeout)
+            // A POST under way holds an upgrade up, for as long as a pause may last.
+            .upgrade_timeout(self.max_pause() + Duration::from_secs(10))
+            .max_payload(UNREACHED)
+            // Our limit in bytes is reached first; four times as much may wait during an upgrade.
+            .max_buffer_size(self.max_queued_bytes / cost(0) * 4 + SPARE_PACKETS)
+            .ws_max_message_size(self.max_message_bytes)
+            .ws_max_frame_size(self.max_message_bytes)
+            .ws_read_buffer_size(READ_BUFFER)
+            .with_parser(parser);
+        match (self.polling, self.websocket) {
+            (true, false) => builder.transports([TransportType::Polling]),
+            (false, true) => builder.transports([TransportType::Websocket]),
+            _ => builder.transports([TransportType::Polling, TransportType::Websocket]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every limit arrives in the configuration socketioxide works with.
+    #[test]
+    fn every_limit_reaches_the_engine() {
+        let server = ServerSettings {
+            ping_interval_ms: 1100,
+            ping_timeout_ms: 900,
+            connect_timeout_ms: 700,
+            max_message_bytes: 12_345,
+            transports: vec![TransportName::Websocket],
+            ..ServerSettings::default()
+        };
+        let wire = WireSettings { max_queued_bytes: 65_536, ..WireSettings::default() };
+        let (_, io) = Settings::new(&server, &wire).builder().build_svc();
+        let config = io.config();
+        let engine = &config.engine_config;
+        assert_eq!(engine.req_path, "/socket.io");
+        assert_eq!(engine.ping_interval.as_millis(), 1100);
+        assert_eq!(engine.ping_timeout.as_millis(), 900);
+        assert_eq!(engine.upgrade_timeout.as_millis(), 10_450);
+        assert_eq!(engine.max_payload, 1 << 30);
+        assert_eq!(engine.max_buffer_size, 65_536 / 64 * 4 + 4096);
+        assert_eq!(engine.ws_max_message_size, 12_345);
+        assert_eq!(engine.ws_max_frame_size, 12_345);
+        assert_eq!(engine.ws_read_buffer_size, 2048);
+        assert!(engine.allowed_transport(TransportType::Websocket));
+        assert!(!engine.allowed_transport(TransportType::Polling));
+        assert_eq!(config.connect_timeout.as_millis(), 700);
+    }
+}

@@ -1,0 +1,199 @@
+//! The command line: what can be asked of the `carillon` program.
+
+mod check;
+mod config;
+mod plugins;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use carillon_config::{Loaded, Loader, LogSettings, Problems, house_sections};
+use carillon_core::registry::Registry;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit::Exit;
+use crate::{app, logs, say};
+
+/// Read when no file is named and this one is there.
+const DEFAULT_FILE: &str = "carillon.toml";
+/// Names the file where there is no flag.
+const FILE_VARIABLE: &str = "CARILLON_CONFIG";
+
+const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure at run time, 2 wrong command line, 78 wrong configuration.";
+const SETTINGS: &str = "\
+Settings come from flags, then environment variables (CARILLON_SERVER__LISTEN=0.0.0.0:80 is server.listen), then the
+configuration file, then the defaults, which `carillon config default` prints with their meaning. The file is the one
+named by --config or CARILLON_CONFIG, else ./carillon.toml where there is one.";
+
+/// An event router for Socket.IO: finds plugins at link time, dispatches clients' events to them, fans events out.
+#[derive(Debug, Parser)]
+#[command(name = "carillon", bin_name = "carillon", version, arg_required_else_help = true)]
+#[command(after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server; nothing need be configured
+    #[command(after_help = SETTINGS)]
+    Serve(Serve),
+    /// Check the configuration: all its mistakes at once, nothing is started
+    #[command(after_help = SETTINGS)]
+    Check {
+        #[command(flatten)]
+        file: File,
+    },
+    /// List the plugins: their namespaces, events, HTTP routes and settings, and where they are defined
+    Plugins {
+        #[command(flatten)]
+        file: File,
+        /// Print JSON, for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print every setting with its default and meaning, or the configuration's JSON schema
+    Config {
+        #[command(subcommand)]
+        what: config::What,
+    },
+}
+
+#[derive(Debug, Args)]
+struct File {
+    /// The configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    file: File,
+    /// Address and port to listen on; port 0 takes any free port [setting: server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The bus: memory:// lives in this process, redis://HOST connects to others [setting: bus.url]
+    #[arg(long, value_name = "URL")]
+    bus: Option<String>,
+    /// Log more, beginning with every setting and where it comes from; -vv for details of single messages
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// The form of log lines [setting: log.format]
+    #[arg(long, value_name = "FORM")]
+    log_format: Option<Form>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}
+
+/// Does what the command line says.
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            // Help and version go to standard output, mistakes to standard error; neither stream need be there.
+            error.print().ok();
+            return exit;
+        }
+    };
+    let registry = match Registry::linked() {
+        Ok(registry) => registry,
+        Err(error) => return say::trouble(error, Exit::Failure),
+    };
+    match cli.command {
+        Command::Serve(serve) => serve.run(&registry),
+        Command::Check { file } => check::run(&registry, file.loader(&registry)),
+        Command::Plugins { file, json } => plugins::run(&registry, file.loader(&registry), json),
+        Command::Config { what } => config::run(&registry, what),
+    }
+}
+
+impl File {
+    /// Defaults, file and environment.
+    fn loader(&self, registry: &Registry) -> Loader {
+        let mut sections = house_sections();
+        sections.extend(registry.sections());
+        let environment = std::env::vars_os().filter(|(name, _)| name != FILE_VARIABLE);
+        let loader = Loader::new(sections).env(environment);
+        let named = self.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(PathBuf::from));
+        match named.or_else(|| Path::new(DEFAULT_FILE).exists().then(|| PathBuf::from(DEFAULT_FILE))) {
+            Some(file) => loader.file(file),
+            None => loader,
+        }
+    }
+}
+
+impl Serve {
+    fn run(&self, registry: &Registry) -> Exit {
+        let mut loader = self.file.loader(registry);
+        if let Some(listen) = &self.listen {
+            loader = loader.flag("server.listen", listen, "--listen");
+        }
+        if let Some(bus) = &self.bus {
+            loader = loader.flag("bus.url", bus, "--bus");
+        }
+        if let Some(form) = self.log_format {
+            loader = loader.flag(
+                "log.format",
+                form.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()),
+                "--log-format",
+            );
+        }
+        match self.verbose {
+            0 => {}
+            1 => loader = loader.flag("log.level", "debug,hyper=info", "-v"),
+            _ => loader = loader.flag("log.level", "trace", "-vv"),
+        }
+        let config = match load(loader) {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        if let Err(problem) = logs::start(&config.get::<LogSettings>("log")) {
+            return say::trouble(problem, Exit::Config);
+        }
+        if self.verbose > 0 {
+            for (key, value, source) in config.sources() {
+                tracing::info!("{key} = {value} [{source}]");
+            }
+        }
+        app::serve(registry, &config)
+    }
+}
+
+/// Loads the settings, or says everything that is wrong with them.
+fn load(loader: Loader) -> Result<Loaded, Exit> {
+    loader.load().map_err(|problems: Problems| {
+        // One line each and nothing else, for people and for scripts.
+        say::lines(problems);
+        Exit::Config
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_command_lines_are_told_apart_from_questions() {
+        let run = |line: &str| super::run(line.split(' ').map(OsString::from));
+        assert_eq!(run("carillon --version"), Exit::Success);
+        assert_eq!(run("carillon serve --help"), Exit::Success);
+        assert_eq!(run("carillon sereve"), Exit::Usage);
+        assert_eq!(run("carillon"), Exit::Usage);
+        assert_eq!(run("carillon serve --log-format xml"), Exit::Usage);
+    }
+}

@@ -1,0 +1,88 @@
+//! What the server answers over HTTP, route by route.
+
+mod origins;
+mod polling;
+mod probes;
+mod queries;
+mod reply;
+mod socket_io;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{any, get};
+use carillon_core::lifecycle::App;
+use carillon_core::router::Router as Plugins;
+use http::{HeaderValue, Method, StatusCode, header};
+use tokio_util::task::TaskTracker;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+pub(crate) use self::origins::Origins;
+use crate::bridge::{Engine, PATH};
+use crate::links::Links;
+use crate::metrics::Metrics;
+
+/// The house's own routes; a plugin cannot have one of these.
+pub(crate) const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
+/// How long browsers may remember the answer to a preflight.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
+
+/// What the routes need.
+pub(crate) struct Site {
+    pub(crate) engine: Engine,
+    pub(crate) links: Arc<Links>,
+    pub(crate) origins: Origins,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Gone once the application stops.
+    pub(crate) app: Weak<App>,
+    pub(crate) plugins: Plugins,
+    /// Own what goes on beyond a request.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) max_message_bytes: usize,
+    pub(crate) max_sessions: usize,
+}
+
+/// All routes. Routing is all that axum does here.
+pub(crate) fn router(site: Arc<Site>) -> Router {
+    let mut router = Router::new()
+        .route("/metrics", get(probes::metrics))
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready))
+        .route(PATH, any(socket_io::answer))
+        .route("/socket.io/", any(socket_io::answer));
+    for route in site.plugins.http() {
+        let path = route.path.clone();
+        let route = route.clone();
+        router = router.route(&path, get(move |state, path, query| queries::answer(route.clone(), state, path, query)));
+    }
+    router
+        .fallback(|| async { reply::detail(StatusCode::NOT_FOUND, "Not Found") })
+        .method_not_allowed_fallback(|| async { reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
+        .layer(cors(site.origins.clone()))
+        .layer(from_fn_with_state(Arc::clone(&site), count))
+        .with_state(site)
+}
+
+/// Lets the pages of allowed origins read answers. Other pages still get none of ours to see.
+fn cors(origins: Origins) -> CorsLayer {
+    let allowed = move |origin: &HeaderValue, parts: &http::request::Parts| {
+        origins.allow(Some(origin), parts.headers.get(header::HOST))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allowed))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .max_age(PREFLIGHT_AGE)
+}
+
+/// Counts requests by the pattern they matched.
+async fn count(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let response = next.run(request).await;
+    site.metrics.request(route.as_ref().map_or("other", MatchedPath::as_str), response.status().as_u16());
+    response
+}

@@ -1,0 +1,58 @@
+//! HTTP GET routes of plugins: path and query parameters in, JSON out.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, RawPathParams, State};
+use axum::response::Response;
+use carillon_core::params::Params;
+use carillon_core::router::HttpRoute;
+use carillon_core::{Code, Error};
+use http::StatusCode;
+use serde::Serialize;
+
+use super::{Site, reply};
+
+type Pairs = Vec<(String, String)>;
+
+/// Answers `route`.
+pub(super) async fn answer(
+    route: HttpRoute,
+    State(site): State<Arc<Site>>,
+    path: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
+    query: Result<Query<Pairs>, QueryRejection>,
+) -> Response {
+    let (Ok(path), Ok(Query(mut pairs))) = (path, query) else {
+        return failure(&Error::bad_payload("the URL is malformed"));
+    };
+    // Of two with one name the last wins: the path cannot be overridden by the query.
+    pairs.extend(path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    match site.plugins.get(&route, Params::new(pairs)).await {
+        Ok(body) => reply::json(StatusCode::OK, body),
+        Err(error) => failure(&error),
+    }
+}
+
+/// `{"detail", "code"}` with the status that fits the code.
+fn failure(error: &Error) -> Response {
+    #[derive(Serialize)]
+    struct Failure<'a> {
+        detail: &'a str,
+        code: &'static str,
+    }
+    let body = Failure { detail: error.message(), code: error.code().as_str() };
+    reply::value(status(error.code()), &body)
+}
+
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::BadPayload => StatusCode::BAD_REQUEST,
+        Code::NotFound | Code::UnknownEvent => StatusCode::NOT_FOUND,
+        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Overloaded | Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

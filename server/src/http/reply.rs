@@ -1,0 +1,41 @@
+//! JSON answers.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// A JSON body as it is.
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A value as JSON.
+pub(super) fn value(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => json(status, body),
+        Err(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+    }
+}
+
+/// `{"detail": text}`, the form of every error of the house's own routes.
+pub(super) fn detail(status: StatusCode, text: &str) -> Response {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        detail: &'a str,
+    }
+    value(status, &Detail { detail: text })
+}
+
+/// `{"code": n, "message": text}`, the form of Engine.IO's own errors.
+pub(super) fn engine(status: StatusCode, code: u8, message: &str) -> Response {
+    #[derive(Serialize)]
+    struct Engine<'a> {
+        code: u8,
+        message: &'a str,
+    }
+    value(status, &Engine { code, message })
+}

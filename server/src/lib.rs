@@ -1,0 +1,39 @@
+//! Carillon's server: accepts connections, speaks HTTP and Socket.IO, and hands events to the router.
+//!
+//! A binary of your own, with plugins of your own, is this:
+//!
+//! ```no_run
+//! // use acme_plugins as _;
+//! fn main() -> std::process::ExitCode {
+//!     carillon_server::main()
+//! }
+//! ```
+//!
+//! The line that names the plugins' crate is all it takes: plugins register themselves when they are linked in.
+
+mod accept;
+mod app;
+mod bridge;
+mod cli;
+mod drain;
+mod exit;
+mod http;
+mod link;
+mod links;
+mod logs;
+mod metrics;
+mod process;
+pub mod reference;
+mod say;
+mod signals;
+mod wire;
+
+use std::process::ExitCode;
+
+/// The `carillon` program: reads the command line, does what it says, and returns the exit code.
+///
+/// 0 is success, 1 a failure at run time, 2 a wrong command line, 78 a wrong configuration.
+#[must_use]
+pub fn main() -> ExitCode {
+    cli::run(std::env::args_os()).into()
+}

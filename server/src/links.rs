@@ -1,0 +1,140 @@
+//! Every Engine.IO session of this process: found by id, limited in number, swept, and closed together at the end.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::time::Duration;
+
+use carillon_core::sink::Reason;
+use tokio_util::sync::CancellationToken;
+
+use crate::link::{Limits, Link};
+use crate::metrics::Metrics;
+
+/// How often sessions are looked at: for those without a namespace, and to sample what is waiting for clients.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// Ends the polling session of an id; the Socket.IO bridge knows how.
+type CloseSession = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The sessions. They are owned by their requests, this is only the register.
+pub(crate) struct Links {
+    limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
+    register: RwLock<Register>,
+    close: OnceLock<CloseSession>,
+    /// The server is going away: no new sessions.
+    refusing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Register {
+    /// Every session, by the number it got here.
+    all: HashMap<u64, Weak<Link>>,
+    next: u64,
+    /// Those that began with polling, whose later requests name them.
+    named: HashMap<Box<str>, Weak<Link>>,
+}
+
+impl Links {
+    pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            limits: Arc::new(limits),
+            metrics,
+            register: RwLock::default(),
+            close: OnceLock::new(),
+            refusing: AtomicBool::new(false),
+        })
+    }
+
+    /// Who can close a polling session; set once, by the bridge.
+    pub(crate) fn on_close(&self, close: impl Fn(&str) + Send + Sync + 'static) {
+        self.close.set(Box::new(close)).ok();
+    }
+
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// From now on there are no new sessions.
+    pub(crate) fn refuse_new(&self) {
+        self.refusing.store(true, Ordering::Release);
+    }
+
+    /// Whether there are no new sessions any more.
+    pub(crate) fn refusing(&self) -> bool {
+        self.refusing.load(Ordering::Acquire)
+    }
+
+    /// A new session.
+    pub(crate) fn open(self: &Arc<Self>) -> Arc<Link> {
+        self.metrics.sessions.inc();
+        let mut register = self.write();
+        let number = register.next;
+        register.next += 1;
+        let link = Link::new(self, number);
+        register.all.insert(number, Arc::downgrade(&link));
+        link
+    }
+
+    /// From now on requests with this id find the session.
+    pub(crate) fn name(&self, id: &str, link: &Arc<Link>) {
+        self.write().named.insert(id.into(), Arc::downgrade(link));
+    }
+
+    /// A session is over.
+    pub(crate) fn forget(&self, number: u64, id: Option<&str>) {
+        self.metrics.sessions.dec();
+        let mut register = self.write();
+        register.all.remove(&number);
+        if let Some(id) = id {
+            register.named.remove(id);
+        }
+    }
+
+    /// The living session of this id.
+    pub(crate) fn get(&self, id: &str) -> Option<Arc<Link>> {
+        self.read().named.get(id)?.upgrade()
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.read().all.len()
+    }
+
+    /// Every living session.
+    pub(crate) fn all(&self) -> Vec<Arc<Link>> {
+        self.read().all.values().filter_map(Weak::upgrade).collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Register> {
+        self.register.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Register> {
+        self.register.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the polling session of this id.
+    pub(crate) fn close_session(&self, id: &str) {
+        if let Some(close) = self.close.get() {
+            close(id);
+        }
+    }
+
+    /// Looks after the sessions until `stop`.
+    pub(crate) async fn sweep(self: Arc<Self>, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(SWEEP)).await.is_some() {
+            for link in self.all() {
+                self.metrics.queued.observe(link.queued_bytes() as f64);
+                if link.is_idle() {
+                    link.end(Reason::TransportClose);
+                }
+            }
+        }
+    }
+}

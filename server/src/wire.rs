@@ -1,0 +1,326 @@
+//! The byte pipe of one accepted connection: under hyper first, under the WebSocket after an upgrade, ours all along.
+//!
+//! For now bytes pass through as they are. What the pipe adds: it can be told not to read, it can be cut at once
+//! from anywhere, it counts what leaves for a Socket.IO client, and it does not wait for ever for a client to read.
+
+mod frames;
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use carillon_config::WireSettings;
+use carillon_core::sink::Reason;
+use futures_util::future::BoxFuture;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep};
+
+use self::frames::{Frame, Scanner};
+use crate::link::{Link, cost};
+use crate::metrics::Metrics;
+
+/// Ends the head of an HTTP response; frames follow that of a 101.
+const HEAD_END: [u8; 4] = *b"\r\n\r\n";
+
+/// What is asked of the kernel and of the peer on every connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    write_stall: Duration,
+    user_timeout: Option<Duration>,
+    keepalive: Option<Duration>,
+}
+
+impl Options {
+    pub(crate) fn new(settings: &WireSettings) -> Self {
+        let set = |time: Duration| (!time.is_zero()).then_some(time);
+        Self {
+            write_stall: Duration::from_millis(settings.write_stall_ms),
+            user_timeout: set(Duration::from_millis(settings.tcp_user_timeout_ms.into())),
+            keepalive: set(Duration::from_secs(settings.keepalive_s.into())),
+        }
+    }
+
+    /// Sets the socket options.
+    fn apply(self, stream: &TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let socket = SockRef::from(stream);
+        if let Some(time) = self.keepalive {
+            let probes = TcpKeepalive::new().with_time(time).with_interval((time / 4).max(Duration::from_secs(1)));
+            socket.set_tcp_keepalive(&probes)?;
+        }
+        #[cfg(target_os = "linux")]
+        socket.set_tcp_user_timeout(self.user_timeout)?;
+        Ok(())
+    }
+}
+
+/// The connection as the rest of the server knows it. Cheap to clone; does not keep the socket open.
+#[derive(Clone)]
+pub(crate) struct Handle(Arc<Shared>);
+
+struct Shared {
+    peer: SocketAddr,
+    stream: Weak<TcpStream>,
+    /// The session that goes over this connection, once a WebSocket has been agreed on.
+    link: Mutex<Weak<Link>>,
+    /// Set with the link, before the 101 is written.
+    framed: AtomicBool,
+}
+
+impl Handle {
+    /// Where the client connects from.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.0.peer
+    }
+
+    /// The response about to be written is the 101 of this session: what follows are its frames.
+    pub(crate) fn carry(&self, link: &Arc<Link>) {
+        *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(link);
+        self.0.framed.store(true, Ordering::Release);
+    }
+
+    /// Closes the connection now: both directions at once, and unsent data is thrown away.
+    ///
+    /// The tasks that read and write see an end of stream and an error, and end by themselves.
+    pub(crate) fn cut(&self) {
+        if let Some(stream) = self.0.stream.upgrade() {
+            let socket = SockRef::from(&*stream);
+            // Both fail only when the peer was faster.
+            socket.set_linger(Some(Duration::ZERO)).ok();
+            socket.shutdown(std::net::Shutdown::Both).ok();
+        }
+    }
+
+    /// Whether the connection still exists.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.stream.strong_count() > 0
+    }
+
+    /// Ends the stream towards the client after what the kernel holds for it; the client closes its side in answer.
+    pub(crate) fn finish(&self) {
+        if let Some(stream) = self.0.stream.upgrade() {
+            SockRef::from(&*stream).shutdown(std::net::Shutdown::Write).ok();
+        }
+    }
+}
+
+/// The pipe itself, owned by whoever reads and writes it: hyper, later the WebSocket.
+pub(crate) struct Wire {
+    stream: Arc<TcpStream>,
+    handle: Handle,
+    options: Options,
+    metrics: Arc<Metrics>,
+    /// The session, once frames pass.
+    link: Option<Arc<Link>>,
+    inbound: Scanner,
+    outbound: Outbound,
+    /// Resolves when reading may go on.
+    paused: Option<BoxFuture<'static, ()>>,
+    /// Runs while a write is pending.
+    stall: Option<Pin<Box<Sleep>>>,
+    /// The place among the connections that are allowed at once.
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What passes outwards: HTTP, the rest of the head of a 101 (so many bytes of its end seen), or frames.
+enum Outbound {
+    Http,
+    Head(usize),
+    Frames(Scanner),
+}
+
+impl Wire {
+    pub(crate) fn new(
+        stream: TcpStream,
+        peer: SocketAddr,
+        options: Options,
+        metrics: Arc<Metrics>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        metrics.connections.inc();
+        if let Err(error) = options.apply(&stream) {
+            tracing::debug!(%error, %peer, "socket options refused");
+        }
+        let stream = Arc::new(stream);
+        let handle = Handle(Arc::new(Shared {
+            peer,
+            stream: Arc::downgrade(&stream),
+            link: Mutex::default(),
+            framed: AtomicBool::new(false),
+        }));
+        Self {
+            stream,
+            handle,
+            options,
+            metrics,
+            link: None,
+            inbound: Scanner::default(),
+            outbound: Outbound::Http,
+            paused: None,
+            stall: None,
+            _permit: permit,
+        }
+    }
+
+    pub(crate) fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Notices that the connection has been given to a session.
+    fn adopt(&mut self) {
+        if self.link.is_none() && self.handle.0.framed.load(Ordering::Acquire) {
+            self.link = self.handle.0.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+            self.outbound = Outbound::Head(0);
+        }
+    }
+
+    /// Follows what has just been read.
+    fn received(&mut self, bytes: &[u8]) {
+        let Some(link) = &self.link else { return };
+        self.inbound.scan(bytes, |frame| {
+            if frame.is(b'3') {
+                link.pong_seen();
+            } else if frame.is(b'5') {
+                link.upgraded();
+            } else if frame.opcode == 1 && frame.head == *b"40" {
+                link.connect_seen(frame.len);
+            }
+        });
+    }
+
+    /// Follows what has just been written.
+    fn sent(&mut self, mut bytes: &[u8]) {
+        let Some(link) = &self.link else { return };
+        if let Outbound::Head(matched) = &mut self.outbound {
+            while let (Some(byte), true) = (bytes.first(), *matched < HEAD_END.len()) {
+                *matched = if *byte == HEAD_END[*matched] { *matched + 1 } else { usize::from(*byte == b'\r') };
+                bytes = &bytes[1..];
+            }
+            if *matched == HEAD_END.len() {
+                self.outbound = Outbound::Frames(Scanner::default());
+            }
+        }
+        if let Outbound::Frames(scanner) = &mut self.outbound {
+            scanner.scan(bytes, |frame| {
+                if is_data(frame) {
+                    link.settle(cost(usize::try_from(frame.len).unwrap_or(usize::MAX)));
+                } else if frame.is(b'2') {
+                    link.ping_sent();
+                }
+            });
+        }
+    }
+
+    /// A write is done or waits; one that waits too long ends the connection.
+    fn watch(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if result.is_ready() {
+            self.stall = None;
+            return result;
+        }
+        let deadline = Instant::now() + self.options.write_stall;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        ready!(stall.as_mut().poll(cx));
+        match &self.link {
+            Some(link) => link.end(Reason::Slow),
+            None => self.metrics.killed(Reason::Slow),
+        }
+        self.handle.cut();
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+/// Whether a frame is one we queued: a Socket.IO event or ack, or an attachment.
+fn is_data(frame: Frame) -> bool {
+    frame.opcode == 2
+        || (frame.opcode == 1 && frame.head[0] == b'4' && matches!(frame.head[1], b'2' | b'3' | b'5' | b'6'))
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.adopt();
+        if let Some(link) = &this.link {
+            while this.paused.is_some() || link.paused_until().is_some() {
+                let paused = this.paused.get_or_insert_with(|| Box::pin(Arc::clone(link).readable()));
+                ready!(paused.as_mut().poll(cx));
+                this.paused = None;
+            }
+        }
+        let before = buf.filled().len();
+        loop {
+            ready!(this.stream.poll_read_ready(cx))?;
+            match this.stream.try_read_buf(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(_) => break,
+            }
+        }
+        this.received(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        this.adopt();
+        let result = loop {
+            match this.stream.poll_write_ready(cx) {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+            match this.stream.try_write_vectored(bufs) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => break Poll::Ready(result),
+            }
+        };
+        if let Poll::Ready(Ok(written)) = &result {
+            let mut left = *written;
+            for buf in bufs {
+                let take = left.min(buf.len());
+                this.sent(&buf[..take]);
+                left -= take;
+            }
+        }
+        this.watch(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Tells the peer that no more follows. Queued bytes are still delivered by the kernel; the descriptor is closed
+    /// when the pipe is dropped.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
+            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
+}
