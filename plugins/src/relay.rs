@@ -1,0 +1,167 @@
+//! `/`: greets every client, and sends what other programs publish on the bus to clients, as events.
+
+use std::collections::HashMap;
+
+use carillon_core::bus::Message;
+use carillon_core::prelude::*;
+use carillon_core::throttle::Throttle;
+use prometheus::{IntCounter, IntCounterVec};
+use serde_json::{Value, json};
+
+use config::RelayConfig;
+use message::Relayed;
+
+mod config;
+mod message;
+
+/// First pause before another attempt to subscribe; it doubles up to `retry_max_ms`.
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+
+/// `connection_confirmed`: the client is connected.
+#[derive(Serialize, JsonSchema)]
+struct ConnectionConfirmed<'a> {
+    /// The client's public id.
+    sid: &'a str,
+    /// When, RFC 3339 in UTC.
+    timestamp: String,
+}
+
+struct Relay {
+    channels: HashMap<String, Channel>,
+    max_message_bytes: usize,
+    retry_max: Duration,
+    log: Throttle,
+}
+
+/// What becomes of the messages of one channel.
+struct Channel {
+    /// Event and namespace, in the order of sending.
+    targets: Vec<(String, String)>,
+    relayed: IntCounter,
+    wrapped: IntCounter,
+    too_large: IntCounter,
+    failed: IntCounter,
+}
+
+impl Channel {
+    fn new(name: &str, results: &IntCounterVec) -> Self {
+        let of = |result| results.with_label_values(&[name, result]);
+        Self {
+            targets: Vec::new(),
+            relayed: of("relayed"),
+            wrapped: of("wrapped"),
+            too_large: of("too_large"),
+            failed: of("failed"),
+        }
+    }
+}
+
+impl Plugin for Relay {
+    const NAME: &'static str = "relay";
+    const NAMESPACE: &'static str = "/";
+    type Config = RelayConfig;
+
+    async fn init(config: RelayConfig, host: Host) -> Result<Self> {
+        let results = host.metrics().counter(
+            "relay_messages_total",
+            "Bus messages by what became of them: relayed, wrapped (sent as text, being no JSON), too_large, failed.",
+            &["channel", "result"],
+        )?;
+        let mut channels = HashMap::new();
+        for row in config.rows {
+            let channel = channels.entry(row.channel.clone()).or_insert_with(|| Channel::new(&row.channel, &results));
+            channel.targets.extend(row.namespaces.into_iter().map(|namespace| (row.event.clone(), namespace)));
+        }
+        let retry_max = Duration::from_millis(config.retry_max_ms);
+        Ok(Self { channels, max_message_bytes: config.max_message_bytes, retry_max, log: Throttle::per_second() })
+    }
+
+    fn routes(on: &mut Routes<Self>, config: &RelayConfig) {
+        on.emits::<ConnectionConfirmed<'_>>("connection_confirmed", "Once, right after a client connected.");
+        for row in &config.rows {
+            for namespace in &row.namespaces {
+                let doc = format!("Each message of bus channel `{}`, as it was published.", row.channel);
+                on.emits_to::<Value>(namespace, &row.event, &doc);
+            }
+        }
+    }
+
+    fn check(config: &RelayConfig, problems: &mut Problems) {
+        config.check(problems);
+    }
+
+    async fn connected(self: Arc<Self>, ctx: Ctx) -> Result<()> {
+        ctx.emit("connection_confirmed", &ConnectionConfirmed { sid: ctx.id(), timestamp: timestamp() })
+    }
+
+    async fn run(self: Arc<Self>, host: Host) -> Result<()> {
+        if self.channels.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = host.shutdown() => {}
+            () = self.listen(&host) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Relay {
+    /// Subscribes, relays, and subscribes again when the subscription ends. Never returns.
+    async fn listen(&self, host: &Host) {
+        let channels: Vec<String> = self.channels.keys().cloned().collect();
+        let mut pause = RETRY_FIRST;
+        loop {
+            let why = match host.bus().subscribe(&channels).await {
+                Ok(mut subscription) => {
+                    while let Some(message) = subscription.recv().await {
+                        self.relay(host, message);
+                        pause = RETRY_FIRST;
+                    }
+                    "the subscription ended".to_owned()
+                }
+                Err(error) => error.to_string(),
+            };
+            if let Some(left_out) = self.log.allow() {
+                let retry_in_ms = pause.as_millis();
+                tracing::warn!(left_out, retry_in_ms, "nothing is relayed from the bus: {why}");
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(self.retry_max);
+        }
+    }
+
+    /// Sends one message to every target of its channel.
+    fn relay(&self, host: &Host, message: Message) {
+        let Some(channel) = self.channels.get(&*message.channel) else { return };
+        let bytes = message.payload.len();
+        if bytes > self.max_message_bytes {
+            channel.too_large.inc();
+            if let Some(left_out) = self.log.allow() {
+                let (channel, limit) = (&*message.channel, self.max_message_bytes);
+                tracing::warn!(left_out, channel, bytes, limit, "a message is too large and was dropped");
+            }
+            return;
+        }
+        let (payload, counter) = match Relayed::read(message.payload) {
+            Relayed::Json(payload) => (Ok(payload), &channel.relayed),
+            Relayed::Text(text) => (Payload::new(&json!({ "message": &*text })), &channel.wrapped),
+        };
+        let sent = payload.and_then(|payload| {
+            // A target that fails does not take the message from the others.
+            let sent = channel.targets.iter().map(|(event, namespace)| host.to(namespace).publish(event, &payload));
+            sent.fold(Ok(()), Result::and)
+        });
+        match sent {
+            Ok(()) => counter.inc(),
+            Err(error) => {
+                channel.failed.inc();
+                if let Some(left_out) = self.log.allow() {
+                    tracing::error!(left_out, channel = &*message.channel, "a message could not be relayed: {error}");
+                }
+            }
+        }
+    }
+}
+
+plugin!(Relay);
