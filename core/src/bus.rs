@@ -28,6 +28,9 @@ pub trait Bus: Send + Sync + 'static {
     /// The implementation's name, such as `memory`.
     fn kind(&self) -> &'static str;
 
+    /// Whether other processes publish and subscribe here too.
+    fn is_shared(&self) -> bool;
+
     /// Sends `payload` to every subscriber of `channel`.
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()>;
 

@@ -9,19 +9,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bus::Bus;
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::Selection;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
-use crate::payload::Emit;
+use crate::payload::{Emit, encode_event};
 
 /// What all plugins of an application share.
 pub(crate) struct Shared {
-    pub(crate) namespaces: HashMap<Arc<str>, Arc<Namespace>>,
+    pub(crate) namespaces: Arc<HashMap<Arc<str>, Arc<Namespace>>>,
     /// Namespaces of plugins that are linked and disabled: publishing there reaches nobody and is no error.
     pub(crate) disabled: HashSet<&'static str>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) metrics: Arc<Metrics>,
+    /// The other nodes, when the bus is shared with any.
+    pub(crate) cluster: Option<Cluster>,
 }
 
 /// The router, the bus and the application, as one plugin sees them. Cheap to clone.
@@ -38,9 +41,10 @@ impl Host {
     /// Addresses the clients of `namespace`: all of them, unless narrowed.
     pub fn to(&self, namespace: &str) -> Target {
         Target {
-            namespace: self.shared.namespaces.get(namespace).cloned(),
-            known: self.shared.disabled.contains(namespace),
+            shared: Arc::clone(&self.shared),
+            namespace: namespace.into(),
             selection: Selection::default(),
+            local: false,
         }
     }
 
@@ -86,9 +90,10 @@ impl Host {
 /// Clients of one namespace, about to be addressed: all, or those of rooms and ids, less the exceptions.
 #[must_use = "nothing happens before publish, clients or disconnect"]
 pub struct Target {
-    namespace: Option<Arc<Namespace>>,
-    known: bool,
+    shared: Arc<Shared>,
+    namespace: Arc<str>,
     selection: Selection,
+    local: bool,
 }
 
 impl Target {
@@ -109,28 +114,49 @@ impl Target {
         self
     }
 
-    /// Sends an event to every client addressed. The value is encoded once, whatever the number of clients.
+    /// Stays on this node: clients of other Carillons on the same bus are not addressed.
+    pub fn local(mut self) -> Self {
+        self.local = true;
+        self
+    }
+
+    fn cluster(&self) -> Option<&Cluster> {
+        self.shared.cluster.as_ref().filter(|_| !self.local)
+    }
+
+    /// Sends an event to every client addressed, on every Carillon of the bus. The value is encoded once, whatever the
+    /// number of clients. This node's clients are served at once, the others' as soon as the bus allows.
     ///
     /// # Errors
     /// `internal` when nobody serves the namespace or the value cannot be written as JSON. Reaching no client is no error.
     pub fn publish<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
-        match &self.namespace {
-            Some(namespace) => namespace.publish(&self.selection, event, value),
-            None if self.known => Ok(()),
-            None => Err(Error::internal("no plugin serves this namespace")),
+        let here = self.shared.namespaces.get(&self.namespace);
+        if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
+            return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
         }
+        let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
+        if let Some(namespace) = here {
+            namespace.publish_item(&self.selection, event, &item);
+        }
+        if let Some(cluster) = self.cluster() {
+            cluster.publish(&self.namespace, &self.selection, &item);
+        }
+        Ok(())
     }
 
-    /// How many clients are addressed.
+    /// How many of this node's clients are addressed.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.namespace.as_ref().map_or(0, |namespace| namespace.hub.count(&self.selection))
+        self.shared.namespaces.get(&self.namespace).map_or(0, |namespace| namespace.hub.count(&self.selection))
     }
 
     /// Sends a Socket.IO DISCONNECT to every client addressed: they leave the namespace and do not come back by themselves.
     pub fn disconnect(&self) {
-        if let Some(namespace) = &self.namespace {
+        if let Some(namespace) = self.shared.namespaces.get(&self.namespace) {
             namespace.hub.disconnect(&self.selection);
+        }
+        if let Some(cluster) = self.cluster() {
+            cluster.disconnect(&self.namespace, &self.selection);
         }
     }
 }

@@ -8,6 +8,7 @@ compile_error!("link-time registration needs a native target");
 
 pub mod bus;
 mod client;
+pub mod cluster;
 mod ctx;
 mod dispatch;
 mod error;

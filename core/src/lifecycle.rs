@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bus::{self, Bus, BusContext};
+use crate::cluster::Cluster;
 use crate::dispatch::bounded;
 use crate::error::{Error, Result};
 use crate::host::{Host, Shared};
@@ -41,6 +42,9 @@ pub struct App {
     /// In the order of start.
     running: Mutex<Vec<Running>>,
     clients: TaskTracker,
+    /// What talks to other Carillons.
+    nodes: TaskTracker,
+    stop_nodes: CancellationToken,
     draining: AtomicBool,
     step: Duration,
 }
@@ -129,7 +133,16 @@ impl App {
             namespaces.insert(Arc::clone(&namespace.name), namespace);
             started.push((entry, plan, own));
         }
-        let shared = Arc::new(Shared { namespaces, disabled, bus, metrics });
+        let namespaces = Arc::new(namespaces);
+        let nodes = TaskTracker::new();
+        let stop_nodes = CancellationToken::new();
+        let mut cluster = None;
+        if bus.is_shared() {
+            let (node, tasks) = Cluster::new(&metrics).map_err(|error| BootError::Failed(error.to_string()))?;
+            nodes.spawn(tasks.run(Arc::clone(&bus), Arc::downgrade(&namespaces), stop_nodes.clone()));
+            cluster = Some(node);
+        }
+        let shared = Arc::new(Shared { namespaces, disabled, bus, metrics, cluster });
         let mut http = Vec::new();
         let mut app = Self {
             router: Router::new(Arc::clone(&shared), Vec::new()),
@@ -137,6 +150,8 @@ impl App {
             bus_required: bus_settings.required,
             running: Mutex::default(),
             clients,
+            nodes,
+            stop_nodes,
             draining: AtomicBool::new(false),
             step,
         };
@@ -180,7 +195,7 @@ impl App {
     }
 
     async fn fail(&self, plugin: &str, error: &Error) -> BootError {
-        self.stop_plugins().await;
+        self.shutdown().await;
         BootError::Failed(format!("plugin {plugin} did not start: {error}"))
     }
 
@@ -266,6 +281,9 @@ impl App {
     pub async fn shutdown(&self) {
         self.begin_drain();
         self.stop_plugins().await;
+        self.stop_nodes.cancel();
+        self.nodes.close();
+        self.nodes.wait().await;
         if tokio::time::timeout(self.step, self.shared.bus.shutdown()).await.is_err() {
             tracing::warn!("the bus did not stop in time");
         }

@@ -104,18 +104,23 @@ impl Namespace {
         self.outbound.get(event).unwrap_or(&self.others)
     }
 
-    /// Encodes an event once and fans it out; counts every copy.
+    /// Encodes an event once and fans it out to this node's clients.
     pub(crate) fn publish<T: Emit + ?Sized>(&self, selection: &Selection, event: &str, value: &T) -> Result<()> {
-        let start = Instant::now();
         let item = encode_event(&self.name, event, value)?;
-        let tally = self.hub.publish(selection, &item);
+        self.publish_item(selection, event, &item);
+        Ok(())
+    }
+
+    /// Fans an encoded event out; counts every copy.
+    pub(crate) fn publish_item(&self, selection: &Selection, event: &str, item: &Item) {
+        let start = Instant::now();
+        let tally = self.hub.publish(selection, item);
         let series = self.series(event);
         series.publishes.inc();
         series.count(tally.delivered, item.len());
         self.metrics.expected.inc_by(tally.expected());
         self.metrics.deliveries.add(tally);
         self.metrics.fanout_seconds.observe(start.elapsed().as_secs_f64());
-        Ok(())
     }
 
     /// Sends one event to one client.

@@ -146,6 +146,11 @@ impl Payload {
         Ok(Self { args: json.slice_ref(inside), attachments })
     }
 
+    /// The arguments of the event `["name",arg..]`.
+    pub(crate) fn of_event(json: &ByteString, attachments: Vec<Bytes>) -> Result<Self> {
+        Self::decode(&Arguments::new(json.clone(), split_event(json)?.args, attachments))
+    }
+
     /// One binary argument.
     #[must_use]
     pub fn binary(data: Bytes) -> Self {

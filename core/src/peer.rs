@@ -70,7 +70,7 @@ impl Peer {
 }
 
 /// 120 random bits in base 32: collisions across nodes need no coordination to be ruled out in practice.
-fn public_id() -> String {
+pub(crate) fn public_id() -> String {
     const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut bits = fastrand::u128(..);
     (0..24)

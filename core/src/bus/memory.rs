@@ -60,6 +60,10 @@ impl Bus for MemoryBus {
         "memory"
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
         // Under the lock, so that every subscriber sees the same order.
         let mut state = self.state();

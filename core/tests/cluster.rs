@@ -1,0 +1,131 @@
+//! Two nodes on one bus: publishes, rooms, exceptions and disconnects reach the right clients of both, once.
+
+#![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
+
+use std::sync::OnceLock;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use carillon_core::bus::memory::MemoryBus;
+use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::prelude::*;
+use carillon_core::registry::Registry;
+use carillon_core::testing::{Harness, TestClient};
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+/// A memory bus that several applications of this process share, as they would share a Redis.
+struct SharedBus(Arc<MemoryBus>);
+
+carillon_core::bus!("shared", connect);
+
+fn connect(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
+    let bus = BUS.get_or_init(|| Arc::new(MemoryBus::new(context)));
+    Box::pin(async move { Ok(Arc::new(SharedBus(Arc::clone(bus))) as Arc<dyn Bus>) })
+}
+
+#[async_trait]
+impl Bus for SharedBus {
+    fn kind(&self) -> &'static str {
+        "shared"
+    }
+    fn is_shared(&self) -> bool {
+        true
+    }
+    async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
+        self.0.publish(channel, payload).await
+    }
+    async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
+        self.0.subscribe(channels).await
+    }
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        self.0.get(key).await
+    }
+    async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
+        self.0.set(key, value, ttl).await
+    }
+    async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
+        self.0.claim(key, owner, ttl).await
+    }
+    fn status(&self) -> BusStatus {
+        self.0.status()
+    }
+    async fn shutdown(&self) {}
+}
+
+struct Chat {
+    host: Host,
+}
+
+impl Plugin for Chat {
+    const NAME: &'static str = "chat";
+    const NAMESPACE: &'static str = "/chat";
+    type Config = NoConfig;
+
+    async fn init(_: NoConfig, host: Host) -> Result<Self> {
+        Ok(Self { host })
+    }
+
+    fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+        on.event("join", "Joins a room.", async |_, ctx: Ctx, room: String| ctx.join(&room));
+        on.event("all", "To everybody.", async |chat: Arc<Self>, _, text: String| {
+            chat.host.to("/chat").publish("said", &text)
+        });
+        on.event("others", "To a room, but not to the sender.", async |chat: Arc<Self>, ctx: Ctx, room: String| {
+            chat.host
+                .to("/chat")
+                .room(room)
+                .except(ctx.id())
+                .publish("said", &Payload::binary(Bytes::from_static(b"b")))
+        });
+        on.event("here", "To this node.", async |chat: Arc<Self>, _, text: String| {
+            chat.host.to("/chat").local().publish("said", &text)
+        });
+        on.event("one", "To one client.", async |chat: Arc<Self>, _, id: String| {
+            chat.host.to("/chat").client(id).publish("said", &"psst")
+        });
+        on.event("out", "Disconnects a room.", async |chat: Arc<Self>, _, room: String| {
+            chat.host.to("/chat").room(room).disconnect();
+            Ok(())
+        });
+    }
+}
+
+async fn node() -> Harness {
+    let harness = Harness::boot(&Registry::of::<Chat>(), &[("bus.url", "shared://")]).await.unwrap();
+    // The cluster task subscribes at its first turn.
+    tokio::task::yield_now().await;
+    harness
+}
+
+/// How many events each client got, once both nodes have gone quiet.
+async fn heard(clients: [&TestClient; 4]) -> [usize; 4] {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    clients.map(|client| client.sink().take().len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_nodes_act_as_one() {
+    let (one, two) = (node().await, node().await);
+    let (mut a, mut b) = (one.connect("/chat").await.unwrap(), one.connect("/chat").await.unwrap());
+    let (mut c, d) = (two.connect("/chat").await.unwrap(), two.connect("/chat").await.unwrap());
+    for client in [&mut a, &mut b, &mut c] {
+        client.call("join", json!("r")).await;
+    }
+    a.call("all", json!("hi")).await;
+    assert_eq!(heard([&a, &b, &c, &d]).await, [1, 1, 1, 1]);
+    a.call("others", json!("r")).await;
+    assert_eq!(heard([&a, &b, &c, &d]).await, [0, 1, 1, 0]);
+    a.call("here", json!("hi")).await;
+    assert_eq!(heard([&a, &b, &c, &d]).await, [1, 1, 0, 0]);
+    a.call("one", json!(d.id())).await;
+    assert_eq!(heard([&a, &b, &c, &d]).await, [0, 0, 0, 1]);
+    a.call("out", json!("r")).await;
+    heard([&a, &b, &c, &d]).await;
+    assert_eq!([&a, &b, &c, &d].map(|client| client.sink().disconnected()), [true, true, true, false]);
+    assert_eq!(one.metric(r#"carillon_cluster_messages_total{result="sent"}"#), 4.0);
+    assert_eq!(two.metric(r#"carillon_cluster_messages_total{result="received"}"#), 4.0);
+    one.shutdown().await;
+    two.shutdown().await;
+}
