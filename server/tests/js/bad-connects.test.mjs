@@ -39,13 +39,18 @@ row('no CONNECT within `server.connect_timeout_ms`', 'the connection is closed',
   await raw.ends();
 }, { env: { CARILLON_SERVER__CONNECT_TIMEOUT_MS: '300' } });
 
-row('an event in the same TCP segment as CONNECT', 'the connection is closed, as a Node.js server does', '`connects_abandoned_total`', async (server) => {
-  const raw = await server.raw();
-  raw._socket.write(Buffer.concat([textFrame('40/tiny,'), textFrame('42/tiny,1["hello",{"name":"you"}]')]));
-  await raw.ends();
-  assert.ok(!raw.frames.some((frame) => frame.startsWith('43')), 'it is not answered');
+row('an event in the same TCP segment as CONNECT', 'the connection is closed, as a Node.js server does', '`connects_abandoned_total`, or `disconnections_total{reason="transport_close"}`', async (server) => {
+  const times = 20;
+  for (let n = 0; n < times; n += 1) {
+    const raw = await server.raw();
+    raw._socket.write(Buffer.concat([textFrame('40/tiny,'), textFrame('42/tiny,1["hello",{"name":"you"}]')]));
+    await raw.ends();
+    assert.ok(!raw.frames.some((frame) => frame.startsWith('43')), 'it is not answered');
+  }
+  // Which of the two it is depends on how far the namespace had come when the connection went.
   await server.metricsSettle((metrics) => {
-    assert.equal(metrics.sum('carillon_connects_abandoned_total', { namespace: '/tiny' }), 1);
+    const abandoned = metrics.sum('carillon_connects_abandoned_total', { namespace: '/tiny' });
+    assert.equal(abandoned + metrics.sum('carillon_disconnections_total', { namespace: '/tiny', reason: 'transport_close' }), times);
     assert.equal(metrics.sum('carillon_connected_clients'), 0);
   });
 });

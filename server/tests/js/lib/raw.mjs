@@ -21,7 +21,7 @@ export async function openRaw(url, { query = '', headers = {}, namespace } = {})
   /** Resolves to the first frame, past or future, that starts with `prefix`. */
   ws.frame = (prefix) => until(
     () => ws.frames.find((frame) => typeof frame === 'string' && frame.startsWith(prefix)),
-    () => `a frame ${prefix}…; got ${JSON.stringify(ws.frames)}, ${JSON.stringify(ws.closed)}`,
+    () => `a frame ${prefix}…; got ${JSON.stringify(ws.frames).slice(0, 1000)}, ${JSON.stringify(ws.closed)}`,
   );
   ws.ends = () => within(end, () => `the server closes the connection; got ${JSON.stringify(ws.frames)}`);
   await within(new Promise((done, fail) => {
