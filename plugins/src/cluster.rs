@@ -11,14 +11,14 @@ mod state;
 mod views;
 
 pub(crate) use alerts::Alerts;
-pub(crate) use health::{Health, Locale, Status};
+pub(crate) use health::{HealthUpdate, Locale, Status};
 pub(crate) use metrics::{Aggregate, Metrics, percent, used};
 pub(crate) use state::{Snapshot, State};
 pub(crate) use views::{Node, Overview};
 
 /// Where the [`Aggregate`] is published, and the key that holds the last one.
 pub(crate) const METRICS: &str = "cluster:metrics";
-/// Where [`Health`] is published.
+/// Where [`HealthUpdate`] is published.
 pub(crate) const HEALTH: &str = "cluster:health";
 /// Where [`Alerts`] are published.
 pub(crate) const ALERTS: &str = "cluster:alerts";

@@ -2,12 +2,12 @@
 
 use carillon_core::prelude::*;
 
-use crate::cluster::{Health, Locale, Snapshot, State, Status};
+use crate::cluster::{HealthUpdate, Locale, Snapshot, State, Status};
 
 /// What is said about the health of the cluster.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-struct HealthConfig {
+pub(crate) struct HealthConfig {
     /// The language of texts for people.
     locale: Locale,
 }
@@ -66,12 +66,12 @@ struct ClusterReport {
     nodes_down: usize,
 }
 
-struct HealthOf {
+pub(crate) struct Health {
     host: Host,
     locale: Locale,
 }
 
-impl Plugin for HealthOf {
+impl Plugin for Health {
     const NAME: &'static str = "health";
     const NAMESPACE: &'static str = "/health";
     type Config = HealthConfig;
@@ -83,7 +83,7 @@ impl Plugin for HealthOf {
     fn routes(on: &mut Routes<Self>, _: &HealthConfig) {
         on.event("request_health", "Answers with the state of the server and the cluster.", Self::request_health);
         on.emits::<HealthConnected<'_>>("health_connected", "Once, right after a client connected.");
-        on.emits::<Health>(
+        on.emits::<HealthUpdate>(
             "health_update",
             "After `health_connected` when something is known, then whenever the nodes were asked.",
         );
@@ -95,13 +95,16 @@ impl Plugin for HealthOf {
         // A bus that is away is no fault of this client's: it hears of the cluster when the bus is back.
         if let Ok(Some(last)) = Snapshot::read(self.host.bus()).await {
             let nodes = last.cluster_stats;
-            ctx.emit("health_update", &Health::new(timestamp(), nodes.online_nodes, nodes.total_nodes, self.locale))?;
+            ctx.emit(
+                "health_update",
+                &HealthUpdate::new(timestamp(), nodes.online_nodes, nodes.total_nodes, self.locale),
+            )?;
         }
         Ok(())
     }
 }
 
-impl HealthOf {
+impl Health {
     async fn request_health(self: Arc<Self>, ctx: Ctx, _: Ignored) -> Result<HealthResponse> {
         let response = HealthResponse { data: self.report().await, timestamp: timestamp() };
         ctx.emit("health_response", &response)?;
@@ -127,4 +130,111 @@ impl HealthOf {
     }
 }
 
-plugin!(HealthOf);
+plugin!(Health);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_core::testing::Harness;
+    use serde_json::{Value, json};
+
+    use crate::cluster::{METRICS, node_key};
+    use crate::relay::tests::client;
+
+    const ROUND: &str = r#"{"timestamp":"t","nodes":{"n1":{}},"cluster_stats":{"total_nodes":8,"online_nodes":7}}"#;
+
+    /// `/health` with these settings, and the last round on the bus.
+    async fn harness(round: &'static str, settings: &[(&str, &str)]) -> Harness {
+        let harness = Harness::with::<Health>(settings).await;
+        harness.app().bus().set(METRICS, round.into(), None).await.unwrap();
+        harness
+    }
+
+    fn without_timestamps(mut value: Value) -> Value {
+        for object in ["", "/data"] {
+            if let Some(Value::String(timestamp)) = value.pointer_mut(&format!("{object}/timestamp")) {
+                assert!(timestamp.ends_with('Z'), "{timestamp}");
+                timestamp.clear();
+            }
+        }
+        value
+    }
+
+    /// The greeting, and nothing else while nothing is known.
+    #[tokio::test(start_paused = true)]
+    async fn clients_are_greeted() {
+        let harness = Harness::of::<Health>().await;
+        let mut client = harness.connect("/health").await.unwrap();
+        let greeting = without_timestamps(client.expect("health_connected").await);
+        assert_eq!(greeting, json!({"namespace": "/health", "timestamp": ""}));
+        client.call("request_health", json!({})).await;
+        let response = client.expect("health_response").await;
+        let nothing = json!({"overall_status": "healthy", "nodes_online": 0, "nodes_total": 0, "nodes_down": 0});
+        assert_eq!(response["data"]["cluster"], nothing);
+    }
+
+    /// What is known is told at once, in the language asked for.
+    #[tokio::test(start_paused = true)]
+    async fn the_greeting_is_followed_by_the_last_state() {
+        for (settings, issue) in
+            [(&[][..], "1 nœuds hors ligne"), (&[("plugins.health.locale", "en")], "1 nodes offline")]
+        {
+            let harness = harness(ROUND, settings).await;
+            let client = harness.connect("/health").await.unwrap();
+            client.expect("health_connected").await;
+            let update = without_timestamps(client.expect("health_update").await);
+            let expected = json!({
+                "timestamp": "", "overall_status": "warning", "nodes_online": 7, "nodes_total": 8, "issues": [issue],
+            });
+            assert_eq!(update, expected);
+        }
+    }
+
+    /// The answer comes as an event before the ack, which says the same, whatever the arguments are.
+    #[tokio::test(start_paused = true)]
+    async fn health_on_request() {
+        let harness = harness(ROUND, &[]).await;
+        harness.app().bus().set(&node_key("n1"), "{}".into(), None).await.unwrap();
+        let mut client = client(&harness, "/health").await;
+        let expected = json!({
+            "data": {
+                "status": "healthy", "timestamp": "", "version": env!("CARGO_PKG_VERSION"),
+                // Of the nodes the last round counts, one is known to answer.
+                "cluster": {"overall_status": "critical", "nodes_online": 1, "nodes_total": 8, "nodes_down": 7},
+            },
+            "timestamp": "",
+        });
+        for arguments in ["", "{}", "null", "1,[2],\"3\""] {
+            let ack = client.call_raw("request_health", arguments, Vec::new()).await.args_json().remove(0);
+            assert_eq!(client.sink().take().len(), 1, "the event was there before the ack");
+            assert_eq!(without_timestamps(ack["data"].clone()), expected);
+        }
+        client.emit("request_health", &json!({}));
+        assert_eq!(without_timestamps(client.expect("health_response").await), expected, "no ack was asked for");
+    }
+
+    /// While the bus is away clients are greeted and answered all the same, and told so.
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_is_away_is_reported() {
+        let harness = Harness::with::<Health>(&[("bus.url", "flaky://5000")]).await;
+        let mut client = harness.connect("/health").await.unwrap();
+        client.expect("health_connected").await;
+        let ack = client.call("request_health", json!({})).await;
+        assert_eq!((&ack["ok"], &ack["data"]["data"]["status"]), (&json!(true), &json!("degraded")));
+        assert_eq!(ack["data"]["data"]["cluster"]["overall_status"], "unknown");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let ack = client.call("request_health", json!({})).await;
+        assert_eq!(ack["data"]["data"]["status"], "healthy");
+    }
+
+    /// A key that another program filled with something else is as good as none.
+    #[tokio::test(start_paused = true)]
+    async fn an_unreadable_key_does_no_harm() {
+        let harness = harness("[1]", &[]).await;
+        let mut client = harness.connect("/health").await.unwrap();
+        assert_eq!(client.call("request_health", json!({})).await["ok"], true);
+        let events: Vec<_> = client.sink().take().iter().map(|item| item.json().to_string()).collect();
+        assert!(events[0].starts_with("[\"health_connected\"") && events[1].starts_with("[\"health_response\""));
+        assert_eq!(events.len(), 2);
+    }
+}

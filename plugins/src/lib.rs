@@ -11,3 +11,6 @@ mod relay;
 
 // What several namespaces speak about. Namespaces do not know each other.
 mod cluster;
+
+#[cfg(test)]
+mod flaky;

@@ -54,7 +54,7 @@ struct Subscribed {
     events: [&'static str; 2],
 }
 
-struct Monitoring {
+pub(crate) struct Monitoring {
     host: Host,
     config: MonitoringConfig,
     /// Nodes known before anything was measured.
@@ -70,13 +70,13 @@ impl Plugin for Monitoring {
     async fn init(config: MonitoringConfig, host: Host) -> Result<Self> {
         let rounds = host.metrics().counter(
             "collections_total",
-            "Rounds of the collector, by how they ended: published, or failed because the bus took it not.",
+            "Rounds of the collector, by how they ended: published, or failed because the bus did not take it.",
             &["result"],
         )?;
         let collects = match config.collect {
             Collect::On => true,
             Collect::Off => false,
-            Collect::Auto => host.bus().kind() == "memory",
+            Collect::Auto => !host.bus().is_shared(),
         };
         let nodes = if collects { vec![local::name()] } else { Vec::new() };
         Ok(Self { host, config, nodes, rounds })

@@ -13,6 +13,8 @@ use message::Relayed;
 
 mod config;
 mod message;
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// First pause before another attempt to subscribe; it doubles up to `retry_max_ms`.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -26,7 +28,7 @@ struct ConnectionConfirmed<'a> {
     timestamp: String,
 }
 
-struct Relay {
+pub(crate) struct Relay {
     channels: HashMap<String, Channel>,
     max_message_bytes: usize,
     retry_max: Duration,
@@ -148,8 +150,10 @@ impl Relay {
             Relayed::Text(text) => (Payload::new(&json!({ "message": &*text })), &channel.wrapped),
         };
         let sent = payload.and_then(|payload| {
-            // A target that fails does not take the message from the others.
-            let sent = channel.targets.iter().map(|(event, namespace)| host.to(namespace).publish(event, &payload));
+            // Local, because every Carillon of the bus hears the message itself. And a target that fails does not take
+            // it from the others.
+            let targets = channel.targets.iter();
+            let sent = targets.map(|(event, namespace)| host.to(namespace).local().publish(event, &payload));
             sent.fold(Ok(()), Result::and)
         });
         match sent {

@@ -49,7 +49,7 @@ pub(crate) enum Locale {
 
 /// `health_update`: how the cluster is.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub(crate) struct Health {
+pub(crate) struct HealthUpdate {
     /// When this was said, RFC 3339 in UTC.
     pub(crate) timestamp: String,
     /// In a word.
@@ -62,7 +62,7 @@ pub(crate) struct Health {
     pub(crate) issues: Vec<String>,
 }
 
-impl Health {
+impl HealthUpdate {
     /// Judges a cluster by its number of nodes.
     pub(crate) fn new(timestamp: String, nodes_online: usize, nodes_total: usize, locale: Locale) -> Self {
         let issues = match nodes_total.saturating_sub(nodes_online) {
@@ -112,8 +112,8 @@ mod tests {
             "timestamp": "t", "overall_status": "warning", "nodes_online": 7, "nodes_total": 8,
             "issues": ["1 nœuds hors ligne"],
         });
-        assert_eq!(serde_json::to_value(Health::new("t".to_owned(), 7, 8, Locale::Fr)).unwrap(), shape);
-        assert_eq!(Health::new(String::new(), 2, 5, Locale::En).issues, ["3 nodes offline"]);
-        assert!(Health::new(String::new(), 0, 0, Locale::Fr).issues.is_empty());
+        assert_eq!(serde_json::to_value(HealthUpdate::new("t".to_owned(), 7, 8, Locale::Fr)).unwrap(), shape);
+        assert_eq!(HealthUpdate::new(String::new(), 2, 5, Locale::En).issues, ["3 nodes offline"]);
+        assert!(HealthUpdate::new(String::new(), 0, 0, Locale::Fr).issues.is_empty());
     }
 }

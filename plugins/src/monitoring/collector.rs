@@ -9,7 +9,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::config::MonitoringConfig;
-use crate::cluster::{ALERTS, Aggregate, Alerts, HEALTH, Health, Locale, METRICS, Metrics, node_key};
+use crate::cluster::{ALERTS, Aggregate, Alerts, HEALTH, HealthUpdate, Locale, METRICS, Metrics, node_key};
 
 /// When the first round is: soon, for whoever connects to a server that has just started, and late enough to have seen
 /// the CPU work for a while.
@@ -91,7 +91,7 @@ impl Collector {
             bus.set(&node_key(node), json(metrics)?, Some(self.node_ttl)).await?;
         }
         let stats = &round.cluster_stats;
-        let health = Health::new(round.timestamp.clone(), stats.online_nodes, stats.total_nodes, self.locale);
+        let health = HealthUpdate::new(round.timestamp.clone(), stats.online_nodes, stats.total_nodes, self.locale);
         let metrics = json(round)?;
         bus.set(METRICS, metrics.clone(), Some(self.cluster_ttl)).await?;
         bus.publish(METRICS, metrics).await?;

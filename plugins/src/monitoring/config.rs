@@ -7,7 +7,7 @@ use crate::cluster::Locale;
 /// What is measured, and how often.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct MonitoringConfig {
+pub(crate) struct MonitoringConfig {
     /// Whether this Carillon measures the nodes itself.
     pub(super) collect: Collect,
     /// How often, in milliseconds.

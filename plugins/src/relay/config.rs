@@ -7,7 +7,7 @@ use carillon_core::prelude::*;
 /// What is relayed from the bus to clients.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct RelayConfig {
+pub(crate) struct RelayConfig {
     /// Which channel becomes which event in which namespaces. A message is sent row by row, from top to bottom.
     #[schemars(length(max = 1000))]
     pub(super) rows: Vec<Row>,
