@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openBrowser, openTab, picture, TestPage } from './lib/browser.mjs';
 import { http } from './lib/raw.mjs';
+import { python, startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -128,6 +129,51 @@ test('after three restarts of the server one event gives one line', async (t) =>
     const stamps = (await page.having(start)).map(({ text }) => JSON.parse(text.slice(start.length)).timestamp);
     assert.deepEqual(stamps, [...new Set(stamps)], `${start}: each of them once`);
   }
+});
+
+test('an old publisher in Python drives the page through Redis, also after three restarts', async (t) => {
+  const redis = await startRedis(t);
+  const args = ['--bus', redis.url];
+  let server = await start(t, { args });
+  const page = await TestPage.open(t, await openBrowser(t), server);
+  await page.click('Se connecter');
+  await page.line('Connecté au namespace /monitoring');
+
+  /** What the page shows of one round of the publisher, and that it shows it once. */
+  const round = async (temperature) => {
+    await page.line('Connecté au namespace /health');
+    await page.click('Vider');
+    await python('old_publisher.py', redis.port, temperature);
+    const data = {};
+    for (const [start, kind] of [...LIVE, ['Événement Redis (celery:metrics): ', 'success']]) {
+      const line = await page.line(start);
+      assert.equal(line.kind, kind, start);
+      assert.equal((await page.having(start)).length, 1, start);
+      data[start] = line.data;
+    }
+    const metrics = data['Événement Redis (cluster:metrics): '];
+    assert.equal(metrics.nodes['node6.lan'].temperature, temperature);
+    assert.deepEqual(data['WS /monitoring -> cluster_metrics: '], metrics);
+    const alerts = data['Événement Redis (cluster:alerts): '];
+    assert.equal(alerts.active_alerts[0].message, `node6.lan: Température élevée (${temperature.toFixed(1)}°C)`);
+    assert.deepEqual(data['WS /monitoring -> alerts_update: '], alerts);
+    assert.deepEqual(data['WS /health -> health_update: '].issues, ['1 nœuds hors ligne']);
+    assert.equal(data['Événement Redis (celery:metrics): '].workers, 1);
+  };
+  await round(85.25);
+  for (let restart = 1; restart <= 3; restart += 1) {
+    await page.click('Vider');
+    await server.stop();
+    await page.line('Déconnecté: transport close');
+    server = await start(t, { args, listen: `127.0.0.1:${server.port}` });
+    await page.line('Connecté au namespace /monitoring');
+    // What the publisher left under its key is shown to whoever comes later.
+    assert.equal((await page.line('WS /monitoring -> cluster_metrics: ')).data.nodes['node6.lan'].temperature, 85.25);
+    assert.equal((await page.line('WS /health -> health_update: ')).data.nodes_online, 7);
+  }
+  await round(91.5);
+  await picture(page.tab, 'page-redis');
+  assert.equal((await page.lines()).length, 7, 'one line for each event and nothing else');
 });
 
 test('a server that is away is told, retried five times, and found again by hand', async (t) => {
