@@ -13,12 +13,16 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '../..');
 const target = resolve(root, process.env.CARGO_TARGET_DIR ?? 'target');
 const js = join(here, 'js');
+const python = join(here, 'python');
+const venv = join(target, 'python');
 const fixture = join(here, 'fixture');
 
 // Every program the tests call beyond Rust and Node.js, and the Debian package that brings it.
 const tools = [
   { program: 'cc', debian: 'build-essential' }, // links Rust programs, compiles the allocator
   { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints
+  { program: 'redis-server', debian: 'redis-server' }, // the bus of most installations
+  { program: 'python3', debian: 'python3 python3-venv' }, // publishes as the original system does
   { program: 'chromium', debian: 'chromium fonts-dejavu-core' }, // opens the test page; a browser without a font shows boxes
 ];
 
@@ -26,7 +30,10 @@ const tools = [
 const STEP_LIMIT_MS = 30 * 60_000;
 
 const steps = {
-  fmt: () => check('cargo', ['fmt', '--all', '--check']),
+  fmt: async () => add([
+    await check('cargo', ['fmt', '--all', '--check']),
+    await check('cargo', ['fmt', '--manifest-path', join(fixture, 'Cargo.toml'), '--check']),
+  ]),
   // First of what takes time: the server's build takes the page in.
   web: () => check('make', ['web']),
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
@@ -93,6 +100,22 @@ function installNpm() {
   writeFileSync(mark, lock);
 }
 
+/** Makes target/python unless it already holds exactly what the requirements name. */
+function installPython() {
+  const mark = join(venv, '.installed-from');
+  const requirements = join(python, 'requirements.txt');
+  const wanted = readFileSync(requirements, 'utf8');
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === wanted) return;
+  for (const [program, ...args] of [
+    ['python3', '-m', 'venv', '--clear', venv],
+    [join(venv, 'bin', 'pip'), 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements],
+  ]) {
+    const { status } = spawnSync(program, args, { stdio: ['ignore', 'inherit', 'inherit'] });
+    if (status !== 0) giveUp(`${program} ${args[0]} ${args[1]} failed: see the lines above (Debian: apt-get install python3-venv)`);
+  }
+  writeFileSync(mark, wanted);
+}
+
 /** Runs a program, shows what it prints, and resolves to its exit code and standard output. */
 function run(program, args, { cwd = root, env = {} } = {}) {
   return new Promise((done) => {
@@ -130,9 +153,13 @@ async function check(program, args, options) {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
 }
 
-/** Adds up the counts; a runner that fails without naming a failed test, or runs none, is itself a failure. */
+function add(counts) {
+  return counts.reduce((all, one) => ({ passed: all.passed + one.passed, failed: all.failed + one.failed }), { passed: 0, failed: 0 });
+}
+
+/** Adds up a runner's counts; one that fails without naming a failed test, or runs none, is itself a failure. */
 function sum(ok, counts) {
-  const total = counts.reduce((all, one) => ({ passed: all.passed + one.passed, failed: all.failed + one.failed }), { passed: 0, failed: 0 });
+  const total = add(counts);
   if (total.failed === 0 && (!ok || total.passed === 0)) total.failed = 1;
   return total;
 }
@@ -155,6 +182,7 @@ async function buildFixture() {
 async function nodeTest() {
   installNpm();
   mkdirSync(target, { recursive: true });
+  installPython();
   const tap = join(target, 'node-test.tap');
   const { ok } = await run(process.execPath, [
     '--test',
@@ -167,6 +195,7 @@ async function nodeTest() {
     env: {
       CARILLON_BINARY: join(target, 'debug', 'carillon'),
       CARILLON_FIXTURE: join(target, 'release', 'carillon-fixture'),
+      CARILLON_PYTHON: join(venv, 'bin', 'python'),
     },
   });
   const text = existsSync(tap) ? readFileSync(tap, 'utf8') : '';
@@ -188,6 +217,6 @@ console.log('\nsummary');
 for (const { name, passed, failed, seconds } of rows) {
   console.log(`  ${name.padEnd(8)} ${String(passed).padStart(5)} ok ${String(failed).padStart(5)} failed ${String(seconds).padStart(5)} s`);
 }
-const total = sum(true, rows);
+const total = add(rows);
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
