@@ -15,6 +15,7 @@ use crate::hub::Selection;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::payload::{Emit, encode_event};
+use crate::sink::Mode;
 
 /// What all plugins of an application share.
 pub(crate) struct Shared {
@@ -45,6 +46,7 @@ impl Host {
             namespace: namespace.into(),
             selection: Selection::default(),
             local: false,
+            mode: Mode::All,
         }
     }
 
@@ -94,6 +96,7 @@ pub struct Target {
     namespace: Arc<str>,
     selection: Selection,
     local: bool,
+    mode: Mode,
 }
 
 impl Target {
@@ -120,6 +123,24 @@ impl Target {
         self
     }
 
+    /// A client that has not read an older publish of this event gets this one in its place.
+    pub fn latest(mut self) -> Self {
+        self.mode = Mode::Latest;
+        self
+    }
+
+    /// A client for which anything is waiting already does not get this one.
+    pub fn volatile(mut self) -> Self {
+        self.mode = Mode::Volatile;
+        self
+    }
+
+    /// What may become of the publish on its way to a client that does not read fast enough.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
     fn cluster(&self) -> Option<&Cluster> {
         self.shared.cluster.as_ref().filter(|_| !self.local)
     }
@@ -136,10 +157,10 @@ impl Target {
         }
         let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
         if let Some(namespace) = here {
-            namespace.publish_item(&self.selection, event, &item);
+            namespace.publish_item(self.selection.clone(), event, item.clone(), self.mode);
         }
         if let Some(cluster) = self.cluster() {
-            cluster.publish(&self.namespace, &self.selection, &item);
+            cluster.publish(&self.namespace, &self.selection, &item, self.mode);
         }
         Ok(())
     }
@@ -147,13 +168,16 @@ impl Target {
     /// How many of this node's clients are addressed.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.shared.namespaces.get(&self.namespace).map_or(0, |namespace| namespace.hub.count(&self.selection))
+        self.shared
+            .namespaces
+            .get(&self.namespace)
+            .map_or(0, |namespace| namespace.hub.count(namespace.space, &self.selection))
     }
 
     /// Sends a Socket.IO DISCONNECT to every client addressed: they leave the namespace and do not come back by themselves.
     pub fn disconnect(&self) {
         if let Some(namespace) = self.shared.namespaces.get(&self.namespace) {
-            namespace.hub.disconnect(&self.selection);
+            namespace.hub.disconnect(namespace.space, &self.selection);
         }
         if let Some(cluster) = self.cluster() {
             cluster.disconnect(&self.namespace, &self.selection);
