@@ -13,4 +13,4 @@ mod relay;
 mod cluster;
 
 #[cfg(test)]
-mod flaky;
+mod test_bus;

@@ -12,6 +12,8 @@ use local::Local;
 mod collector;
 mod config;
 mod local;
+#[cfg(test)]
+mod tests;
 
 /// The room of clients that subscribed to updates.
 const UPDATES: &str = "updates";

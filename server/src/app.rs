@@ -78,7 +78,7 @@ async fn run(registry: &Registry, config: &Loaded, server: &ServerSettings) -> R
 fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListener) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
-    if let Some(route) = app.router().http().iter().find(|route| http::OWN.contains(&route.path.as_str())) {
+    if let Some(route) = app.router().http().iter().find(|route| http::is_own(&route.path)) {
         let text = format!("a plugin of {} declares {}, which is the server's own route", route.namespace, route.path);
         return Err(carillon_core::Error::internal(text));
     }

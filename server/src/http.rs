@@ -25,9 +25,10 @@ pub(crate) use self::origins::Origins;
 use crate::bridge::{Engine, PATH};
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::pages;
 
-/// The house's own routes; a plugin cannot have one of these.
-pub(crate) const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
+/// The house's own routes, beside the pages.
+const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
 /// How long browsers may remember the answer to a preflight.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
@@ -46,6 +47,11 @@ pub(crate) struct Site {
     pub(crate) max_sessions: usize,
 }
 
+/// Whether a route is the house's own: a plugin cannot have it.
+pub(crate) fn is_own(path: &str) -> bool {
+    OWN.contains(&path) || pages::is_own(path)
+}
+
 /// All routes. Routing is all that axum does here.
 pub(crate) fn router(site: Arc<Site>) -> Router {
     let mut router = Router::new()
@@ -60,6 +66,7 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         router = router.route(&path, get(move |state, path, query| queries::answer(route.clone(), state, path, query)));
     }
     router
+        .merge(pages::router())
         .fallback(|| async { reply::detail(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .layer(cors(site.origins.clone()))

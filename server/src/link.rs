@@ -25,7 +25,7 @@ const CONNECT_MAX: u64 = 64 << 10;
 const CONNECT_BURST: u32 = 100;
 const CONNECTS_PER_SECOND: f64 = 2.0;
 
-/// How often an ending session is looked at, and how long its client has to close its side.
+/// How often an ending session is looked at, and how long its client may do nothing to end it.
 const POLL: Duration = Duration::from_millis(10);
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -376,13 +376,20 @@ impl Link {
         self.changed.notify_waiters();
     }
 
-    /// Ends the session so that its client loses nothing it was promised: reads no further, and waits up to
-    /// `patience` for the answers it is owed, and for what is queued to leave.
+    /// Ends the session so that its client loses nothing it was promised: reads no further, waits up to `patience` for
+    /// the answers it is owed, and for what is queued to leave as long as some of it does.
     pub(crate) async fn end_gently(&self, reason: Reason, patience: Duration) {
         self.draining.store(true, Ordering::Release);
         let deadline = Instant::now() + patience;
-        let unfinished = || self.owed.load(Ordering::Acquire) > 0 || self.queued_bytes() > 0;
-        while unfinished() && self.ended.get().is_none() && Instant::now() < deadline {
+        let mut seen = (self.queued_bytes(), Instant::now());
+        while self.ended.get().is_none() && Instant::now() < deadline {
+            let (owed, queued) = (self.owed.load(Ordering::Acquire) > 0, self.queued_bytes());
+            if owed || queued != seen.0 {
+                seen = (queued, Instant::now());
+            }
+            if !owed && (queued == 0 || seen.1.elapsed() > FAREWELL) {
+                break;
+            }
             tokio::time::sleep(POLL).await;
         }
         let wire = self.wire.get().filter(|_| self.transport() == Transport::WebSocket);

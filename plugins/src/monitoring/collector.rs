@@ -103,3 +103,117 @@ impl Collector {
 fn json<T: Serialize>(value: &T) -> Result<Bytes> {
     Ok(serde_json::to_vec(value)?.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Metrics;
+    use carillon_core::bus::Subscription;
+    use carillon_core::testing::Harness;
+    use serde_json::Value;
+
+    /// Two nodes that answer less and less, and then break.
+    struct Scripted(usize);
+
+    impl Source for Scripted {
+        fn total(&self) -> usize {
+            2
+        }
+
+        async fn read(&mut self) -> Result<Vec<Reading>> {
+            let answers = self.0.checked_sub(1).ok_or_else(|| Error::internal("broken"))?;
+            self.0 = answers;
+            let metrics = Metrics {
+                memory_total: 100,
+                memory_available: 4,
+                disk_total: 100,
+                disk_available: 50,
+                temperature: None,
+                cpu_usage: 95.0,
+                memory_usage: 96.0,
+                disk_usage: 50.0,
+            };
+            Ok((1..=answers).map(|n| Reading { node: format!("n{n}"), metrics: metrics.clone() }).collect())
+        }
+    }
+
+    /// A namespace whose background work is one run of the collector.
+    struct Fake(IntCounterVec);
+
+    impl Plugin for Fake {
+        const NAME: &'static str = "monitoring";
+        const NAMESPACE: &'static str = "/monitoring";
+        type Config = MonitoringConfig;
+
+        async fn init(_: MonitoringConfig, host: Host) -> Result<Self> {
+            Ok(Self(host.metrics().counter("collections_total", "x", &["result"])?))
+        }
+
+        fn routes(_: &mut Routes<Self>, _: &MonitoringConfig) {}
+
+        async fn run(self: Arc<Self>, host: Host) -> Result<()> {
+            let config = MonitoringConfig::default();
+            let collector = Collector::new(host.clone(), &config, &self.0);
+            let broken = collector.run(Scripted(3)).await.map_err(|error| error.to_string());
+            assert_eq!(broken, Err("broken".to_owned()));
+            Ok(())
+        }
+    }
+
+    async fn heard(harness: &Harness) -> Subscription {
+        let channels = [METRICS, HEALTH, ALERTS].map(str::to_owned);
+        harness.app().bus().subscribe(&channels).await.unwrap()
+    }
+
+    async fn next(subscription: &mut Subscription) -> (Arc<str>, Value) {
+        let message = subscription.recv().await.unwrap();
+        (message.channel, serde_json::from_slice(&message.payload).unwrap())
+    }
+
+    /// Each round is told on three channels in order, with the keys already there; and keys go when rounds cease.
+    #[tokio::test(start_paused = true)]
+    async fn rounds_are_kept_and_told_in_order() {
+        let harness = Harness::of::<Fake>().await;
+        let bus = harness.app().bus();
+        let mut subscription = heard(&harness).await;
+        let begin = Instant::now();
+        for (round, (online, status, issues, alerts)) in
+            [(2, "healthy", 0, 2), (1, "warning", 1, 2), (0, "critical", 1, 0)].into_iter().enumerate()
+        {
+            let (channel, metrics) = next(&mut subscription).await;
+            assert_eq!((&*channel, &metrics["cluster_stats"]["online_nodes"]), (METRICS, &Value::from(online)));
+            assert_eq!(begin.elapsed().as_secs(), 1 + 5 * round as u64, "the first after 1 s, then every 5 s");
+            assert_eq!(metrics["cluster_stats"]["total_nodes"], 2);
+            assert_eq!(metrics["nodes"].as_object().unwrap().len(), online);
+            let key: Value = serde_json::from_slice(&bus.get(METRICS).await.unwrap().unwrap()).unwrap();
+            assert_eq!(key, metrics);
+            let (channel, health) = next(&mut subscription).await;
+            assert_eq!((&*channel, &health["overall_status"]), (HEALTH, &Value::from(status)));
+            assert_eq!(
+                (&health["timestamp"], health["issues"].as_array().unwrap().len()),
+                (&metrics["timestamp"], issues)
+            );
+            let (channel, told) = next(&mut subscription).await;
+            assert_eq!((&*channel, &told["alert_count"]), (ALERTS, &Value::from(alerts)));
+        }
+        // n2 answered last 10 s ago, n1 5 s ago; what was measured lives for three intervals.
+        for (after, node, kept) in [(4_900, "n2", true), (200, "n2", false), (4_800, "n1", true), (200, "n1", false)] {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            assert_eq!(bus.get(&node_key(node)).await.unwrap().is_some(), kept, "{node}");
+        }
+        assert!(bus.get(METRICS).await.unwrap().is_some());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(bus.get(METRICS).await.unwrap().is_none());
+        assert_eq!(harness.metric(r#"carillon_collections_total{result="published"}"#), 3.0);
+        assert_eq!(harness.metric(r#"carillon_plugin_up{plugin="monitoring"}"#), 1.0, "the source broke as it should");
+    }
+
+    /// While the bus is away rounds fail, are counted, and go on.
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_that_is_away_costs_rounds_only() {
+        let harness = Harness::with::<Fake>(&[("bus.url", "flaky://2000")]).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(harness.metric(r#"carillon_collections_total{result="failed"}"#), 1.0);
+        assert_eq!(harness.metric(r#"carillon_collections_total{result="published"}"#), 1.0);
+    }
+}

@@ -14,11 +14,11 @@ pub(crate) struct MonitoringConfig {
     #[schemars(range(min = 500, max = 3_600_000))]
     pub(super) interval_ms: u64,
     /// How long what was measured on one node counts as current, in milliseconds. Three intervals when not set.
-    #[schemars(range(min = 500, max = 86_400_000))]
+    #[schemars(range(min = 500, max = 86_400_000), example = 15_000)]
     pub(super) node_ttl_ms: Option<u64>,
     /// How long what was measured on all nodes together counts as current, in milliseconds. Three intervals when not
     /// set.
-    #[schemars(range(min = 500, max = 86_400_000))]
+    #[schemars(range(min = 500, max = 86_400_000), example = 15_000)]
     pub(super) cluster_ttl_ms: Option<u64>,
     /// The language of texts for people.
     pub(super) locale: Locale,

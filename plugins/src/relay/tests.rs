@@ -189,6 +189,21 @@ async fn the_bus_may_come_late_and_go() {
     assert!(begin.elapsed() < Duration::from_secs(1), "the relay stops when it is told to");
 }
 
+/// Of two Carillons on one bus each tells its own clients, once.
+#[tokio::test(start_paused = true)]
+async fn every_carillon_relays_for_its_own_clients() {
+    let settings =
+        [("bus.url", "shared://"), ("plugins.relay.rows", r#"[{channel = "a", event = "e", namespaces = ["/"]}]"#)];
+    let (here, there) = (Harness::with::<Relay>(&settings).await, Harness::with::<Relay>(&settings).await);
+    settle().await;
+    let clients = [client(&here, "/").await, client(&there, "/").await];
+    publish(&here, "a", "1").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for client in clients {
+        assert_eq!(received(&client), [r#"["e",1]"#]);
+    }
+}
+
 /// No rows are fine: the relay then only greets.
 #[tokio::test(start_paused = true)]
 async fn the_table_may_be_empty() {

@@ -1,6 +1,7 @@
-//! For tests: a bus that is away at first. `flaky://2000` fails for 2 s after the start, and then is a memory bus.
+//! For tests: memory buses with a flaw. `flaky://2000` is away for the first 2 s; `shared://` is one and the same for all
+//! applications of the process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,35 +12,43 @@ use carillon_core::{Error, Result, bus};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-bus!("flaky", connect);
+bus!("flaky", flaky);
+bus!("shared", shared);
 
-struct Flaky {
-    inner: MemoryBus,
+struct TestBus {
+    inner: Arc<MemoryBus>,
     back_at: Instant,
+    shared: bool,
 }
 
-fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+fn flaky(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     Box::pin(async move {
         let away = url.trim_start_matches("flaky://").parse()?;
         let back_at = Instant::now() + Duration::from_millis(away);
-        Ok(Arc::new(Flaky { inner: MemoryBus::new(context), back_at }) as Arc<dyn Bus>)
+        Ok(Arc::new(TestBus { inner: Arc::new(MemoryBus::new(context)), back_at, shared: false }) as Arc<dyn Bus>)
     })
 }
 
-impl Flaky {
+fn shared(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
+    let inner = Arc::clone(BUS.get_or_init(|| Arc::new(MemoryBus::new(context))));
+    Box::pin(async move { Ok(Arc::new(TestBus { inner, back_at: Instant::now(), shared: true }) as Arc<dyn Bus>) })
+}
+
+impl TestBus {
     fn inner(&self) -> Result<&MemoryBus> {
         if self.status().up { Ok(&self.inner) } else { Err(Error::unavailable("the bus is away")) }
     }
 }
 
 #[async_trait]
-impl Bus for Flaky {
+impl Bus for TestBus {
     fn kind(&self) -> &'static str {
-        "flaky"
+        "test"
     }
 
     fn is_shared(&self) -> bool {
-        false
+        self.shared
     }
 
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {

@@ -1,0 +1,309 @@
+//! Whether Redis delivers now: the one answer the publisher, the keys, new subscriptions and `/readyz` go by.
+//!
+//! The subscriber numbers its connections: each is a *session*. It alone says that a session delivers, and it alone says
+//! that one is over, after it stopped to hand out that session's messages. Whoever else meets trouble reports it with
+//! [`Link::fail`] and waits. So what is delivered locally afterwards can neither overtake nor repeat what came from Redis.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use carillon_core::bus::BusStatus;
+use carillon_core::throttle::Throttle;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, timeout_at};
+
+use super::probe::FRESH;
+use super::series::Series;
+use super::url::Target;
+
+/// The number of one connection of the subscriber.
+pub(super) type Session = u64;
+
+/// How long publishes and commands wait for Redis after it was lost, before they do without it. Covers the first
+/// attempts to reconnect, so that a connection that merely broke costs no message.
+const HOLD: Duration = Duration::from_millis(300);
+/// A failure that does not change is logged again after this time.
+const REPEAT: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Between two sessions.
+    Away,
+    /// Subscribed; the first probe is under way.
+    Open(Session),
+    /// Messages get through.
+    Up(Session),
+    /// Somebody met trouble; the subscriber has not ended the session yet.
+    Failing(Session),
+}
+
+struct State {
+    phase: Phase,
+    /// When it last changed between up and not up.
+    since: Instant,
+    /// When a probe last came back.
+    proved: Instant,
+    /// The unsubscribed seconds are counted up to here.
+    counted: Instant,
+    was_up: bool,
+    why: String,
+}
+
+impl State {
+    fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Up(_))
+    }
+
+    fn verdict(&self) -> Verdict {
+        match self.phase {
+            Phase::Up(session) => Verdict::Redis(session),
+            Phase::Failing(_) => Verdict::Wait(None),
+            Phase::Away | Phase::Open(_) => {
+                let until = self.since + HOLD;
+                if Instant::now() < until { Verdict::Wait(Some(until)) } else { Verdict::Locally }
+            }
+        }
+    }
+
+    /// Every change of phase goes through here.
+    fn enter(&mut self, phase: Phase, series: &Series) {
+        let (now, was_up) = (Instant::now(), self.is_up());
+        self.count(series);
+        self.phase = phase;
+        if self.is_up() != was_up {
+            self.since = now;
+        }
+    }
+
+    fn count(&mut self, series: &Series) {
+        let now = Instant::now();
+        if !self.is_up() {
+            series.unsubscribed_seconds.inc_by((now - self.counted).as_secs_f64());
+        }
+        self.counted = now;
+    }
+}
+
+/// What to do with a publish now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Publish it on the connection that belongs to this session.
+    Redis(Session),
+    /// Keep it until the link changes, or until then.
+    Wait(Option<Instant>),
+    /// Redis is away: give it to this process's own subscribers.
+    Locally,
+}
+
+/// Whether Redis delivers.
+pub(super) struct Link {
+    state: watch::Sender<State>,
+    doubt: Notify,
+    target: Target,
+    series: Series,
+    /// For the two lines there are: that Redis is away, and that it delivers.
+    throttles: [Throttle; 2],
+    /// What was logged last, and when.
+    said: Mutex<Option<(String, Instant)>>,
+}
+
+impl Link {
+    pub(super) fn new(target: Target, series: Series) -> Self {
+        let now = Instant::now();
+        let why = "not connected yet".to_owned();
+        let state = State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why };
+        Self {
+            state: watch::Sender::new(state),
+            doubt: Notify::new(),
+            target,
+            series,
+            throttles: [Throttle::per_second(), Throttle::per_second()],
+            said: Mutex::default(),
+        }
+    }
+
+    /// What to do with a publish now.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.state.borrow().verdict()
+    }
+
+    /// Returns when the verdict may be another one.
+    pub(super) async fn changed(&self, verdict: Verdict) {
+        let mut state = self.state.subscribe();
+        let different = state.wait_for(|state| state.verdict() != verdict);
+        match verdict {
+            Verdict::Wait(Some(until)) => drop(timeout_at(until, different).await),
+            _ => drop(different.await),
+        }
+    }
+
+    /// Whether Redis is usable; waits a moment when it was lost just now.
+    pub(super) async fn usable(&self) -> bool {
+        loop {
+            match self.verdict() {
+                Verdict::Redis(_) => return true,
+                Verdict::Locally => return false,
+                wait @ Verdict::Wait(_) => self.changed(wait).await,
+            }
+        }
+    }
+
+    /// The subscriber is subscribed.
+    pub(super) fn opened(&self, session: Session) {
+        self.state.send_modify(|state| state.enter(Phase::Open(session), &self.series));
+    }
+
+    /// A probe came back.
+    pub(super) fn proved(&self, session: Session, took: Duration) {
+        self.series.probe_seconds.observe(took.as_secs_f64());
+        let mut away = None;
+        self.state.send_if_modified(|state| {
+            state.proved = Instant::now();
+            if state.phase != Phase::Open(session) {
+                return false;
+            }
+            away = Some((state.was_up, state.since.elapsed()));
+            state.enter(Phase::Up(session), &self.series);
+            state.was_up = true;
+            true
+        });
+        if let Some((again, away)) = away {
+            if again {
+                self.series.reconnects.inc();
+            }
+            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            *said = None;
+            if let Some(left_out) = self.throttles[1].allow() {
+                let (address, after_ms) = (self.target.address.as_str(), away.as_millis());
+                tracing::info!(left_out, address, after_ms, "Redis delivers");
+            }
+        }
+    }
+
+    /// This session does not deliver any more: the subscriber should end it.
+    pub(super) fn fail(&self, session: Session, why: &str) {
+        let why = self.target.scrub(why);
+        self.state.send_if_modified(|state| {
+            if !matches!(state.phase, Phase::Open(of) | Phase::Up(of) if of == session) {
+                return false;
+            }
+            state.why.clone_from(&why);
+            state.enter(Phase::Failing(session), &self.series);
+            true
+        });
+    }
+
+    /// Why somebody wants this session to end, as soon as somebody does.
+    pub(super) async fn failing(&self, session: Session) -> String {
+        let mut state = self.state.subscribe();
+        match state.wait_for(|state| state.phase == Phase::Failing(session)).await {
+            Ok(state) => state.why.clone(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// The subscriber has ended its session, or did not get as far as one.
+    pub(super) fn ended(&self, why: &str) {
+        let why = self.target.scrub(why);
+        self.state.send_modify(|state| {
+            state.why.clone_from(&why);
+            state.enter(Phase::Away, &self.series);
+        });
+        self.complain(&why);
+    }
+
+    /// Somebody waited in vain for Redis: makes the subscriber look at once.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    /// Returns once somebody doubts.
+    pub(super) async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
+    /// Keeps the count of unsubscribed seconds current.
+    pub(super) fn count(&self) {
+        self.state.send_if_modified(|state| {
+            state.count(&self.series);
+            false
+        });
+    }
+
+    /// For `/readyz`. A link whose last proof is old is not up, whatever the reason.
+    pub(super) fn status(&self) -> BusStatus {
+        let state = self.state.borrow();
+        let address = &self.target.address;
+        let (up, quiet) = (state.is_up(), state.proved.elapsed());
+        let detail = match (up, quiet <= FRESH) {
+            (true, true) => format!("{address} delivers"),
+            (true, false) => format!("{address}: no message came through for {} s", quiet.as_secs()),
+            _ => format!("{address} away for {} s: {}", state.since.elapsed().as_secs(), state.why),
+        };
+        BusStatus { up: up && quiet <= FRESH, detail }
+    }
+
+    /// One line when the trouble is new, and now and then while it stays; never more than one a second.
+    fn complain(&self, why: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let stale = said.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT);
+        if stale && let Some(left_out) = self.throttles[0].allow() {
+            let address = self.target.address.as_str();
+            tracing::warn!(left_out, address, "Redis is away: {why}; own clients are served on, trying again");
+            *said = Some((why.to_owned(), Instant::now()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use carillon_core::metrics::Metrics;
+    use tokio::time::advance;
+
+    fn link() -> Link {
+        let target = Target::parse("redis://:s3cret@localhost:1/").unwrap();
+        Link::new(target, Series::new(&Metrics::new().unwrap()).unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn publishes_wait_a_moment_for_a_lost_link_and_then_stay_local() {
+        let link = link();
+        assert_eq!(link.verdict(), Verdict::Wait(Some(Instant::now() + HOLD)), "at the start");
+        link.opened(1);
+        link.proved(1, Duration::ZERO);
+        assert!(link.usable().await);
+        assert_eq!(link.verdict(), Verdict::Redis(1));
+        link.fail(7, "of another session");
+        assert_eq!(link.verdict(), Verdict::Redis(1));
+        advance(HOLD).await;
+        link.fail(1, "broken");
+        assert_eq!(link.verdict(), Verdict::Wait(None), "until the subscriber has stopped");
+        assert_eq!(link.failing(1).await, "broken");
+        link.ended("broken");
+        assert!(!link.usable().await);
+        link.opened(2);
+        assert_eq!(link.verdict(), Verdict::Locally, "not proved yet");
+        link.proved(2, Duration::ZERO);
+        assert_eq!(link.verdict(), Verdict::Redis(2));
+        assert_eq!(link.series.reconnects.get(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn up_means_proved_lately_and_nothing_tells_the_password() {
+        let link = link();
+        link.opened(1);
+        assert!(!link.status().up);
+        link.proved(1, Duration::ZERO);
+        assert!(link.status().up);
+        advance(FRESH + Duration::from_millis(1)).await;
+        assert!(!link.status().up);
+        link.fail(1, "unknown command AUTH s3cret");
+        assert!(link.status().detail.ends_with("AUTH ***"), "{}", link.status().detail);
+        link.ended("s3cret");
+        assert!(!link.status().detail.contains("s3cret"));
+        advance(Duration::from_secs(2)).await;
+        link.count();
+        assert!((link.series.unsubscribed_seconds.get() - 2.0).abs() < 1e-6);
+    }
+}

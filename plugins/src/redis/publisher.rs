@@ -1,0 +1,243 @@
+//! Sends publishes to Redis, in order, many at a time; to this process's own subscribers while Redis is away.
+//!
+//! One queue and one task, so that what one task publishes stays in its order. Everything that waits goes out as one
+//! pipeline, and the next pipeline only after the answer to this one: under load the pipelines grow by themselves, and when
+//! Redis fails no more than one of them has an unknown fate.
+//!
+//! At most once: publishes whose answer never came may have been received, so they are counted as lost and neither repeated
+//! nor delivered locally. Publishes Redis surely did not take (never sent, or refused by name) reach local subscribers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use carillon_core::throttle::Throttle;
+use carillon_core::{Error, Result};
+use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
+use deadpool_redis::redis::{AsyncConnectionConfig, Pipeline, RedisResult, Value};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::feeds::Feeds;
+use super::link::{Link, Session, Verdict};
+use super::series::Series;
+use super::subscriber::CONNECT_TIMEOUT;
+use super::url::Target;
+
+/// Publishes that may wait; more are refused and counted.
+const QUEUE: usize = 10_000;
+/// Bytes that may wait.
+const QUEUE_BYTES: usize = 64 << 20;
+/// How long a publish waits for room in the queue.
+const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
+/// Publishes in one pipeline.
+const BATCH: usize = 512;
+/// How long publishes still waiting at shutdown may take.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The entrance to the queue.
+pub(super) struct Queue {
+    sender: mpsc::Sender<Outgoing>,
+    room: Arc<Semaphore>,
+    series: Series,
+}
+
+/// A publish on its way.
+struct Outgoing {
+    channel: Box<str>,
+    payload: Bytes,
+    /// Its bytes' part of [`QUEUE_BYTES`], given back when it has been dealt with.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Queue {
+    /// Queues one publish.
+    pub(super) async fn push(&self, channel: &str, payload: Bytes) -> Result<()> {
+        let bytes = u32::try_from(channel.len() + payload.len()).ok().filter(|bytes| *bytes as usize <= QUEUE_BYTES);
+        let bytes = bytes.ok_or_else(|| Error::too_large(format!("a publish is limited to {QUEUE_BYTES} bytes")))?;
+        let push = async {
+            let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.ok()?;
+            self.sender.send(Outgoing { channel: channel.into(), payload, _room: room }).await.ok()
+        };
+        match timeout(ROOM_TIMEOUT, push).await {
+            Ok(Some(())) => Ok(()),
+            Ok(None) => Err(Error::unavailable("the bus has shut down")),
+            Err(_) => {
+                self.series.lost_full.inc();
+                Err(Error::overloaded("too many publishes wait for Redis"))
+            }
+        }
+    }
+}
+
+/// A probe to be published on the connection of this session.
+pub(super) struct ProbeRequest {
+    pub(super) session: Session,
+    pub(super) channel: Arc<str>,
+    pub(super) number: u64,
+}
+
+/// The task behind the queue.
+pub(super) struct Publisher {
+    queue: mpsc::Receiver<Outgoing>,
+    probes: mpsc::Receiver<ProbeRequest>,
+    batch: Vec<Outgoing>,
+    /// Belongs to a session of the subscriber: when that one reconnects, this does too, so that both always talk to the
+    /// same server.
+    connection: Option<(Session, MultiplexedConnection)>,
+    target: Target,
+    link: Arc<Link>,
+    feeds: Arc<Feeds>,
+    series: Series,
+    throttle: Throttle,
+}
+
+impl Publisher {
+    /// The task, its queue, and where probes go.
+    pub(super) fn new(
+        target: Target,
+        link: Arc<Link>,
+        feeds: Arc<Feeds>,
+        series: Series,
+    ) -> (Self, Queue, mpsc::Sender<ProbeRequest>) {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let (probe_sender, probes) = mpsc::channel(1);
+        let entrance = Queue { sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)), series: series.clone() };
+        let batch = Vec::with_capacity(BATCH);
+        let throttle = Throttle::per_second();
+        (Self { queue, probes, batch, connection: None, target, link, feeds, series, throttle }, entrance, probe_sender)
+    }
+
+    /// Runs until `stop`, then sends what was accepted before. Dropping `_last` lets the subscriber end.
+    pub(super) async fn run(mut self, stop: CancellationToken, _last: DropGuard) {
+        loop {
+            let verdict = self.link.verdict();
+            if self.dispatch(verdict).await {
+                continue;
+            }
+            let waiting = !self.batch.is_empty();
+            // Probes first: the link comes up through them, however much there is to publish.
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(probe) = self.probes.recv() => self.probe(&probe).await,
+                () = self.link.changed(verdict), if waiting => {}
+                _ = self.queue.recv_many(&mut self.batch, BATCH), if !waiting => {}
+            }
+        }
+        self.queue.close();
+        if timeout(FLUSH_TIMEOUT, self.flush()).await.is_err() {
+            let left = self.batch.len() + self.queue.len();
+            self.series.lost_unknown.inc_by(left as u64);
+        }
+    }
+
+    /// Deals with the batch; false when it is empty or has to wait.
+    async fn dispatch(&mut self, verdict: Verdict) -> bool {
+        match verdict {
+            _ if self.batch.is_empty() => return false,
+            Verdict::Redis(session) => self.send(session).await,
+            Verdict::Locally => self.batch.drain(..).for_each(|publish| locally(&self.feeds, &self.series, &publish)),
+            Verdict::Wait(_) => return false,
+        }
+        true
+    }
+
+    /// Publishes the batch. What is left in it afterwards was not sent.
+    async fn send(&mut self, session: Session) {
+        let Some(connection) = self.connect(session).await else { return };
+        let mut pipeline = Pipeline::with_capacity(self.batch.len());
+        for publish in &self.batch {
+            pipeline.cmd("PUBLISH").arg(&*publish.channel).arg(&*publish.payload);
+        }
+        let answer = connection.req_packed_commands(&pipeline, 0, self.batch.len());
+        match self.answer(session, answer_in(self.target.timeout, answer).await) {
+            Some(replies) => {
+                for (publish, reply) in self.batch.drain(..).zip(replies) {
+                    if let Value::ServerError(error) = reply {
+                        locally(&self.feeds, &self.series, &publish);
+                        if let Some(left_out) = self.throttle.allow() {
+                            let (channel, why) = (&*publish.channel, self.target.scrub(&error.to_string()));
+                            tracing::warn!(left_out, channel, "Redis refuses a publish, which stays local: {why}");
+                        }
+                    }
+                }
+            }
+            None => {
+                let lost = self.batch.len() as u64;
+                self.batch.clear();
+                self.series.lost_unknown.inc_by(lost);
+                if let Some(left_out) = self.throttle.allow() {
+                    tracing::warn!(left_out, lost, "Redis failed before it answered; these publishes may be lost");
+                }
+            }
+        }
+    }
+
+    async fn probe(&mut self, probe: &ProbeRequest) {
+        let Some(connection) = self.connect(probe.session).await else { return };
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.cmd("PUBLISH").arg(&*probe.channel).arg(probe.number);
+        let answer = connection.req_packed_commands(&pipeline, 0, 1);
+        let replies = self.answer(probe.session, answer_in(self.target.timeout, answer).await);
+        if let Some(Value::ServerError(error)) = replies.and_then(|replies| replies.into_iter().next()) {
+            self.link.fail(probe.session, &format!("cannot publish to {}: {error}", probe.channel));
+        }
+    }
+
+    /// The replies, or the end of the session.
+    fn answer(&mut self, session: Session, answer: Result<Vec<Value>, String>) -> Option<Vec<Value>> {
+        match answer {
+            Ok(replies) => Some(replies),
+            Err(why) => {
+                self.connection = None;
+                self.link.fail(session, &format!("publishing failed: {why}"));
+                None
+            }
+        }
+    }
+
+    /// The connection that belongs to this session; made when there is none yet. Failing to make it ends the session.
+    async fn connect(&mut self, session: Session) -> Option<&mut MultiplexedConnection> {
+        if self.connection.as_ref().is_none_or(|(of, _)| *of != session) {
+            self.connection = None;
+            // Its own time limits are off: every call here has one.
+            let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+            let connect = self.target.client.get_multiplexed_async_connection_with_config(&config);
+            match answer_in(CONNECT_TIMEOUT, connect).await {
+                Ok(connection) => self.connection = Some((session, connection)),
+                Err(why) => self.link.fail(session, &format!("connecting to publish failed: {why}")),
+            }
+        }
+        self.connection.as_mut().map(|(_, connection)| connection)
+    }
+
+    /// Sends everything that still waits.
+    async fn flush(&mut self) {
+        loop {
+            if self.batch.is_empty() && self.queue.recv_many(&mut self.batch, BATCH).await == 0 {
+                return;
+            }
+            // Nothing to wait for any more.
+            let verdict = match self.link.verdict() {
+                Verdict::Wait(_) => Verdict::Locally,
+                verdict => verdict,
+            };
+            self.dispatch(verdict).await;
+        }
+    }
+}
+
+fn locally(feeds: &Feeds, series: &Series, publish: &Outgoing) {
+    feeds.deliver(&publish.channel, &publish.payload);
+    series.published_locally.inc();
+}
+
+/// What Redis answers within `limit`; otherwise why it does not, in words.
+pub(super) async fn answer_in<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> Result<T, String> {
+    match timeout(limit, work).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
+    }
+}

@@ -1,0 +1,177 @@
+//! Receives from Redis over a connection of its own, for ever: connects, subscribes, proves that messages get through,
+//! and starts again when they do not.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use carillon_core::{Error, Result};
+use deadpool_redis::redis::Msg;
+use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::commands::Commands;
+use super::feeds::Feeds;
+use super::link::{Link, Session};
+use super::probe::Probe;
+use super::publisher::{ProbeRequest, answer_in};
+use super::url::Target;
+
+/// How long a connection may take, handshake and password included.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long Redis may take to confirm subscriptions.
+pub(super) const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// So many probes must have come back before the next failure starts with the shortest pause again.
+const STABLE_PROBES: u32 = 2;
+
+/// Somebody who waits until Redis has confirmed the channels in [`Feeds`].
+pub(super) type Confirm = oneshot::Sender<Result<()>>;
+
+/// The task that receives.
+pub(super) struct Subscriber {
+    pub(super) target: Target,
+    pub(super) link: Arc<Link>,
+    pub(super) feeds: Arc<Feeds>,
+    pub(super) commands: Arc<Commands>,
+    pub(super) probes: mpsc::Sender<ProbeRequest>,
+    /// Of this process alone.
+    pub(super) probe_channel: Arc<str>,
+    pub(super) confirms: mpsc::Receiver<Confirm>,
+}
+
+/// One subscribed connection.
+struct Open {
+    sink: PubSubSink,
+    stream: PubSubStream,
+    subscribed: HashSet<Arc<str>>,
+}
+
+enum Trouble {
+    /// The connection is of no use any more.
+    Broken(String),
+    /// Redis said no; the connection works on.
+    Refused(String),
+}
+
+impl Subscriber {
+    /// Runs until `stop`; then every subscription ends.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::new();
+        let mut session: Session = 0;
+        loop {
+            session += 1;
+            let mut returned = 0;
+            let why = tokio::select! {
+                () = stop.cancelled() => break,
+                why = self.session(session, &mut returned) => why,
+            };
+            // Only after the session's last message was handed out: see `link`.
+            self.link.ended(&why);
+            self.commands.forget_connections();
+            if returned >= STABLE_PROBES {
+                backoff = Backoff::new();
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(backoff.pause()) => {}
+            }
+        }
+        self.feeds.clear();
+    }
+
+    /// One connection from beginning to end. Returns why it ended; `returned` counts its probes.
+    async fn session(&mut self, session: Session, returned: &mut u32) -> String {
+        let mut open = match self.open().await {
+            Ok(open) => open,
+            Err(Trouble::Broken(why) | Trouble::Refused(why)) => return why,
+        };
+        self.link.opened(session);
+        let mut probe = Probe::new();
+        let why = loop {
+            tokio::select! {
+                message = open.stream.next() => match message {
+                    Some(message) => self.receive(session, &message, &mut probe, returned),
+                    None => break "the connection was closed".to_owned(),
+                },
+                Some(confirm) = self.confirms.recv() => match self.sync(&mut open).await {
+                    Ok(()) => drop(confirm.send(Ok(()))),
+                    Err(Trouble::Refused(why)) => drop(confirm.send(Err(Error::unavailable(self.target.scrub(&why))))),
+                    Err(Trouble::Broken(why)) => break why,
+                },
+                () = sleep_until(probe.due()) => {
+                    let Some(number) = probe.tick() else {
+                        break format!("no message came through for {} s", Probe::patience().as_secs());
+                    };
+                    let request = ProbeRequest { session, channel: Arc::clone(&self.probe_channel), number };
+                    // A publisher too busy to take it misses the probe.
+                    drop(self.probes.try_send(request));
+                    if let Err(Trouble::Broken(why)) = self.sync(&mut open).await {
+                        break why;
+                    }
+                }
+                () = self.link.doubted() => probe.hurry(),
+                why = self.link.failing(session) => break why,
+            }
+        };
+        // What has arrived by now came before anything that is delivered locally from here on.
+        while let Some(Some(message)) = open.stream.next().now_or_never() {
+            self.receive(session, &message, &mut probe, returned);
+        }
+        why
+    }
+
+    /// Connects, and subscribes to everything that is wanted.
+    async fn open(&self) -> Result<Open, Trouble> {
+        let connection = answer_in(CONNECT_TIMEOUT, self.target.client.get_async_pubsub()).await;
+        let (sink, stream) = connection.map_err(Trouble::Broken)?.split();
+        let mut open = Open { sink, stream, subscribed: HashSet::new() };
+        self.sync(&mut open).await?;
+        Ok(open)
+    }
+
+    /// Subscribes to what is wanted and unsubscribes from what is not, where that has changed.
+    async fn sync(&self, open: &mut Open) -> Result<(), Trouble> {
+        let mut wanted: HashSet<Arc<str>> = self.feeds.wanted().into_iter().collect();
+        wanted.insert(Arc::clone(&self.probe_channel));
+        let missing: Vec<&str> = wanted.difference(&open.subscribed).map(|channel| &**channel).collect();
+        if !missing.is_empty() {
+            confirmed(open.sink.subscribe(&missing)).await?;
+        }
+        let unwanted: Vec<&str> = open.subscribed.difference(&wanted).map(|channel| &**channel).collect();
+        if !unwanted.is_empty() {
+            confirmed(open.sink.unsubscribe(&unwanted)).await?;
+        }
+        open.subscribed = wanted;
+        Ok(())
+    }
+
+    fn receive(&self, session: Session, message: &Msg, probe: &mut Probe, returned: &mut u32) {
+        let channel = message.get_channel_name();
+        if channel == &*self.probe_channel {
+            let number = std::str::from_utf8(message.get_payload_bytes()).ok().and_then(|text| text.parse().ok());
+            if let Some(took) = number.and_then(|number| probe.returned(number)) {
+                *returned += 1;
+                self.link.proved(session, took);
+            }
+        } else {
+            self.feeds.deliver(channel, &Bytes::copy_from_slice(message.get_payload_bytes()));
+        }
+    }
+}
+
+/// Redis's confirmation of a change of subscriptions.
+async fn confirmed(change: impl Future<Output = deadpool_redis::redis::RedisResult<()>>) -> Result<(), Trouble> {
+    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, change).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if error.is_io_error() || error.is_unrecoverable_error() => {
+            Err(Trouble::Broken(error.to_string()))
+        }
+        Ok(Err(error)) => Err(Trouble::Refused(format!("cannot subscribe: {error}"))),
+        Err(_) => Err(Trouble::Broken(format!("no answer within {} ms", SUBSCRIBE_TIMEOUT.as_millis()))),
+    }
+}

@@ -1,0 +1,56 @@
+//! How the test page is built into dist/, from where the server's build takes it. Beside the page lies the stock client.
+
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import { defineConfig, type Plugin } from 'vite';
+
+const dist = fileURLToPath(new URL('dist', import.meta.url));
+const stock = dirname(fileURLToPath(import.meta.resolve('socket.io-client/dist/socket.io.js')));
+
+/** The files of the stock client every Socket.IO server offers; the one for MessagePack is of no use here. */
+const CLIENT = ['socket.io.js', 'socket.io.min.js', 'socket.io.esm.min.js'].flatMap((name) => [name, `${name}.map`]);
+
+/** Empties dist/ but for its .gitignore, adds the stock client, and compresses every file once and for all. */
+function complete(): Plugin {
+  return {
+    name: 'complete',
+    apply: 'build',
+    buildStart() {
+      for (const name of readdirSync(dist)) {
+        if (name !== '.gitignore') rmSync(join(dist, name), { recursive: true });
+      }
+    },
+    closeBundle() {
+      mkdirSync(join(dist, 'client'));
+      for (const name of CLIENT) cpSync(join(stock, name), join(dist, 'client', name));
+      const files = readdirSync(dist, { recursive: true, withFileTypes: true });
+      for (const file of files.filter((file) => file.isFile() && file.name !== '.gitignore')) {
+        const path = join(file.parentPath, file.name);
+        const bytes = readFileSync(path);
+        writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+        writeFileSync(`${path}.br`, brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } }));
+      }
+    },
+  };
+}
+
+export default defineConfig({
+  base: '/websocket-test/',
+  publicDir: false,
+  plugins: [complete()],
+  build: {
+    outDir: dist,
+    emptyOutDir: false,
+    target: 'es2022',
+    // The server's Content-Security-Policy lets nothing in that is written into the page.
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    rolldownOptions: {
+      // The page runs on the very client that the server hands out to others.
+      external: ['socket.io-client'],
+      output: { paths: { 'socket.io-client': '/socket.io/socket.io.esm.min.js' } },
+    },
+  },
+});
