@@ -1,19 +1,38 @@
 # Everything there is to do with Carillon, one word each. `make` alone lists the words.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench docs
+.DELETE_ON_ERROR:
+.PHONY: help run web test lint bench docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
 need_cargo = $(call need,cargo,install Rust 1.94 or newer (https://rustup.rs))
 need_node = $(call need,node,install Node.js 20 or newer)
 
+# The test page, and what it is built from.
+web = server/web
+page = $(web)/dist/index.html
+page_sources = $(addprefix $(web)/,index.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
+packages = $(web)/node_modules/.package-lock.json
+
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build and start the server on http://127.0.0.1:8085, nothing to configure
 	$(need_cargo)
+	@if ! command -v npm >/dev/null; then echo "without the test page: it is built with Node.js 20, which is missing" >&2; \
+	elif ! $(MAKE) --no-print-directory web; then echo "without the test page: see the lines above" >&2; fi
 	cargo run --locked --release -p carillon-server --bin carillon -- serve
+
+web: $(page) ## build the test page and the client bundle that the server takes in
+
+$(packages): $(web)/package-lock.json
+	$(need_node)
+	cd $(web) && npm ci --no-audit --no-fund
+	@touch $@
+
+$(page): $(packages) $(page_sources)
+	cd $(web) && npm run --silent build
 
 test: ## run every check and test, in Rust and with stock JavaScript clients
 	$(need_cargo)

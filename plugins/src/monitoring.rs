@@ -72,7 +72,7 @@ impl Plugin for Monitoring {
     async fn init(config: MonitoringConfig, host: Host) -> Result<Self> {
         let rounds = host.metrics().counter(
             "collections_total",
-            "Rounds of the collector, by how they ended: published, or failed because the bus did not take it.",
+            "Rounds of the collector, by how they ended: published, or failed because the bus did not take all of it.",
             &["result"],
         )?;
         let collects = match config.collect {

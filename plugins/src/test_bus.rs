@@ -1,5 +1,5 @@
-//! For tests: memory buses with a flaw. `flaky://2000` is away for the first 2 s; `shared://` is one and the same for all
-//! applications of the process.
+//! For tests: memory buses with a flaw. `flaky://2000` is away for the first 2 s, `storeless://` never has its keys, and
+//! `shared://` is one and the same for all applications of the process.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,31 +13,49 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 bus!("flaky", flaky);
+bus!("storeless", storeless);
 bus!("shared", shared);
 
 struct TestBus {
     inner: Arc<MemoryBus>,
     back_at: Instant,
+    store: bool,
     shared: bool,
+}
+
+impl TestBus {
+    /// A memory bus of its own, without a flaw yet.
+    fn sound(context: BusContext) -> Self {
+        Self { inner: Arc::new(MemoryBus::new(context)), back_at: Instant::now(), store: true, shared: false }
+    }
 }
 
 fn flaky(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     Box::pin(async move {
-        let away = url.trim_start_matches("flaky://").parse()?;
-        let back_at = Instant::now() + Duration::from_millis(away);
-        Ok(Arc::new(TestBus { inner: Arc::new(MemoryBus::new(context)), back_at, shared: false }) as Arc<dyn Bus>)
+        let away = Duration::from_millis(url.trim_start_matches("flaky://").parse()?);
+        let bus = TestBus::sound(context);
+        Ok(Arc::new(TestBus { back_at: bus.back_at + away, ..bus }) as Arc<dyn Bus>)
     })
+}
+
+fn storeless(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    Box::pin(async move { Ok(Arc::new(TestBus { store: false, ..TestBus::sound(context) }) as Arc<dyn Bus>) })
 }
 
 fn shared(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
-    let inner = Arc::clone(BUS.get_or_init(|| Arc::new(MemoryBus::new(context))));
-    Box::pin(async move { Ok(Arc::new(TestBus { inner, back_at: Instant::now(), shared: true }) as Arc<dyn Bus>) })
+    let bus = TestBus::sound(context);
+    let inner = Arc::clone(BUS.get_or_init(|| Arc::clone(&bus.inner)));
+    Box::pin(async move { Ok(Arc::new(TestBus { inner, shared: true, ..bus }) as Arc<dyn Bus>) })
 }
 
 impl TestBus {
     fn inner(&self) -> Result<&MemoryBus> {
         if self.status().up { Ok(&self.inner) } else { Err(Error::unavailable("the bus is away")) }
+    }
+
+    fn store(&self) -> Result<&MemoryBus> {
+        if self.store { self.inner() } else { Err(Error::unavailable("the store is away")) }
     }
 }
 
@@ -60,15 +78,15 @@ impl Bus for TestBus {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        self.inner()?.get(key).await
+        self.store()?.get(key).await
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
-        self.inner()?.set(key, value, ttl).await
+        self.store()?.set(key, value, ttl).await
     }
 
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        self.inner()?.claim(key, owner, ttl).await
+        self.store()?.claim(key, owner, ttl).await
     }
 
     fn status(&self) -> BusStatus {

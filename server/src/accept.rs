@@ -12,7 +12,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +28,10 @@ const BACKLOG: u32 = 4096;
 const HEAD_MAX: usize = 32 << 10;
 /// First and longest wait after a failed accept.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-/// Told to whom there is no room for.
+/// Connections there is no room for that are told so at the same time, and for how long; others are just closed.
+const REFUSALS: usize = 64;
+const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// What they are told.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
 content-type: application/json\r\ncontent-length: 33\r\n\r\n{\"detail\":\"Too many connections\"}";
 
@@ -65,6 +69,7 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let permits = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut backoff = BACKOFF.0;
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
@@ -81,8 +86,13 @@ pub(crate) async fn run(
         backoff = BACKOFF.0;
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
             metrics.refused(Refused::TooManyConnections);
-            // The answer fits the empty send buffer; if it does not leave, the close says the same.
-            stream.try_write(NO_ROOM).ok();
+            if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                tracker.spawn(async move {
+                    // A peer that does not take its refusal gets no further attention.
+                    tokio::time::timeout(REFUSAL_TIME, refuse(stream)).await.ok();
+                    drop(permit);
+                });
+            }
             continue;
         };
         let wire = Wire::new(stream, peer, settings.wire, Arc::clone(&metrics), permit);
@@ -94,6 +104,13 @@ pub(crate) async fn run(
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Says that there is no room. A close with unread bytes would destroy the answer, so the peer closes first.
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
+    stream.write_all(NO_ROOM).await?;
+    stream.shutdown().await?;
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }
 
 /// Serves HTTP/1 on one connection until it closes or becomes a WebSocket.

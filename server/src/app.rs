@@ -67,7 +67,7 @@ async fn run(registry: &Registry, config: &Loaded, server: &ServerSettings) -> R
     let drain: DrainSettings = config.get("drain");
     tokio::select! {
         () = running.stop(&drain) => {
-            tracing::info!("stopped");
+            tracing::info!("the server has stopped");
             Ok(())
         }
         signal = signals.next() => Err(failure(format_args!("{signal} again: ended at once"))),

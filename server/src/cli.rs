@@ -186,14 +186,4 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
-
-    #[test]
-    fn wrong_command_lines_are_told_apart_from_questions() {
-        let run = |line: &str| super::run(line.split(' ').map(OsString::from));
-        assert_eq!(run("carillon --version"), Exit::Success);
-        assert_eq!(run("carillon serve --help"), Exit::Success);
-        assert_eq!(run("carillon sereve"), Exit::Usage);
-        assert_eq!(run("carillon"), Exit::Usage);
-        assert_eq!(run("carillon serve --log-format xml"), Exit::Usage);
-    }
 }

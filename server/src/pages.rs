@@ -18,6 +18,8 @@ use self::asset::{Asset, Find};
 const PAGE: &str = "/websocket-test";
 /// Where its parts are, under names that change with their content.
 const PARTS: &str = "/websocket-test/assets/{file}";
+/// Browsers ask for it beside whatever they show; there is none.
+const ICON: &str = "/favicon.ico";
 /// The builds of the stock client, where every Socket.IO server has them, and what a debugger asks for.
 const CLIENT: [&str; 6] = [
     "/socket.io/socket.io.js",
@@ -43,7 +45,7 @@ const NOT_FOUND: &str = r#"{"detail":"Not Found"}"#;
 
 /// Whether a route is one of these.
 pub(crate) fn is_own(path: &str) -> bool {
-    path == PAGE || path == PARTS || CLIENT.contains(&path)
+    [PAGE, PARTS, ICON].contains(&path) || CLIENT.contains(&path)
 }
 
 /// The routes.
@@ -64,7 +66,8 @@ fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Router<S> {
         let found = Asset::negotiate(find, &format!("assets/{file}"), &headers);
         found.map_or_else(|| absent(NOT_FOUND), |asset| asset.respond(&headers, FOREVER))
     };
-    let mut router = Router::new().route(PAGE, get(page)).route(PARTS, get(part));
+    let mut router =
+        Router::new().route(PAGE, get(page)).route(PARTS, get(part)).route(ICON, get(StatusCode::NO_CONTENT));
     for path in CLIENT {
         let file = path.replacen("/socket.io/", "client/", 1);
         let client = move |headers: HeaderMap| async move {
@@ -189,6 +192,7 @@ mod tests {
         assert_eq!((body.as_str(), head.headers["cache-control"].to_str().unwrap()), ("client()", CHECK));
         let (head, _) = ask(built, Method::GET, "/socket.io/socket.io.js.map", &[]).await;
         assert_eq!(head.headers["content-type"], "application/json");
+        assert_eq!(ask(built, Method::GET, ICON, &[]).await.0.status, StatusCode::NO_CONTENT);
         for path in ["/websocket-test/assets/none.js", "/websocket-test/assets/..%2Findex.html"] {
             let (head, body) = ask(built, Method::GET, path, &[]).await;
             assert_eq!((head.status, body.as_str()), (StatusCode::NOT_FOUND, NOT_FOUND), "{path}");

@@ -324,3 +324,6 @@ impl Drop for Wire {
         self.metrics.connections.dec();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|clippy|rust|fixture|js]...` runs some of the steps only.
+//! `node server/tests/run.mjs [fmt|web|clippy|rust|fixture|js]...` runs some of the steps only.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -19,6 +19,7 @@ const fixture = join(here, 'fixture');
 const tools = [
   { program: 'cc', debian: 'build-essential' }, // links Rust programs, compiles the allocator
   { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints
+  { program: 'chromium', debian: 'chromium fonts-dejavu-core' }, // opens the test page; a browser without a font shows boxes
 ];
 
 // A step that takes longer hangs; the whole run is meant to stay under 15 minutes.
@@ -26,6 +27,8 @@ const STEP_LIMIT_MS = 30 * 60_000;
 
 const steps = {
   fmt: () => check('cargo', ['fmt', '--all', '--check']),
+  // First of what takes time: the server's build takes the page in.
+  web: () => check('make', ['web']),
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
   rust: () => cargoTest(),
   fixture: () => buildFixture(),

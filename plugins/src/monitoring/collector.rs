@@ -87,16 +87,24 @@ impl Collector {
     /// used. A round in which no node answered is published like any other: that is when somebody should hear of it.
     async fn publish(&self, round: &Aggregate) -> Result<()> {
         let bus = self.host.bus();
-        for (node, metrics) in &round.nodes {
-            bus.set(&node_key(node), json(metrics)?, Some(self.node_ttl)).await?;
-        }
         let stats = &round.cluster_stats;
         let health = HealthUpdate::new(round.timestamp.clone(), stats.online_nodes, stats.total_nodes, self.locale);
         let metrics = json(round)?;
-        bus.set(METRICS, metrics.clone(), Some(self.cluster_ttl)).await?;
+        // A bus that has lost its store may still reach the clients of this server.
+        let kept = self.keep(round, metrics.clone()).await;
         bus.publish(METRICS, metrics).await?;
         bus.publish(HEALTH, json(&health)?).await?;
-        bus.publish(ALERTS, json(&Alerts::new(round, self.locale))?).await
+        bus.publish(ALERTS, json(&Alerts::new(round, self.locale))?).await?;
+        kept
+    }
+
+    /// Sets the keys that tell of this round until the next ones.
+    async fn keep(&self, round: &Aggregate, metrics: Bytes) -> Result<()> {
+        let bus = self.host.bus();
+        for (node, metrics) in &round.nodes {
+            bus.set(&node_key(node), json(metrics)?, Some(self.node_ttl)).await?;
+        }
+        bus.set(METRICS, metrics, Some(self.cluster_ttl)).await
     }
 }
 
@@ -215,5 +223,17 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(10)).await;
         assert_eq!(harness.metric(r#"carillon_collections_total{result="failed"}"#), 1.0);
         assert_eq!(harness.metric(r#"carillon_collections_total{result="published"}"#), 1.0);
+    }
+
+    /// A round that cannot be kept is told all the same, on all channels.
+    #[tokio::test(start_paused = true)]
+    async fn a_bus_without_its_store_still_tells() {
+        let harness = Harness::with::<Fake>(&[("bus.url", "storeless://")]).await;
+        let mut subscription = heard(&harness).await;
+        for expected in [METRICS, HEALTH, ALERTS] {
+            assert_eq!(*next(&mut subscription).await.0, *expected);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(harness.metric(r#"carillon_collections_total{result="failed"}"#), 1.0);
     }
 }

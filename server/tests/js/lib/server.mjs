@@ -159,8 +159,8 @@ export async function start(t, { program = 'carillon', args = [], config, env = 
     command.push('--config', file);
   }
   const child = spawn(programPath(program), command, {
-    // A short drain: closing the last transports of a test is not what the test waits for.
-    env: cleanEnv({ CARILLON_DRAIN__WINDOW_MS: '100', ...env }),
+    // A short drain: what a client left unread is not what a test waits for.
+    env: cleanEnv({ CARILLON_DRAIN__WINDOW_MS: '100', CARILLON_DRAIN__DEADLINE_MS: '5000', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const server = new Server(child);

@@ -1,0 +1,272 @@
+//! The test page and the client bundle, in a real browser.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { openBrowser, openTab, picture, TestPage } from './lib/browser.mjs';
+import { http } from './lib/raw.mjs';
+import { python, startRedis } from './lib/redis.mjs';
+import { start } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
+
+const OFF = ['Se connecter', 'Vider'];
+const ON = ['Se déconnecter', 'Demander Health', 'Demander Nodes', 'Demander Cluster', 'Vider'];
+/** What live monitoring says by itself, as the page always showed it; alerts look like errors. */
+const LIVE = [
+  ['Événement Redis (cluster:metrics): ', 'success', 'nodes'],
+  ['Événement Redis (cluster:health): ', 'success', 'overall_status'],
+  ['Événement Redis (cluster:alerts): ', 'error', 'alert_count'],
+  ['WS /monitoring -> cluster_metrics: ', 'success', 'nodes'],
+  ['WS /monitoring -> alerts_update: ', 'error', 'alert_count'],
+  ['WS /health -> health_update: ', 'success', 'overall_status'],
+];
+const FAST = { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '1000' };
+
+test('the page connects, shows every event as a line, and lets go again', async (t) => {
+  const server = await start(t, { env: FAST });
+  const page = await TestPage.open(t, await openBrowser(t), server);
+  assert.equal(await page.tab.title(), 'Test WebSocket - DispyCluster');
+  assert.equal(await page.status('Déconnecté'), 'disconnected');
+  assert.deepEqual(await page.buttons(), OFF);
+
+  await page.click('Se connecter');
+  assert.equal(await page.status(/^Connecté - Socket ID: /), 'connected');
+  assert.deepEqual(await page.buttons(), ON);
+  assert.deepEqual((await page.lines()).slice(0, 2).map(({ text, kind }) => [text, kind]), [
+    [`Tentative de connexion à ${server.url}`, 'info'],
+    ['Connexion établie !', 'success'],
+  ]);
+  const confirmed = await page.line('Confirmation: ');
+  assert.equal(await page.tab.locator('#status').textContent(), `Connecté - Socket ID: ${confirmed.data.sid}`);
+  for (const namespace of ['/health', '/monitoring']) {
+    assert.equal((await page.line(`Connecté au namespace ${namespace}`)).kind, 'success');
+  }
+  for (const [start, kind, field] of LIVE) {
+    const line = await page.line(start);
+    assert.equal(line.kind, kind, start);
+    assert.ok(field in line.data, start);
+    assert.match(line.time, /^\d\d:\d\d:\d\d$/);
+  }
+  for (const [button, asking, answer] of [
+    ['Demander Health', 'health', 'Health'],
+    ['Demander Nodes', 'nodes status', 'Nodes Status'],
+    ['Demander Cluster', 'cluster status', 'Cluster Status'],
+  ]) {
+    await page.click(button);
+    await page.line(`Envoi de la demande de ${asking}...`);
+    assert.ok((await page.line(`Réponse ${answer} reçue: `)).data.timestamp);
+  }
+  const atTheEnd = () => page.tab.locator('#output').evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight < 2);
+  await until(atTheEnd, 'the newest line is in view');
+  await picture(page.tab, 'page-fr');
+
+  await page.click('Se déconnecter');
+  assert.equal(await page.status('Déconnecté'), 'disconnected');
+  assert.deepEqual(await page.buttons(), OFF);
+  await page.line('Déconnecté: io client disconnect');
+  assert.deepEqual((await page.lines()).at(-1).text, 'Déconnexion manuelle');
+  await page.click('Vider');
+  assert.deepEqual(await page.lines(), []);
+
+  // A second round begins where the first did.
+  await page.click('Se connecter');
+  await page.line('Connecté au namespace /monitoring');
+  assert.equal((await page.having('Connexion établie !')).length, 1);
+  assert.equal((await page.having('Connecté au namespace')).length, 2);
+});
+
+test('the page speaks the language of the browser, or the one that is asked for', async (t) => {
+  const server = await start(t);
+  const browser = await openBrowser(t);
+  for (const [locale, query, language] of [
+    ['fr-CA', '', 'fr'], ['fr', '', 'fr'], ['en-US', '', 'en'], ['de-DE', '', 'en'], ['fy-NL', '', 'en'],
+    ['en-GB', '?lang=fr', 'fr'], ['fr-FR', '?lang=en', 'en'], ['fr-FR', '?lang=xx', 'fr'],
+  ]) {
+    const page = await TestPage.open(t, browser, server, { locale, query });
+    await page.status(language === 'fr' ? 'Déconnecté' : 'Disconnected');
+    assert.equal(await page.tab.locator('html').getAttribute('lang'), language, `${locale} ${query}`);
+    assert.equal(await page.tab.getByRole('button').first().textContent(), language === 'fr' ? 'Se connecter' : 'Connect');
+    await page.tab.context().close();
+  }
+  const page = await TestPage.open(t, browser, server, { locale: 'en-US', colorScheme: 'dark' });
+  await page.click('Connect');
+  await page.status(/^Connected - Socket ID: /);
+  await page.click('Request health');
+  await page.line('Health response received: ');
+  await picture(page.tab, 'page-en');
+});
+
+test('after three restarts of the server one event gives one line', async (t) => {
+  let server = await start(t, { env: FAST });
+  const page = await TestPage.open(t, await openBrowser(t), server);
+  await page.click('Se connecter');
+  for (let restart = 1; restart <= 3; restart += 1) {
+    await page.status(/^Connecté - Socket ID: /);
+    await page.line('Connecté au namespace /monitoring');
+    await page.line('Connecté au namespace /health');
+    await page.click('Vider');
+    await server.stop();
+    await page.line('Déconnecté: transport close');
+    assert.equal((await page.having('Déconnecté')).length, 1);
+    assert.deepEqual(await page.buttons(), OFF);
+    server = await start(t, { env: FAST, listen: `127.0.0.1:${server.port}` });
+  }
+  await page.status(/^Connecté - Socket ID: /);
+  await page.line('Connecté au namespace /monitoring');
+  for (const once of ['Connexion établie !', 'Confirmation: ', 'Connecté au namespace /health', 'Connecté au namespace /monitoring']) {
+    assert.equal((await page.having(once)).length, 1, once);
+  }
+
+  await page.click('Demander Health');
+  await page.click('Demander Nodes');
+  // Three collections later no answer can still be on its way.
+  const collected = 'Événement Redis (cluster:metrics): ';
+  await until(async () => (await page.having(collected)).length > 3, 'the collector goes on');
+  for (const start of ['Réponse Health reçue: ', 'Réponse Nodes Status reçue: ']) {
+    assert.equal((await page.having(start)).length, 1, start);
+  }
+  for (const [start] of LIVE) {
+    const stamps = (await page.having(start)).map(({ text }) => JSON.parse(text.slice(start.length)).timestamp);
+    assert.deepEqual(stamps, [...new Set(stamps)], `${start}: each of them once`);
+  }
+});
+
+test('an old publisher in Python drives the page through Redis, also after three restarts', async (t) => {
+  const redis = await startRedis(t);
+  const args = ['--bus', redis.url];
+  let server = await start(t, { args });
+  const page = await TestPage.open(t, await openBrowser(t), server);
+  await page.click('Se connecter');
+  await page.line('Connecté au namespace /monitoring');
+
+  /** What the page shows of one round of the publisher, and that it shows it once. */
+  const round = async (temperature) => {
+    await page.line('Connecté au namespace /health');
+    await page.click('Vider');
+    await python('old_publisher.py', redis.port, temperature);
+    const data = {};
+    for (const [start, kind] of [...LIVE, ['Événement Redis (celery:metrics): ', 'success']]) {
+      const line = await page.line(start);
+      assert.equal(line.kind, kind, start);
+      assert.equal((await page.having(start)).length, 1, start);
+      data[start] = line.data;
+    }
+    const metrics = data['Événement Redis (cluster:metrics): '];
+    assert.equal(metrics.nodes['node6.lan'].temperature, temperature);
+    assert.deepEqual(data['WS /monitoring -> cluster_metrics: '], metrics);
+    const alerts = data['Événement Redis (cluster:alerts): '];
+    assert.equal(alerts.active_alerts[0].message, `node6.lan: Température élevée (${temperature.toFixed(1)}°C)`);
+    assert.deepEqual(data['WS /monitoring -> alerts_update: '], alerts);
+    assert.deepEqual(data['WS /health -> health_update: '].issues, ['1 nœuds hors ligne']);
+    assert.equal(data['Événement Redis (celery:metrics): '].workers, 1);
+  };
+  await round(85.25);
+  for (let restart = 1; restart <= 3; restart += 1) {
+    await page.click('Vider');
+    await server.stop();
+    await page.line('Déconnecté: transport close');
+    server = await start(t, { args, listen: `127.0.0.1:${server.port}` });
+    await page.line('Connecté au namespace /monitoring');
+    // What the publisher left under its key is shown to whoever comes later.
+    assert.equal((await page.line('WS /monitoring -> cluster_metrics: ')).data.nodes['node6.lan'].temperature, 85.25);
+    assert.equal((await page.line('WS /health -> health_update: ')).data.nodes_online, 7);
+  }
+  await round(91.5);
+  await picture(page.tab, 'page-redis');
+  assert.equal((await page.lines()).length, 7, 'one line for each event and nothing else');
+});
+
+test('a server that is away is told, retried five times, and found again by hand', async (t) => {
+  const first = await start(t);
+  // Time flies in this tab: five attempts take some 20 s.
+  const page = await TestPage.open(t, await openBrowser(t), first, { clock: true });
+  await first.stop();
+  await page.click('Se connecter');
+  await page.line('Erreur de connexion: ');
+  const late = 'Reconnexion abandonnée après 5 tentatives';
+  await until(async () => {
+    await page.tab.clock.fastForward(8_000);
+    return (await page.having(late)).length > 0;
+  }, late);
+  assert.equal(await page.status('Erreur de connexion'), 'disconnected');
+  assert.equal((await page.having('Erreur de connexion: ')).length, 6, 'one line for each attempt');
+  assert.deepEqual(await page.buttons(), OFF);
+
+  await start(t, { listen: `127.0.0.1:${first.port}` });
+  await page.click('Se connecter');
+  await page.status(/^Connecté - Socket ID: /);
+});
+
+test('the console keeps the last 500 lines and says how many went', async (t) => {
+  const server = await start(t, { env: { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '60000' } });
+  const page = await TestPage.open(t, await openBrowser(t), server);
+  await page.click('Se connecter');
+  await page.line('Connecté au namespace /health');
+  await page.tab.evaluate(() => { for (let i = 0; i < 400; i += 1) document.getElementById('healthBtn').click(); });
+  const note = page.tab.locator('#removed');
+  await until(async () => /Les 500 dernières lignes sont gardées ; 3\d\d plus anciennes/.test(await note.textContent()), 'older lines are removed');
+  assert.equal((await page.lines()).length, 500);
+  // Who reads further up is left there.
+  const box = page.tab.locator('#output');
+  await box.evaluate((element) => { element.scrollTop = 0; });
+  await page.tab.evaluate(() => document.getElementById('clusterBtn').click());
+  await page.line('Réponse Cluster Status reçue: ');
+  assert.ok(await box.evaluate((element) => element.scrollTop < element.scrollHeight / 2));
+  await page.click('Vider');
+  assert.equal(await note.isVisible(), false);
+});
+
+test('the JavaScript of the original document runs unchanged in a browser', async (t) => {
+  const server = await start(t, { env: FAST });
+  // To this browser the server is at the address the document names, whatever its port.
+  const browser = await openBrowser(t, [`--host-resolver-rules=MAP localhost:8085 127.0.0.1:${server.port}`]);
+  const tab = await openTab(t, browser, 'http://localhost:8085');
+  const printed = [];
+  tab.on('console', (message) => printed.push(message));
+  const frames = [];
+  tab.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(payload)));
+  // Any answer of the server is a place to put a page of its own origin.
+  await tab.goto('http://localhost:8085/livez');
+  const code = readFileSync(new URL('./seed-example.js', import.meta.url), 'utf8');
+  await tab.setContent(`<!DOCTYPE html><script src="/socket.io/socket.io.js"></script><script>${code}</script>`);
+  const message = await until(() => printed.find((one) => one.text().startsWith('Métriques du cluster:')), 'the document prints metrics');
+  assert.equal((await message.args()[1].jsonValue()).cluster_stats.total_nodes, 1);
+  await until(() => frames.some((frame) => frame.startsWith('42/monitoring,["nodes_status_response",')), 'the nodes come');
+  await until(() => frames.some((frame) => frame.startsWith('42/health,["health_response",')), 'the health comes');
+});
+
+test('every build of the stock client is served, to the byte, and not twice', async (t) => {
+  const server = await start(t);
+  const installed = new URL('./node_modules/socket.io-client/dist/', import.meta.url);
+  for (const name of ['socket.io.js', 'socket.io.min.js', 'socket.io.esm.min.js'].flatMap((name) => [name, `${name}.map`])) {
+    const path = `/socket.io/${name}`;
+    const expected = readFileSync(new URL(name, installed));
+    const plain = await http(server.url, 'GET', path);
+    assert.equal(plain.status, 200, `${path}: is the binary built after \`make web\`?`);
+    assert.ok(expected.equals(Buffer.from(plain.body)), path);
+    assert.match(plain.headers['content-type'], name.endsWith('.map') ? /^application\/json$/ : /^text\/javascript; charset=utf-8$/);
+
+    const response = await server.fetch(path, { headers: { 'accept-encoding': 'gzip' } });
+    assert.equal(response.headers.get('content-encoding'), 'gzip', path);
+    assert.ok(Number(response.headers.get('content-length')) < expected.length / 2);
+    assert.equal(await response.text(), expected.toString(), path);
+
+    const tag = plain.headers.etag;
+    assert.notEqual(response.headers.get('etag'), tag, 'another form, another tag');
+    const again = await http(server.url, 'GET', path, undefined, undefined, { 'if-none-match': tag });
+    assert.deepEqual([again.status, again.body], [304, '']);
+    const head = await http(server.url, 'HEAD', path);
+    assert.deepEqual([head.status, head.body, Number(head.headers['content-length'])], [200, '', expected.length]);
+  }
+  assert.equal((await http(server.url, 'GET', '/socket.io/socket.io.none.js')).status, 404);
+});
+
+test('pages of other hosts get the client only where they are allowed', async (t) => {
+  const server = await start(t, { config: '[server]\norigins = ["https://app.example"]\n' });
+  const allowed = async (origin) => {
+    const { status, headers } = await http(server.url, 'GET', '/socket.io/socket.io.esm.min.js', undefined, undefined, { origin });
+    return [status, headers['access-control-allow-origin']];
+  };
+  assert.deepEqual(await allowed('https://app.example'), [200, 'https://app.example']);
+  assert.deepEqual(await allowed('https://other.example'), [200, undefined]);
+});

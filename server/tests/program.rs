@@ -1,0 +1,202 @@
+//! The built program from outside: exit codes, what it says when it cannot start, and how it stops.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn carillon(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
+    command.args(args).stdin(Stdio::null()).current_dir(std::env::temp_dir());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARILLON_")) {
+        command.env_remove(name);
+    }
+    command.env("CARILLON_DRAIN__WINDOW_MS", "0");
+    command
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// A server on a free port; killed when the test ends before it has stopped.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    lines: Receiver<String>,
+}
+
+impl Server {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let mut server = Self { child, address: ([0, 0, 0, 0], 0).into(), lines };
+        let line = server.says("listening on http://");
+        let at = line.find("http://").unwrap() + "http://".len();
+        let end =
+            line[at..].find(|c: char| !c.is_ascii_digit() && !".:".contains(c)).map_or(line.len(), |end| at + end);
+        server.address = line[at..end].parse().unwrap();
+        server
+    }
+
+    /// The next line that contains `text`.
+    fn says(&self, text: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(SOON).unwrap_or_else(|_| panic!("it never said {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    fn exit(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// One request on a connection of its own.
+    fn ask(&self, head: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn questions_are_answered_and_mistakes_told_apart() {
+    let (code, out, _) = run(&mut carillon(&["--version"]));
+    assert_eq!((code, out.starts_with("carillon ")), (Some(0), true));
+    for args in [&["sereve"][..], &[], &["serve", "--lisen", "x"], &["serve", "--log-format", "xml"], &["config"]] {
+        let (code, out, err) = run(&mut carillon(args));
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{args:?}: {err}");
+        assert!(!err.is_empty(), "{args:?}");
+    }
+    for args in [&["check"][..], &["plugins"], &["plugins", "--json"], &["config", "default"], &["config", "schema"]] {
+        let (code, out, err) = run(&mut carillon(args));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{args:?}");
+        assert!(out.ends_with('\n') && !out.ends_with("\n\n"), "{args:?}");
+    }
+}
+
+#[test]
+fn what_config_prints_is_a_valid_configuration() {
+    let file = std::env::temp_dir().join(format!("carillon-{}.toml", std::process::id()));
+    std::fs::write(&file, run(&mut carillon(&["config", "default"])).1).unwrap();
+    let (code, _, err) = run(carillon(&["check", "--config"]).arg(&file));
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) = run(carillon(&["check"]).env("CARILLON_CONFIG", &file));
+    assert_eq!(code, Some(0), "{err}");
+    std::fs::remove_file(&file).unwrap();
+    let (code, _, err) = run(carillon(&["check"]).env("CARILLON_CONFIG", &file));
+    assert_eq!((code, err.lines().count()), (Some(78), 1), "{err}");
+}
+
+#[test]
+fn every_mistake_of_a_configuration_is_one_line() {
+    let mut command = carillon(&["serve", "--listen", "nowhere", "--bus", "memory"]);
+    let (code, _, err) = run(command.env("CARILLON_LOG__FORMAT", "xml").env("CARILLON_SERVER__WORKRES", "2"));
+    assert_eq!((code, err.lines().count()), (Some(78), 4), "{err}");
+    for part in ["--listen", "--bus", "CARILLON_LOG__FORMAT", "CARILLON_SERVER__WORKERS"] {
+        assert!(err.contains(part), "{part} is missing: {err}");
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap().to_string();
+    let (code, _, err) = run(&mut carillon(&["serve", "--listen", &address]));
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains(&address) && err.contains("in use") && err.contains("--listen"), "{err}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let mut child = carillon(&["config", "schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    assert_eq!((status.code(), stderr.as_slice()), (Some(0), &b""[..]));
+}
+
+#[test]
+fn a_signal_stops_it_and_open_connections_do_not_hold_it_up() {
+    for signal in ["-TERM", "-INT"] {
+        let server = Server::start(&mut carillon(&["serve"]));
+        assert!(server.ask("GET /readyz HTTP/1.1").starts_with("HTTP/1.1 200 "));
+        let session = server.ask("GET /socket.io/?EIO=4&transport=polling HTTP/1.1");
+        assert!(session.contains("\"maxPayload\":1000000"), "{session}");
+        let _silent = TcpStream::connect(server.address).unwrap();
+        server.signal(signal);
+        server.says("the server has stopped");
+        assert_eq!(server.exit(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn it_is_alive_and_not_ready_while_it_drains_and_a_second_signal_ends_it() {
+    let server = Server::start(
+        carillon(&["serve"]).env("CARILLON_DRAIN__PRE_DELAY_MS", "60000").env("CARILLON_DRAIN__DEADLINE_MS", "100000"),
+    );
+    server.signal("-TERM");
+    server.says("SIGTERM");
+    while !server.ask("GET /readyz HTTP/1.1").starts_with("HTTP/1.1 503 ") {}
+    assert!(server.ask("GET /livez HTTP/1.1").starts_with("HTTP/1.1 200 "));
+    server.signal("-TERM");
+    server.says("ended at once");
+    assert_eq!(server.exit(), Some(1));
+}
+
+#[test]
+fn connections_beyond_the_limit_are_told_so() {
+    let server = Server::start(carillon(&["serve"]).env("CARILLON_SERVER__MAX_CONNECTIONS", "2"));
+    let _taken: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(server.address).unwrap()).collect();
+    let mut refused = TcpStream::connect(server.address).unwrap();
+    refused.set_read_timeout(Some(SOON)).unwrap();
+    let mut answer = String::new();
+    refused.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 503 ") && answer.ends_with("{\"detail\":\"Too many connections\"}"),
+        "{answer}"
+    );
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&format!("content-length: {}", body.len())), "{head}");
+    drop(_taken);
+    while !server.ask("GET /livez HTTP/1.1").starts_with("HTTP/1.1 200 ") {}
+    let metrics = server.ask("GET /metrics HTTP/1.1");
+    assert!(metrics.contains("carillon_connections_refused_total{reason=\"too_many_connections\"}"), "{metrics}");
+}
+
+#[test]
+fn every_log_line_is_json_where_that_is_asked_for() {
+    let server = Server::start(&mut carillon(&["serve", "--log-format", "json", "-v"]));
+    server.signal("-TERM");
+    let last = loop {
+        let line = server.lines.recv_timeout(SOON).unwrap();
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        if value["message"] == "the server has stopped" {
+            break value;
+        }
+    };
+    assert_eq!(last["level"], "INFO");
+    assert_eq!(server.exit(), Some(0));
+}
