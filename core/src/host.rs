@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +12,11 @@ use tokio_util::task::TaskTracker;
 use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::hub::Selection;
+use crate::hub::{Hub, Selection};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::payload::{Emit, encode_event};
+use crate::readiness::Status;
 use crate::sink::Mode;
 
 /// What all plugins of an application share.
@@ -23,7 +25,11 @@ pub(crate) struct Shared {
     /// Namespaces of plugins that are linked and disabled: publishing there reaches nobody and is no error.
     pub(crate) disabled: HashSet<&'static str>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) bus_required: bool,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) hub: Arc<Hub>,
+    /// How many plugins' background work has failed and not been started again yet.
+    pub(crate) failing: AtomicUsize,
     /// The other nodes, when the bus is shared with any.
     pub(crate) cluster: Option<Cluster>,
 }
@@ -60,6 +66,24 @@ impl Host {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// How many connections this node has in any namespace; each counts once, however many namespaces it is in.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.hub.connections()
+    }
+
+    /// The application's state in a word: `Unready` while a plugin's background work has failed or a required bus is
+    /// away, `Degraded` while a bus that is not required is away.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let bus = self.shared.bus.status().up;
+        match (self.shared.failing.load(Ordering::Relaxed), bus) {
+            (0, true) => Status::Ready,
+            (0, false) if !self.shared.bus_required => Status::Degraded,
+            _ => Status::Unready,
+        }
     }
 
     /// The names of the namespaces served, sorted.

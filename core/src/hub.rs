@@ -81,6 +81,11 @@ impl Hub {
         self.shards.iter().map(|shard| shard.count(space, selection)).sum()
     }
 
+    /// How many connections are in any namespace.
+    pub(crate) fn connections(&self) -> usize {
+        self.shards.iter().map(|shard| shard.connections()).sum()
+    }
+
     /// How many members use `transport` now.
     pub(crate) fn by_transport(&self, space: Space, transport: Transport) -> usize {
         self.shards.iter().map(|shard| shard.by_transport(space, transport)).sum()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,7 +39,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct App {
     router: Router,
     shared: Arc<Shared>,
-    bus_required: bool,
     /// In the order of start.
     running: Mutex<Vec<Running>>,
     clients: TaskTracker,
@@ -154,12 +153,20 @@ impl App {
             tasks.spawn(other_nodes.run(Arc::clone(&bus), Arc::downgrade(&namespaces), stop.clone()));
             cluster = Some(node);
         }
-        let shared = Arc::new(Shared { namespaces, disabled, bus, metrics, cluster });
+        let shared = Arc::new(Shared {
+            namespaces,
+            disabled,
+            bus,
+            bus_required: bus_settings.required,
+            metrics,
+            hub,
+            failing: AtomicUsize::new(0),
+            cluster,
+        });
         let mut http = Vec::new();
         let mut app = Self {
             router: Router::new(Arc::clone(&shared), Vec::new()),
             shared: Arc::clone(&shared),
-            bus_required: bus_settings.required,
             running: Mutex::default(),
             clients,
             tasks,
@@ -254,7 +261,7 @@ impl App {
         let mut components = vec![Component {
             name: "bus".to_owned(),
             ready: status.up,
-            required: self.bus_required,
+            required: self.shared.bus_required,
             detail: format!("{}: {}", self.shared.bus.kind(), status.detail),
         }];
         let questions: Vec<_> = self.running().iter().map(Running::ask).collect();
@@ -343,6 +350,7 @@ async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>
         };
         up.set(0);
         failing.store(true, Ordering::Relaxed);
+        host.shared.failing.fetch_add(1, Ordering::Relaxed);
         tracing::error!(plugin = host.plugin, restart_in_s = pause.as_secs(), "background work failed: {cause}");
         tokio::select! {
             () = host.shutdown() => return,
@@ -351,5 +359,6 @@ async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>
         pause = (pause * 2).min(RESTART_LONGEST);
         restarts.inc();
         failing.store(false, Ordering::Relaxed);
+        host.shared.failing.fetch_sub(1, Ordering::Relaxed);
     }
 }

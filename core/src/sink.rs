@@ -54,6 +54,8 @@ pub enum Pushed {
     Delivered,
     /// Accepted; the sink reports later what became of it.
     Queued,
+    /// Dropped, as [`Mode::Volatile`] allows.
+    Volatile,
     /// Refused: the client does not read fast enough and is being closed.
     Slow,
     /// Refused: the client is gone.

@@ -63,9 +63,9 @@ impl Members {
         self.dense.push(Member { key, id, sink });
     }
 
-    /// Removes a member from the namespace and from `rooms`.
-    pub(super) fn remove(&mut self, key: Key, rooms: &[Arc<str>]) {
-        let Some(place) = self.at.remove(&key) else { return };
+    /// Removes a member from the namespace and from `rooms`; its sink, if it was one.
+    pub(super) fn remove(&mut self, key: Key, rooms: &[Arc<str>]) -> Option<Arc<dyn Sink>> {
+        let place = self.at.remove(&key)?;
         let member = self.dense.swap_remove(place);
         self.ids.remove(&member.id);
         if let Some(moved) = self.dense.get(place) {
@@ -74,6 +74,7 @@ impl Members {
         for room in rooms {
             self.leave(key, room);
         }
+        Some(member.sink)
     }
 
     pub(super) fn join(&mut self, key: Key, room: Arc<str>) {
@@ -93,7 +94,9 @@ impl Members {
 
     /// A room's members, or the one client of that id.
     fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = Key> + 'a {
-        self.rooms.get(name).into_iter().flatten().copied().chain(self.ids.get(name).copied())
+        let room = self.rooms.get(name);
+        let id = self.ids.get(name).filter(|id| !room.is_some_and(|room| room.contains(id)));
+        room.into_iter().flatten().chain(id).copied()
     }
 
     /// Looks a selection up.
@@ -169,6 +172,9 @@ mod tests {
         assert_eq!(reached(&members, &[], &["r", "d"]), [2]);
         assert_eq!(reached(&members, &["c"], &[]), [2]);
         assert_eq!(reached(&members, &["nobody"], &[]), [0; 0]);
+        members.join(3, "d".into());
+        assert_eq!(reached(&members, &["d"], &[]), [3], "a room may bear a client's id");
+        members.leave(3, "d");
         members.leave(1, "r");
         members.remove(0, &["r".into()]);
         assert_eq!(reached(&members, &["r"], &[]), [0; 0]);

@@ -5,6 +5,7 @@
 //! batch, which costs each connection one write. What concerns a single client (an emit, an ack, a join) goes through
 //! the queue too, or is done at once by the caller when nothing is pending: either way in the caller's program order.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -80,9 +81,15 @@ impl Publish {
 pub(crate) struct Shard {
     pending: Mutex<Pending>,
     /// Changed only by whoever knows that no sweep is under way: the task, or a caller under the lock of `pending`.
-    table: Mutex<Vec<Members>>,
+    table: Mutex<Table>,
     news: Notify,
     metrics: Arc<Metrics>,
+}
+
+struct Table {
+    spaces: Vec<Members>,
+    /// How many namespaces each connection is in.
+    connections: HashMap<u64, usize>,
 }
 
 #[derive(Default)]
@@ -94,7 +101,8 @@ struct Pending {
 
 impl Shard {
     pub(super) fn new(spaces: usize, metrics: Arc<Metrics>) -> Self {
-        let table = Mutex::new((0..spaces).map(|_| Members::default()).collect());
+        let spaces = (0..spaces).map(|_| Members::default()).collect();
+        let table = Mutex::new(Table { spaces, connections: HashMap::new() });
         Self { pending: Mutex::default(), table, news: Notify::new(), metrics }
     }
 
@@ -102,7 +110,7 @@ impl Shard {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn table(&self) -> MutexGuard<'_, Vec<Members>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -142,12 +150,19 @@ impl Shard {
     fn apply(&self, op: Op) {
         let mut table = self.table();
         match op {
-            Op::Add { space, key, id, sink } => table[space].add(key, &id, sink),
-            Op::Remove { space, key, rooms } => table[space].remove(key, &rooms),
-            Op::Join { space, key, room } => table[space].join(key, room),
-            Op::Leave { space, key, room } => table[space].leave(key, &room),
+            Op::Add { space, key, id, sink } => {
+                *table.connections.entry(sink.connection()).or_default() += 1;
+                table.spaces[space].add(key, &id, sink);
+            }
+            Op::Remove { space, key, rooms } => {
+                if let Some(sink) = table.spaces[space].remove(key, &rooms) {
+                    table.disconnect(sink.connection());
+                }
+            }
+            Op::Join { space, key, room } => table.spaces[space].join(key, room),
+            Op::Leave { space, key, room } => table.spaces[space].leave(key, &room),
             Op::Disconnect { space, selection } => {
-                let members = &table[space];
+                let members = &table.spaces[space];
                 let selected = members.select(&selection);
                 members.part(&selected, 0, selected.len()).for_each(|sink| sink.disconnect());
             }
@@ -161,12 +176,17 @@ impl Shard {
 
     /// How many members are selected.
     pub(super) fn count(&self, space: Space, selection: &Selection) -> usize {
-        self.table()[space].select(selection).len()
+        self.table().spaces[space].select(selection).len()
+    }
+
+    /// How many connections have a member here.
+    pub(super) fn connections(&self) -> usize {
+        self.table().connections.len()
     }
 
     /// How many members use `transport` now.
     pub(super) fn by_transport(&self, space: Space, transport: Transport) -> usize {
-        self.table()[space].by_transport(transport)
+        self.table().spaces[space].by_transport(transport)
     }
 
     /// The shard's task. Ends with its runtime.
@@ -208,7 +228,7 @@ impl Shard {
     async fn sweep(&self, run: &mut Vec<Arc<Publish>>) {
         let Some(first) = run.first().map(Arc::clone) else { return };
         let batch = Batch::new(run.iter().map(|publish| publish.item.clone()).collect());
-        let selected = self.table()[first.space].select(&first.selection);
+        let selected = self.table().spaces[first.space].select(&first.selection);
         let mut tally = Tally::default();
         let mut from = 0;
         while from < selected.len() {
@@ -224,7 +244,7 @@ impl Shard {
 
     fn part(&self, publish: &Publish, selected: &Selected, from: usize, batch: &Batch, tally: &mut Tally) {
         let table = self.table();
-        for sink in table[publish.space].part(selected, from, CHUNK) {
+        for sink in table.spaces[publish.space].part(selected, from, CHUNK) {
             tally.add(sink.push(batch, publish.mode));
         }
     }
@@ -233,6 +253,7 @@ impl Shard {
         let copies = run.len() as u64;
         self.metrics.expected.inc_by(members * copies);
         self.metrics.deliveries.delivered(tally.delivered * copies);
+        self.metrics.deliveries.volatile(tally.volatile * copies);
         self.metrics.deliveries.slow(tally.slow * copies);
         self.metrics.deliveries.closed(tally.closed * copies);
         let accepted = tally.delivered + tally.queued;
@@ -243,11 +264,24 @@ impl Shard {
     }
 }
 
+impl Table {
+    /// A connection has left one namespace.
+    fn disconnect(&mut self, connection: u64) {
+        if let Some(count) = self.connections.get_mut(&connection) {
+            *count -= 1;
+            if *count == 0 {
+                self.connections.remove(&connection);
+            }
+        }
+    }
+}
+
 /// Members by what their sink said to a push.
 #[derive(Default, Clone, Copy)]
 struct Tally {
     delivered: u64,
     queued: u64,
+    volatile: u64,
     slow: u64,
     closed: u64,
 }
@@ -257,6 +291,7 @@ impl Tally {
         match pushed {
             Pushed::Delivered => self.delivered += 1,
             Pushed::Queued => self.queued += 1,
+            Pushed::Volatile => self.volatile += 1,
             Pushed::Slow => self.slow += 1,
             Pushed::Closed => self.closed += 1,
         }
