@@ -8,8 +8,8 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::dispatch;
-use crate::error::Error;
-use crate::hub::Slot;
+use crate::error::{Error, Result};
+use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::namespace::Namespace;
 use crate::peer::Peer;
 use crate::sink::{Reason, Sink};
@@ -22,8 +22,9 @@ pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) namespace: Arc<Namespace>,
     pub(crate) sink: Arc<dyn Sink>,
-    /// Its place in the hub: set by `opened`, taken by `closed`.
-    slot: Mutex<Option<Slot>>,
+    pub(crate) seat: Seat,
+    /// Its rooms; `None` before `opened` and after `closed`.
+    rooms: Mutex<Option<Vec<Arc<str>>>>,
     /// The plugin's own per-client values, by type.
     state: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     queue: Mutex<Queue>,
@@ -72,15 +73,44 @@ pub(crate) fn event_bytes(json: &str, attachments: &[Bytes]) -> usize {
 impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
         let queue = Queue { phase: Phase::Admitted, jobs: VecDeque::new(), bytes: 0, running: false, paused: false };
-        Self { peer, namespace, sink, slot: Mutex::default(), state: Mutex::default(), queue: Mutex::new(queue) }
+        let seat = namespace.hub.seat(namespace.space, &*sink);
+        Self { peer, namespace, sink, seat, rooms: Mutex::default(), state: Mutex::default(), queue: Mutex::new(queue) }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn slot(&self) -> MutexGuard<'_, Option<Slot>> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, Option<Vec<Arc<str>>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the client into a room. Nothing happens to one that is gone.
+    pub(crate) fn join(&self, room: &str) -> Result<()> {
+        if room.is_empty() || room.len() > MAX_ROOM_NAME {
+            return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
+        }
+        let mut guard = self.rooms();
+        let Some(rooms) = guard.as_mut() else { return Ok(()) };
+        if rooms.iter().any(|known| &**known == room) {
+            return Ok(());
+        }
+        if rooms.len() >= MAX_ROOMS {
+            return Err(Error::too_large(format!("a client can be in {MAX_ROOMS} rooms")));
+        }
+        let room: Arc<str> = room.into();
+        rooms.push(Arc::clone(&room));
+        self.seat.join(room);
+        Ok(())
+    }
+
+    /// Takes the client out of a room.
+    pub(crate) fn leave(&self, room: &str) {
+        if let Some(rooms) = self.rooms().as_mut()
+            && let Some(place) = rooms.iter().position(|known| &**known == room)
+        {
+            self.seat.leave(rooms.swap_remove(place));
+        }
     }
 
     /// The CONNECT reply is queued: from here on the client gets publishes, and its events run.
@@ -90,7 +120,8 @@ impl Client {
             return;
         }
         queue.phase = Phase::Open;
-        *self.slot() = Some(self.namespace.hub.add(self.peer.id(), Arc::clone(&self.sink)));
+        *self.rooms() = Some(Vec::new());
+        self.seat.add(self.peer.id(), Arc::clone(&self.sink));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
         // In front of events that were faster than this call.
@@ -136,8 +167,8 @@ impl Client {
             }
             Phase::Closed => return,
         }
-        if let Some(slot) = self.slot().take() {
-            self.namespace.hub.remove(slot);
+        if let Some(rooms) = self.rooms().take() {
+            self.seat.remove(rooms);
         }
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();

@@ -21,8 +21,9 @@ use crate::hub::Selection;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::packet::{Item, split_event};
-use crate::payload::Payload;
+use crate::payload::{Payload, encode_event};
 use crate::peer::public_id;
+use crate::sink::Mode;
 
 /// The channel of all Carillons on a bus.
 pub const CHANNEL: &str = "carillon:cluster:1";
@@ -41,6 +42,8 @@ struct Header {
     to: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     except: Vec<String>,
+    #[serde(default)]
+    mode: Mode,
     /// Bytes of the JSON array; 0 asks for a DISCONNECT of the clients addressed.
     json: usize,
     /// Bytes of each attachment.
@@ -77,21 +80,22 @@ impl Cluster {
     }
 
     /// Sends an event to the other nodes.
-    pub(crate) fn publish(&self, namespace: &str, selection: &Selection, item: &Item) {
-        self.send(namespace, selection, &item.json(), item.attachments());
+    pub(crate) fn publish(&self, namespace: &str, selection: &Selection, item: &Item, mode: Mode) {
+        self.send(namespace, selection, mode, &item.json(), item.attachments());
     }
 
     /// Asks the other nodes to disconnect their clients.
     pub(crate) fn disconnect(&self, namespace: &str, selection: &Selection) {
-        self.send(namespace, selection, "", &[]);
+        self.send(namespace, selection, Mode::All, "", &[]);
     }
 
-    fn send(&self, namespace: &str, selection: &Selection, json: &str, attachments: &[Bytes]) {
+    fn send(&self, namespace: &str, selection: &Selection, mode: Mode, json: &str, attachments: &[Bytes]) {
         let header = Header {
             node: self.node.clone(),
             namespace: namespace.to_owned(),
             to: selection.to.clone(),
             except: selection.except.clone(),
+            mode,
             json: json.len(),
             attachments: attachments.iter().map(Bytes::len).collect(),
         };
@@ -182,19 +186,17 @@ fn deliver(message: &Bytes, node: &str, namespaces: &HashMap<Arc<str>, Arc<Names
     let Some(namespace) = namespaces.get(&*header.namespace) else { return };
     let selection = Selection { to: header.to, except: header.except };
     match event {
-        None => namespace.hub.disconnect(&selection),
-        Some((name, payload)) => {
-            if let Err(error) = namespace.publish(&selection, &name, &payload) {
-                tracing::error!(%error, "a publish of another node could not be encoded");
-            }
-        }
+        None => namespace.hub.disconnect(namespace.space, &selection),
+        Some((name, payload)) => match encode_event(&namespace.name, &name, &payload) {
+            Ok(item) => namespace.publish_item(selection, &name, item, header.mode),
+            Err(error) => tracing::error!(%error, "a publish of another node could not be encoded"),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::encode_event;
 
     #[test]
     fn a_publish_survives_the_way_to_another_node() {
@@ -203,7 +205,7 @@ mod tests {
         let selection = Selection { to: vec!["r\n\"".to_owned()], except: vec!["x".to_owned()] };
         let payload = Payload::binary(Bytes::from_static(b"\n\0"));
         let item = encode_event(&Arc::from("/n"), "e", &payload).unwrap();
-        cluster.publish("/n", &selection, &item);
+        cluster.publish("/n", &selection, &item, Mode::All);
         cluster.disconnect("/n", &selection);
         let received = take_apart(&tasks.outgoing.try_recv().unwrap()).unwrap();
         assert_eq!((received.header.to, received.header.except), (selection.to, selection.except));

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::packet::Item;
 use crate::payload::{Decode, Emit, Payload, encode_event};
 use crate::peer::Peer;
@@ -52,7 +54,7 @@ impl Ctx {
     /// # Errors
     /// `internal` when the value cannot be written as JSON. A client that is gone is no error.
     pub fn emit<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
-        self.0.namespace.emit(&*self.0.sink, event, value)
+        self.0.namespace.emit(&self.0, event, value)
     }
 
     /// Sends an event and waits for the client's ack: `R` is its first argument, [`Payload`] all of them.
@@ -60,12 +62,16 @@ impl Ctx {
     /// # Errors
     /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not an `R`.
     pub async fn call<R: Decode>(&self, event: &str, value: &(impl Emit + ?Sized), timeout: Duration) -> Result<R> {
-        let answer = {
-            let item: Item = encode_event(&self.0.namespace.name, event, value)?;
-            self.0.namespace.count_call(event, &item);
-            self.0.sink.call(&item, timeout)
-        };
-        let answer: Payload = answer.await?;
+        let item: Item = encode_event(&self.0.namespace.name, event, value)?;
+        self.0.namespace.count_call(event, &item);
+        // The call takes its turn in the client's order; its answer comes back over the channel.
+        let (answer, answered) = oneshot::channel();
+        let sink = Arc::clone(&self.0.sink);
+        self.0.seat.send(move || {
+            answer.send(sink.call(&item, timeout)).ok();
+        });
+        let call = answered.await.map_err(|_| Error::unavailable("the server is going away"))?;
+        let answer: Payload = call.await?;
         R::decode(&answer.into_arguments())
     }
 
@@ -74,23 +80,18 @@ impl Ctx {
     /// # Errors
     /// When the name is empty or too long, or the client is in [`MAX_ROOMS`](crate::hub::MAX_ROOMS) rooms.
     pub fn join(&self, room: &str) -> Result<()> {
-        match *self.0.slot() {
-            Some(slot) => self.0.namespace.hub.join(slot, room),
-            None => Ok(()),
-        }
+        self.0.join(room)
     }
 
     /// Takes the client out of a room.
     pub fn leave(&self, room: &str) {
-        if let Some(slot) = *self.0.slot() {
-            self.0.namespace.hub.leave(slot, room);
-        }
+        self.0.leave(room);
     }
 
     /// The rooms the client is in.
     #[must_use]
     pub fn rooms(&self) -> Vec<String> {
-        self.0.slot().map_or_else(Vec::new, |slot| self.0.namespace.hub.rooms(slot))
+        self.0.rooms().iter().flatten().map(|room| (**room).to_owned()).collect()
     }
 
     /// The plugin's value of type `T` for this client, made by `T::default` on first use and dropped with the client.
@@ -101,7 +102,8 @@ impl Ctx {
 
     /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself.
     pub fn disconnect(&self) {
-        self.0.sink.disconnect();
+        let sink = Arc::clone(&self.0.sink);
+        self.0.seat.send(move || sink.disconnect());
     }
 
     /// Closes the client's connection at once, with all its namespaces; a stock client reconnects.

@@ -116,7 +116,7 @@ fn finish(client: &Client, series: &Inbound, size: usize, ack: Option<i64>, outc
         Ok(answer) => {
             series.ended("ok");
             if let Some(item) = answer {
-                client.namespace.ack(&*client.sink, &item);
+                client.namespace.ack(client, item);
             }
             return;
         }
@@ -127,7 +127,7 @@ fn finish(client: &Client, series: &Inbound, size: usize, ack: Option<i64>, outc
     let id = log(client, "handler", &error);
     let Some(ack) = ack else { return emit_error(client, &error, id.as_deref()) };
     match encode_error(&client.namespace.name, ack, &error, id.as_deref()) {
-        Ok(item) => client.namespace.ack(&*client.sink, &item),
+        Ok(item) => client.namespace.ack(client, item),
         Err(error) => tracing::error!(%error, "an error could not be encoded"),
     }
 }
@@ -136,7 +136,7 @@ fn finish(client: &Client, series: &Inbound, size: usize, ack: Option<i64>, outc
 fn emit_error(client: &Client, error: &Error, id: Option<&str>) {
     let message = id.map_or_else(|| error.message().to_owned(), |id| format!("{} ({id})", error.message()));
     let event = ErrorEvent { message, code: error.code().as_str(), timestamp: timestamp() };
-    if let Err(error) = client.namespace.emit(&*client.sink, "error", &event) {
+    if let Err(error) = client.namespace.emit(client, "error", &event) {
         tracing::error!(%error, "an error event could not be encoded");
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +12,12 @@ use tokio_util::task::TaskTracker;
 use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::hub::Selection;
+use crate::hub::{Hub, Selection};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::payload::{Emit, encode_event};
+use crate::readiness::Status;
+use crate::sink::Mode;
 
 /// What all plugins of an application share.
 pub(crate) struct Shared {
@@ -22,7 +25,11 @@ pub(crate) struct Shared {
     /// Namespaces of plugins that are linked and disabled: publishing there reaches nobody and is no error.
     pub(crate) disabled: HashSet<&'static str>,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) bus_required: bool,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) hub: Arc<Hub>,
+    /// How many plugins' background work has failed and not been started again yet.
+    pub(crate) failing: AtomicUsize,
     /// The other nodes, when the bus is shared with any.
     pub(crate) cluster: Option<Cluster>,
 }
@@ -45,6 +52,7 @@ impl Host {
             namespace: namespace.into(),
             selection: Selection::default(),
             local: false,
+            mode: Mode::All,
         }
     }
 
@@ -58,6 +66,24 @@ impl Host {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.shared.metrics
+    }
+
+    /// How many connections this node has in any namespace; each counts once, however many namespaces it is in.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.hub.connections()
+    }
+
+    /// The application's state in a word: `Unready` while a plugin's background work has failed or a required bus is
+    /// away, `Degraded` while a bus that is not required is away.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let bus = self.shared.bus.status().up;
+        match (self.shared.failing.load(Ordering::Relaxed), bus) {
+            (0, true) => Status::Ready,
+            (0, false) if !self.shared.bus_required => Status::Degraded,
+            _ => Status::Unready,
+        }
     }
 
     /// The names of the namespaces served, sorted.
@@ -94,6 +120,7 @@ pub struct Target {
     namespace: Arc<str>,
     selection: Selection,
     local: bool,
+    mode: Mode,
 }
 
 impl Target {
@@ -120,6 +147,24 @@ impl Target {
         self
     }
 
+    /// A client that has not read an older publish of this event gets this one in its place.
+    pub fn latest(mut self) -> Self {
+        self.mode = Mode::Latest;
+        self
+    }
+
+    /// A client for which anything is waiting already does not get this one.
+    pub fn volatile(mut self) -> Self {
+        self.mode = Mode::Volatile;
+        self
+    }
+
+    /// What may become of the publish on its way to a client that does not read fast enough.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
     fn cluster(&self) -> Option<&Cluster> {
         self.shared.cluster.as_ref().filter(|_| !self.local)
     }
@@ -136,10 +181,10 @@ impl Target {
         }
         let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
         if let Some(namespace) = here {
-            namespace.publish_item(&self.selection, event, &item);
+            namespace.publish_item(self.selection.clone(), event, item.clone(), self.mode);
         }
         if let Some(cluster) = self.cluster() {
-            cluster.publish(&self.namespace, &self.selection, &item);
+            cluster.publish(&self.namespace, &self.selection, &item, self.mode);
         }
         Ok(())
     }
@@ -147,13 +192,16 @@ impl Target {
     /// How many of this node's clients are addressed.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.shared.namespaces.get(&self.namespace).map_or(0, |namespace| namespace.hub.count(&self.selection))
+        self.shared
+            .namespaces
+            .get(&self.namespace)
+            .map_or(0, |namespace| namespace.hub.count(namespace.space, &self.selection))
     }
 
     /// Sends a Socket.IO DISCONNECT to every client addressed: they leave the namespace and do not come back by themselves.
     pub fn disconnect(&self) {
         if let Some(namespace) = self.shared.namespaces.get(&self.namespace) {
-            namespace.hub.disconnect(&self.selection);
+            namespace.hub.disconnect(namespace.space, &self.selection);
         }
         if let Some(cluster) = self.cluster() {
             cluster.disconnect(&self.namespace, &self.selection);

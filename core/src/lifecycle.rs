@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::cluster::Cluster;
 use crate::dispatch::bounded;
 use crate::error::{Error, Result};
 use crate::host::{Host, Shared};
+use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::namespace::{Limits, Namespace};
@@ -38,13 +39,12 @@ const READY_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct App {
     router: Router,
     shared: Arc<Shared>,
-    bus_required: bool,
     /// In the order of start.
     running: Mutex<Vec<Running>>,
     clients: TaskTracker,
-    /// What talks to other Carillons.
-    nodes: TaskTracker,
-    stop_nodes: CancellationToken,
+    /// The hub's shards, and what talks to other Carillons.
+    tasks: TaskTracker,
+    stop: CancellationToken,
     draining: AtomicBool,
     step: Duration,
 }
@@ -100,11 +100,17 @@ pub fn check(registry: &Registry, config: &Loaded) -> Result<(), BootError> {
 }
 
 impl App {
-    /// Brings every enabled plugin up. When one fails, those already up are shut down again, in reverse order.
+    /// Brings every enabled plugin up. `shards` tasks on the caller's runtime fan publishes out: one for each of its
+    /// threads is right. When one fails, those already up are shut down again, in reverse order.
     ///
     /// # Errors
     /// The first thing that went wrong, naming the plugin.
-    pub async fn boot(registry: &Registry, config: &Loaded, threads: Threads) -> Result<Self, BootError> {
+    pub async fn boot(
+        registry: &Registry,
+        config: &Loaded,
+        threads: Threads,
+        shards: usize,
+    ) -> Result<Self, BootError> {
         let settings: RouterSettings = config.get("router");
         let bus_settings: BusSettings = config.get("bus");
         let step = Duration::from_millis(settings.step_timeout_ms);
@@ -121,37 +127,50 @@ impl App {
         let bus = bus.map_err(|failure| BootError::Failed(failure.into_error().to_string()))?;
         let clients = TaskTracker::new();
 
+        let tasks = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let hub = Arc::new(Hub::new(shards, planned.len(), &metrics));
+        hub.start(&tasks, &stop);
+
         let mut namespaces = HashMap::new();
         let mut started = Vec::new();
-        for Planned { entry, plan, emits } in planned {
+        for (space, Planned { entry, plan, emits }) in planned.into_iter().enumerate() {
             let own = threads
                 .start(entry.name())
                 .map_err(|error| BootError::Failed(format!("threads of {}: {error}", entry.name())))?;
             let runtime = (own.handle.clone(), clients.clone(), Arc::clone(&metrics), limits);
             let emits = emits.iter().map(String::as_str);
-            let namespace = Arc::new(Namespace::new(entry.namespace(), entry.name(), plan.outline(), emits, runtime));
+            let place = (Arc::clone(&hub), space);
+            let namespace = Namespace::new(entry.namespace(), entry.name(), plan.outline(), emits, place, runtime);
+            let namespace = Arc::new(namespace);
             namespaces.insert(Arc::clone(&namespace.name), namespace);
             started.push((entry, plan, own));
         }
         let namespaces = Arc::new(namespaces);
-        let nodes = TaskTracker::new();
-        let stop_nodes = CancellationToken::new();
         let mut cluster = None;
         if bus.is_shared() {
-            let (node, tasks) = Cluster::new(&metrics).map_err(|error| BootError::Failed(error.to_string()))?;
-            nodes.spawn(tasks.run(Arc::clone(&bus), Arc::downgrade(&namespaces), stop_nodes.clone()));
+            let (node, other_nodes) = Cluster::new(&metrics).map_err(|error| BootError::Failed(error.to_string()))?;
+            tasks.spawn(other_nodes.run(Arc::clone(&bus), Arc::downgrade(&namespaces), stop.clone()));
             cluster = Some(node);
         }
-        let shared = Arc::new(Shared { namespaces, disabled, bus, metrics, cluster });
+        let shared = Arc::new(Shared {
+            namespaces,
+            disabled,
+            bus,
+            bus_required: bus_settings.required,
+            metrics,
+            hub,
+            failing: AtomicUsize::new(0),
+            cluster,
+        });
         let mut http = Vec::new();
         let mut app = Self {
             router: Router::new(Arc::clone(&shared), Vec::new()),
             shared: Arc::clone(&shared),
-            bus_required: bus_settings.required,
             running: Mutex::default(),
             clients,
-            nodes,
-            stop_nodes,
+            tasks,
+            stop,
             draining: AtomicBool::new(false),
             step,
         };
@@ -242,7 +261,7 @@ impl App {
         let mut components = vec![Component {
             name: "bus".to_owned(),
             ready: status.up,
-            required: self.bus_required,
+            required: self.shared.bus_required,
             detail: format!("{}: {}", self.shared.bus.kind(), status.detail),
         }];
         let questions: Vec<_> = self.running().iter().map(Running::ask).collect();
@@ -281,9 +300,9 @@ impl App {
     pub async fn shutdown(&self) {
         self.begin_drain();
         self.stop_plugins().await;
-        self.stop_nodes.cancel();
-        self.nodes.close();
-        self.nodes.wait().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
         if tokio::time::timeout(self.step, self.shared.bus.shutdown()).await.is_err() {
             tracing::warn!("the bus did not stop in time");
         }
@@ -331,6 +350,7 @@ async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>
         };
         up.set(0);
         failing.store(true, Ordering::Relaxed);
+        host.shared.failing.fetch_add(1, Ordering::Relaxed);
         tracing::error!(plugin = host.plugin, restart_in_s = pause.as_secs(), "background work failed: {cause}");
         tokio::select! {
             () = host.shutdown() => return,
@@ -339,5 +359,6 @@ async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>
         pause = (pause * 2).min(RESTART_LONGEST);
         restarts.inc();
         failing.store(false, Ordering::Relaxed);
+        host.shared.failing.fetch_sub(1, Ordering::Relaxed);
     }
 }

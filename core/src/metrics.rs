@@ -1,6 +1,6 @@
 //! Every series the router counts, in one registry per application; handles are bound at boot, the hot path is atomics.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricType;
@@ -10,7 +10,6 @@ use prometheus::{
 };
 
 use crate::error::Result;
-use crate::hub::Tally;
 use crate::sink::{Reason, Transport};
 
 /// Label of every event that nobody declared: no text a client sends becomes a label.
@@ -54,7 +53,7 @@ pub struct Metrics {
     outcomes: IntCounterVec,
     pub(crate) in_flight: IntGaugeVec,
     pub(crate) expected: IntCounter,
-    pub(crate) deliveries: Deliveries,
+    pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) fanout_seconds: Histogram,
     pub(crate) plugin_up: IntGaugeVec,
     pub(crate) plugin_restarts: IntCounterVec,
@@ -121,11 +120,11 @@ impl Metrics {
                 "carillon_deliveries_expected_total",
                 "Members addressed by publishes: the sum of all deliveries.",
             )?)?,
-            deliveries: Deliveries::new(&r.counters(
+            deliveries: Arc::new(Deliveries::new(&r.counters(
                 "deliveries_total",
                 "What became of each published copy.",
                 &["outcome"],
-            )?),
+            )?)),
             fanout_seconds: r.register(Histogram::with_opts(
                 HistogramOpts::new("carillon_fanout_seconds", "Time from a publish to its last delivery.")
                     .buckets(FANOUT_SECONDS.to_vec()),
@@ -207,6 +206,12 @@ impl Metrics {
     /// When a name is taken.
     pub fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
         self.families.register(collector)
+    }
+
+    /// The ledger of published copies, for sinks.
+    #[must_use]
+    pub fn deliveries(&self) -> Arc<Deliveries> {
+        Arc::clone(&self.deliveries)
     }
 
     /// Every family registered so far, by name.
@@ -330,9 +335,11 @@ impl Outbound {
     }
 }
 
-/// `deliveries_total` by outcome.
-pub(crate) struct Deliveries {
+/// `deliveries_total` by outcome: the ledger of all published copies. Their sum is `deliveries_expected_total`.
+pub struct Deliveries {
     delivered: IntCounter,
+    replaced: IntCounter,
+    volatile: IntCounter,
     slow: IntCounter,
     closed: IntCounter,
 }
@@ -340,13 +347,38 @@ pub(crate) struct Deliveries {
 impl Deliveries {
     fn new(family: &IntCounterVec) -> Self {
         let of = |outcome| family.with_label_values(&[outcome]);
-        Self { delivered: of("delivered"), slow: of("slow"), closed: of("closed") }
+        Self {
+            delivered: of("delivered"),
+            replaced: of("replaced"),
+            volatile: of("volatile"),
+            slow: of("slow"),
+            closed: of("closed"),
+        }
     }
 
-    pub(crate) fn add(&self, tally: Tally) {
-        self.delivered.inc_by(tally.delivered);
-        self.slow.inc_by(tally.slow);
-        self.closed.inc_by(tally.closed);
+    /// Accepted by the kernel, or handed to a poll's response.
+    pub fn delivered(&self, copies: u64) {
+        self.delivered.inc_by(copies);
+    }
+
+    /// Replaced by a newer one before they left ([`Mode::Latest`](crate::sink::Mode::Latest)).
+    pub fn replaced(&self, copies: u64) {
+        self.replaced.inc_by(copies);
+    }
+
+    /// Dropped because something was waiting already ([`Mode::Volatile`](crate::sink::Mode::Volatile)).
+    pub fn volatile(&self, copies: u64) {
+        self.volatile.inc_by(copies);
+    }
+
+    /// Lost with a client that was closed because it did not read fast enough.
+    pub fn slow(&self, copies: u64) {
+        self.slow.inc_by(copies);
+    }
+
+    /// Lost with a client that was gone.
+    pub fn closed(&self, copies: u64) {
+        self.closed.inc_by(copies);
     }
 }
 

@@ -5,17 +5,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::hub::{Hub, Selection};
+use crate::hub::{Hub, Selection, Space};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
 use crate::routes::Outline;
-use crate::sink::{Pushed, Sink, Transport};
+use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
 
 /// Bounds on what one client's calls may use.
@@ -33,7 +33,8 @@ pub(crate) struct Limits {
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: &'static str,
-    pub(crate) hub: Hub,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) space: Space,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
     /// The plugin's threads.
@@ -45,9 +46,9 @@ pub(crate) struct Namespace {
     events: HashMap<String, usize>,
     inbound: Vec<Inbound>,
     other: Inbound,
-    outbound: HashMap<String, Outbound>,
-    acks: Outbound,
-    others: Outbound,
+    outbound: HashMap<String, Arc<Outbound>>,
+    acks: Arc<Outbound>,
+    others: Arc<Outbound>,
     /// Limits log lines about failed calls to one a second.
     pub(crate) log: Throttle,
 }
@@ -59,6 +60,7 @@ impl Namespace {
         plugin: &'static str,
         outline: &Outline,
         emits: impl Iterator<Item = &'a str>,
+        (hub, space): (Arc<Hub>, Space),
         runtime: (Handle, TaskTracker, Arc<Metrics>, Limits),
     ) -> Self {
         let (threads, clients, metrics, limits) = runtime;
@@ -66,7 +68,8 @@ impl Namespace {
         Self {
             name: name.into(),
             plugin,
-            hub: Hub::default(),
+            hub,
+            space,
             limits,
             threads,
             clients,
@@ -74,9 +77,9 @@ impl Namespace {
             events: outline.events.iter().enumerate().map(|(index, event)| (event.name.clone(), index)).collect(),
             inbound: outline.events.iter().map(|event| metrics.inbound(name, &event.name)).collect(),
             other: metrics.inbound(name, OTHER),
-            outbound: emits.map(|event| (event.to_owned(), metrics.outbound(name, event))).collect(),
-            acks: metrics.outbound(name, ACK),
-            others: metrics.outbound(name, OTHER),
+            outbound: emits.map(|event| (event.to_owned(), Arc::new(metrics.outbound(name, event)))).collect(),
+            acks: Arc::new(metrics.outbound(name, ACK)),
+            others: Arc::new(metrics.outbound(name, OTHER)),
             metrics,
             log: Throttle::per_second(),
         }
@@ -100,45 +103,36 @@ impl Namespace {
         }
     }
 
-    fn series(&self, event: &str) -> &Outbound {
+    fn series(&self, event: &str) -> &Arc<Outbound> {
         self.outbound.get(event).unwrap_or(&self.others)
     }
 
-    /// Encodes an event once and fans it out to this node's clients.
-    pub(crate) fn publish<T: Emit + ?Sized>(&self, selection: &Selection, event: &str, value: &T) -> Result<()> {
-        let item = encode_event(&self.name, event, value)?;
-        self.publish_item(selection, event, &item);
-        Ok(())
-    }
-
-    /// Fans an encoded event out; counts every copy.
-    pub(crate) fn publish_item(&self, selection: &Selection, event: &str, item: &Item) {
-        let start = Instant::now();
-        let tally = self.hub.publish(selection, item);
+    /// Fans an encoded event out.
+    pub(crate) fn publish_item(&self, selection: Selection, event: &str, item: Item, mode: Mode) {
         let series = self.series(event);
         series.publishes.inc();
-        series.count(tally.delivered, item.len());
-        self.metrics.expected.inc_by(tally.expected());
-        self.metrics.deliveries.add(tally);
-        self.metrics.fanout_seconds.observe(start.elapsed().as_secs_f64());
+        self.hub.publish(self.space, selection, item, mode, series);
     }
 
     /// Sends one event to one client.
-    pub(crate) fn emit<T: Emit + ?Sized>(&self, sink: &dyn Sink, event: &str, value: &T) -> Result<()> {
+    pub(crate) fn emit<T: Emit + ?Sized>(&self, client: &Client, event: &str, value: &T) -> Result<()> {
         let item = encode_event(&self.name, event, value)?;
-        self.push(sink, &item, self.series(event));
+        self.send(client, item, self.series(event));
         Ok(())
     }
 
     /// Sends an ack to one client.
-    pub(crate) fn ack(&self, sink: &dyn Sink, item: &Item) {
-        self.push(sink, item, &self.acks);
+    pub(crate) fn ack(&self, client: &Client, item: Item) {
+        self.send(client, item, &self.acks);
     }
 
-    fn push(&self, sink: &dyn Sink, item: &Item, series: &Outbound) {
-        if sink.push(item) == Pushed::Delivered {
-            series.count(1, item.len());
-        }
+    fn send(&self, client: &Client, item: Item, series: &Arc<Outbound>) {
+        let (sink, series) = (Arc::clone(&client.sink), Arc::clone(series));
+        client.seat.send(move || {
+            if matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
+                series.count(1, item.len());
+            }
+        });
     }
 
     /// Counts a server-to-client call as a sent event.
@@ -150,7 +144,7 @@ impl Namespace {
     pub(crate) fn refresh_gauges(&self) {
         for transport in Transport::ALL {
             let labels = [&*self.name, transport.as_str()];
-            self.metrics.connected.with_label_values(&labels).set(self.hub.by_transport(transport) as i64);
+            self.metrics.connected.with_label_values(&labels).set(self.hub.by_transport(self.space, transport) as i64);
         }
     }
 }

@@ -6,10 +6,7 @@ use carillon_config::Loaded;
 
 use crate::lifecycle::BootError;
 use crate::registry::{Plan, Registration, Registry};
-
-/// Names the Socket.IO clients use for themselves.
-const RESERVED: [&str; 6] =
-    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+use crate::routes::mistake_in_event_name;
 
 /// A plugin about to be started.
 pub(crate) struct Planned {
@@ -42,7 +39,7 @@ fn check_events(entry: &Registration, plan: &dyn Plan, problems: &mut Vec<String
     let mut seen = HashMap::new();
     for event in &plan.outline().events {
         let place = event.at;
-        if let Some(why) = bad_event(&event.name) {
+        if let Some(why) = mistake_in_event_name(&event.name) {
             problems.push(format!("{}: event {:?} ({place}): {why}", entry.name(), event.name));
         }
         if let Some(other) = seen.insert(&event.name, place) {
@@ -50,18 +47,10 @@ fn check_events(entry: &Registration, plan: &dyn Plan, problems: &mut Vec<String
         }
     }
     for emit in &plan.outline().emits {
-        if let Some(why) = bad_event(&emit.name) {
+        if let Some(why) = mistake_in_event_name(&emit.name) {
             problems.push(format!("{}: sent event {:?}: {why}", entry.name(), emit.name));
         }
     }
-}
-
-fn bad_event(name: &str) -> Option<&'static str> {
-    if RESERVED.contains(&name) {
-        return Some("the name is reserved by the Socket.IO clients");
-    }
-    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
-    (name.is_empty() || !name.chars().all(plain)).then_some("use printable ASCII without quotes and backslashes")
 }
 
 fn check_paths(planned: &[Planned], problems: &mut Vec<String>) {

@@ -23,13 +23,14 @@ pub struct Item(Arc<Encoded>);
 struct Encoded {
     namespace: Arc<str>,
     ack: Option<i64>,
-    /// WebSocket frame: header, `4`, packet.
-    frame: Bytes,
-    /// Where the packet starts in `frame`.
+    /// WebSocket frames: a text frame of header, `4` and packet; then a binary frame for each attachment.
+    frames: Box<[Bytes]>,
+    /// Where the packet starts in the first frame.
     packet_at: usize,
-    /// Where the JSON array starts in `frame`.
+    /// Where the JSON array starts in the first frame.
     json_at: usize,
-    attachments: Vec<Bytes>,
+    /// Payloads of the binary frames.
+    attachments: Box<[Bytes]>,
 }
 
 impl Item {
@@ -48,19 +49,26 @@ impl Item {
     /// The JSON array: `["name",args..]` of an event, `[args..]` of an ack.
     #[must_use]
     pub fn json(&self) -> ByteString {
-        text(self.0.frame.slice(self.0.json_at..))
+        text(self.0.frames[0].slice(self.0.json_at..))
     }
 
     /// The Socket.IO packet, such as `2/monitoring,["cluster_metrics",{}]`.
     #[must_use]
     pub fn packet(&self) -> ByteString {
-        text(self.0.frame.slice(self.0.packet_at..))
+        text(self.0.frames[0].slice(self.0.packet_at..))
     }
 
-    /// The complete unmasked WebSocket text frame.
+    /// The complete unmasked WebSocket frames: the packet, then each attachment. They belong together: nothing may
+    /// come between them.
     #[must_use]
-    pub fn frame(&self) -> &Bytes {
-        &self.0.frame
+    pub fn frames(&self) -> &[Bytes] {
+        &self.0.frames
+    }
+
+    /// Bytes of all frames.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        self.0.frames.iter().map(Bytes::len).sum()
     }
 
     /// Binary attachments, in the order of their placeholders.
@@ -72,7 +80,7 @@ impl Item {
     /// Bytes of packet and attachments, the figure of `carillon_messages_sent_bytes_total`.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.frame.len() - self.0.packet_at + self.0.attachments.iter().map(Bytes::len).sum::<usize>()
+        self.0.frames[0].len() - self.0.packet_at + self.0.attachments.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Never true: a packet has at least its type and `[]`.
@@ -144,34 +152,91 @@ impl ItemBuilder {
     pub(crate) fn build(mut self) -> Item {
         self.buffer.push(b']');
         let start = write_header(&mut self.buffer);
-        let frame = Bytes::from(self.buffer).slice(start..);
+        let text = Bytes::from(self.buffer).slice(start..);
+        let binary: Vec<(Bytes, Bytes)> = self.attachments.iter().map(|attachment| binary_frame(attachment)).collect();
+        let (frames, attachments): (Vec<Bytes>, Vec<Bytes>) = binary.into_iter().unzip();
         Item(Arc::new(Encoded {
             namespace: self.namespace,
             ack: self.ack,
             packet_at: FRONT - start,
             json_at: self.json_at - start,
-            frame,
-            attachments: self.attachments,
+            frames: std::iter::once(text).chain(frames).collect(),
+            attachments: attachments.into(),
         }))
     }
 }
 
+/// An unmasked binary frame around `payload`, and the payload within it.
+fn binary_frame(payload: &[u8]) -> (Bytes, Bytes) {
+    let mut frame = Vec::with_capacity(10 + payload.len());
+    header(&mut frame, 0x82, payload.len());
+    let at = frame.len();
+    frame.extend_from_slice(payload);
+    let frame = Bytes::from(frame);
+    let payload = frame.slice(at..);
+    (frame, payload)
+}
+
+/// Appends a frame header. RFC 6455 section 5.2: length in 7 bits, or 126 and 16 bits, or 127 and 64 bits.
+fn header(frame: &mut Vec<u8>, kind: u8, payload: usize) {
+    frame.push(kind);
+    match payload {
+        0..=125 => frame.push(payload as u8),
+        126..=0xFFFF => {
+            frame.push(126);
+            frame.extend_from_slice(&(payload as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(127);
+            frame.extend_from_slice(&(payload as u64).to_be_bytes());
+        }
+    }
+}
+
+/// A run of items for the same receivers: what each connection gets in one write.
+#[derive(Debug)]
+pub struct Batch {
+    items: Vec<Item>,
+    /// The frames of several items in one piece.
+    joined: Option<Bytes>,
+}
+
+impl Batch {
+    /// Joins the frames of `items`; those of a single item are shared as they are.
+    #[must_use]
+    pub fn new(items: Vec<Item>) -> Self {
+        let joined = (items.len() > 1).then(|| {
+            let mut joined = Vec::with_capacity(items.iter().map(Item::wire_len).sum());
+            items.iter().flat_map(Item::frames).for_each(|frame| joined.extend_from_slice(frame));
+            joined.into()
+        });
+        Self { items, joined }
+    }
+
+    /// The items, in order.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// The frames of all items, in as few pieces as possible.
+    #[must_use]
+    pub fn frames(&self) -> &[Bytes] {
+        match (&self.joined, self.items.first()) {
+            (Some(joined), _) => std::slice::from_ref(joined),
+            (None, Some(item)) => item.frames(),
+            (None, None) => &[],
+        }
+    }
+}
+
 /// Writes the header of an unmasked text frame right before the payload at `FRONT - 1`; returns where it begins.
-/// RFC 6455 section 5.2: length in 7 bits, or 126 and 16 bits, or 127 and 64 bits.
 fn write_header(buffer: &mut [u8]) -> usize {
     let payload = buffer.len() - (FRONT - 1);
-    let (start, length) = match payload {
-        0..=125 => (FRONT - 3, payload as u8),
-        126..=0xFFFF => (FRONT - 5, 126),
-        _ => (FRONT - 11, 127),
-    };
-    buffer[start] = 0x81;
-    buffer[start + 1] = length;
-    match length {
-        126 => buffer[start + 2..start + 4].copy_from_slice(&(payload as u16).to_be_bytes()),
-        127 => buffer[start + 2..start + 10].copy_from_slice(&(payload as u64).to_be_bytes()),
-        _ => {}
-    }
+    let mut head = Vec::with_capacity(10);
+    header(&mut head, 0x81, payload);
+    let start = FRONT - 1 - head.len();
+    buffer[start..FRONT - 1].copy_from_slice(&head);
     start
 }
 
@@ -246,7 +311,7 @@ mod tests {
     fn frames_carry_their_length_in_all_three_forms() {
         for (size, header) in [(10, 2), (125, 4), (126, 4), (0xFFFF, 10), (70_000, 10)] {
             let item = event("/", &[&"1".repeat(size)], &[]);
-            let frame = item.frame();
+            let frame = &item.frames()[0];
             let payload = item.packet().len() + 1;
             assert_eq!(frame.len(), payload + header, "payload {payload}");
             assert_eq!(frame[0], 0x81);
@@ -258,6 +323,19 @@ mod tests {
             assert_eq!(told, payload as u64);
             assert_eq!(frame[header], b'4');
         }
+    }
+
+    #[test]
+    fn attachments_travel_as_binary_frames_after_their_packet() {
+        let long = Bytes::from(vec![7; 300]);
+        let item = event("/", &["0"], &[Bytes::from_static(b"ab"), long.clone()]);
+        assert_eq!(item.attachments(), [Bytes::from_static(b"ab"), long]);
+        assert_eq!(&item.frames()[1][..], b"\x82\x02ab");
+        assert_eq!(item.frames()[2][..4], [0x82, 126, 1, 44]);
+        let (one, two) = (event("/", &["1"], &[]), event("/", &["2"], &[]));
+        let batch = Batch::new(vec![one.clone(), item.clone(), two.clone()]);
+        let apart: Vec<u8> = [one, item, two].iter().flat_map(Item::frames).flatten().copied().collect();
+        assert_eq!(batch.frames(), [Bytes::from(apart)]);
     }
 
     #[test]

@@ -91,13 +91,6 @@ impl Router {
         });
         answer.await.map_err(|_| Error::unavailable("the server is going away"))?
     }
-
-    /// Closes the transport of every client: they reconnect by themselves, to whoever listens then.
-    pub fn close_all(&self, reason: Reason) {
-        for namespace in self.shared.namespaces.values() {
-            namespace.hub.close_all(reason);
-        }
-    }
 }
 
 /// One client of one namespace, from CONNECT to its end. Clones are the same client; a client whose last clone goes

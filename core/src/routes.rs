@@ -189,6 +189,20 @@ impl<P: Send + Sync + 'static> Routes<P> {
     }
 }
 
+/// Names the Socket.IO clients use for themselves.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+/// What is wrong with `name` as the name of an event, if anything.
+#[must_use]
+pub fn mistake_in_event_name(name: &str) -> Option<&'static str> {
+    if RESERVED.contains(&name) {
+        return Some("the name is reserved by the Socket.IO clients");
+    }
+    let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
+    (name.is_empty() || !name.chars().all(plain)).then_some("use printable ASCII without quotes and backslashes")
+}
+
 /// `error`: a call without ack failed.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ErrorEvent {

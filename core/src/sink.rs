@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::packet::Item;
+use crate::packet::{Batch, Item};
 use crate::payload::Payload;
 
 /// The way to one client: one per connection and namespace, implemented by the server.
@@ -13,8 +15,15 @@ use crate::payload::Payload;
 /// Guarantees the router relies on: packets pushed one after the other reach the client in that order or not at
 /// all; nothing pushed after the CONNECT reply was queued overtakes it; no method blocks.
 pub trait Sink: Send + Sync + 'static {
-    /// Queues one packet. On [`Pushed::Slow`] the sink has closed the connection already.
-    fn push(&self, item: &Item) -> Pushed;
+    /// The connection this client came over: clients of one connection share it, and with it their order.
+    fn connection(&self) -> u64;
+
+    /// Queues an emit or an ack. On [`Pushed::Slow`] the sink has closed the connection already.
+    fn send(&self, item: &Item) -> Pushed;
+
+    /// Queues this client's copy of a run of publishes. When it answers [`Pushed::Queued`], it reports to the
+    /// application's [`Deliveries`](crate::metrics::Deliveries) what became of each of them.
+    fn push(&self, batch: &Batch, mode: Mode) -> Pushed;
 
     /// Sends an event that asks the client for an ack; the sink issues the ack id, which only it can match.
     /// Fails with `timeout` when the client does not answer in time, `unavailable` when it is gone.
@@ -43,10 +52,27 @@ pub trait Sink: Send + Sync + 'static {
 pub enum Pushed {
     /// Accepted by the transport.
     Delivered,
+    /// Accepted; the sink reports later what became of it.
+    Queued,
+    /// Dropped, as [`Mode::Volatile`] allows.
+    Volatile,
     /// Refused: the client does not read fast enough and is being closed.
     Slow,
     /// Refused: the client is gone.
     Closed,
+}
+
+/// What may become of a publish on its way to a client that does not read fast enough.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Every one is delivered, or the client is closed as slow.
+    #[default]
+    All,
+    /// An older one of the same event that has not left yet is replaced: right for snapshots.
+    Latest,
+    /// Dropped when anything is waiting for the client already: right for what the next one makes worthless.
+    Volatile,
 }
 
 /// An Engine.IO transport.

@@ -57,7 +57,7 @@ impl Harness {
         let loader = Loader::new(sections);
         let loaded = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a test")).load();
         let loaded = loaded.map_err(|problems| BootError::Config(problems.to_string()))?;
-        Ok(Self { app: App::boot(registry, &loaded, Threads::Shared).await? })
+        Ok(Self { app: App::boot(registry, &loaded, Threads::Shared, 1).await? })
     }
 
     /// The application.

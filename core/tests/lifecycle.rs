@@ -188,7 +188,7 @@ fn a_blocking_plugin_hurts_only_its_own_calls() {
         let mut sections = carillon_config::house_sections();
         sections.extend(registry.sections());
         let config = carillon_config::Loader::new(sections).load().unwrap();
-        let app = App::boot(&registry, &config, Threads::PerPlugin(1)).await.unwrap();
+        let app = App::boot(&registry, &config, Threads::PerPlugin(1), 1).await.unwrap();
         let harness = Harness::from(app);
         let rough = harness.connect("/rough").await.unwrap();
         let mut quick = harness.connect("/quick").await.unwrap();

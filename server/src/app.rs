@@ -57,7 +57,9 @@ async fn run(registry: &Registry, config: &Loaded, server: &ServerSettings) -> R
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = accept::listen(server.listen).map_err(|error| failure(cannot_listen(server.listen, &error)))?;
     let router: RouterSettings = config.get("router");
-    let app = App::boot(registry, config, Threads::PerPlugin(router.plugin_threads)).await.map_err(boot_failure)?;
+    let shards = Handle::current().metrics().num_workers();
+    let threads = Threads::PerPlugin(router.plugin_threads);
+    let app = App::boot(registry, config, threads, shards).await.map_err(boot_failure)?;
     let running = match start(app, config, server, listener) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),

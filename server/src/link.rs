@@ -123,6 +123,11 @@ impl Link {
         })
     }
 
+    /// Its number, unique in this process.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }

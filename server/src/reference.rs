@@ -85,7 +85,7 @@ fn described(registry: &Registry, sections: &[Section]) -> Result<Vec<Described>
     let config = Loader::new(sections.to_vec()).load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let described = runtime.block_on(async {
-        let app = Arc::new(App::boot(registry, &config, Threads::PerPlugin(1)).await?);
+        let app = Arc::new(App::boot(registry, &config, Threads::PerPlugin(1), 1).await?);
         let own = Metrics::new(app.metrics()).and_then(|_| process::register(app.metrics(), runtime.handle()));
         let described = app.metrics().described();
         app.shutdown().await;

@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Error, Result};
-use crate::packet::Item;
+use crate::packet::{Batch, Item};
 use crate::payload::Payload;
-use crate::sink::{Pushed, Reason, Sink, Transport};
+use crate::sink::{Mode, Pushed, Reason, Sink, Transport};
 
 /// Records packets, pauses and the way the connection was closed.
 #[derive(Default)]
@@ -80,7 +80,11 @@ impl RecordingSink {
 }
 
 impl Sink for RecordingSink {
-    fn push(&self, item: &Item) -> Pushed {
+    fn connection(&self) -> u64 {
+        0
+    }
+
+    fn send(&self, item: &Item) -> Pushed {
         let mut log = self.log();
         if log.closed.is_some() {
             return Pushed::Closed;
@@ -94,10 +98,14 @@ impl Sink for RecordingSink {
         Pushed::Delivered
     }
 
+    fn push(&self, batch: &Batch, _: Mode) -> Pushed {
+        batch.items().iter().map(|item| self.send(item)).last().unwrap_or(Pushed::Delivered)
+    }
+
     fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, Result<Payload>> {
         let (sender, answer) = oneshot::channel();
         self.log().calls.push_back(sender);
-        self.push(item);
+        self.send(item);
         Box::pin(async move {
             match tokio::time::timeout(timeout, answer).await {
                 Ok(Ok(payload)) => Ok(payload),

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_core::Error;
-use carillon_core::packet::Item;
+use carillon_core::packet::{Batch, Item};
 use carillon_core::payload::Payload;
-use carillon_core::sink::{Pushed, Reason, Sink, Transport};
+use carillon_core::sink::{Mode, Pushed, Reason, Sink, Transport};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use socketioxide::{AckError, SocketError};
@@ -96,7 +96,24 @@ fn value(item: &Item) -> Value {
 }
 
 impl Sink for ToClient {
-    fn push(&self, item: &Item) -> Pushed {
+    fn connection(&self) -> u64 {
+        self.link.number()
+    }
+
+    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
+        if mode == Mode::Volatile && self.link.queued_bytes() > 0 {
+            return Pushed::Volatile;
+        }
+        for item in batch.items() {
+            match self.send(item) {
+                Pushed::Delivered => {}
+                refused => return refused,
+            }
+        }
+        Pushed::Delivered
+    }
+
+    fn send(&self, item: &Item) -> Pushed {
         if item.ack_id().is_some() {
             self.link.answered();
         }
