@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { disconnected } from './lib/client.mjs';
+import { disconnected, upgraded } from './lib/client.mjs';
 import { http } from './lib/raw.mjs';
 import { start } from './lib/server.mjs';
 import { until, within } from './lib/wait.mjs';
@@ -78,6 +78,7 @@ test('clients reconnect to a server that was restarted on the same port', async 
   const socket = first.client('/health', { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 50 });
   t.after(() => socket.close());
   await socket.opened();
+  await upgraded(socket);
   // The first server's helper would close this client before it stops the server.
   first.closers.length = 0;
   assert.equal((await first.stop()).code, 0);
