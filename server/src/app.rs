@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_config::{DrainSettings, Loaded, RouterSettings, ServerSettings, WireSettings};
+use carillon_config::{
+    DrainSettings, Loaded, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName, WireSettings,
+};
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
@@ -34,11 +36,21 @@ pub(crate) fn serve(registry: &Registry, config: &Loaded) -> Exit {
     };
     let exit = match runtime.block_on(run(registry, config, &server)) {
         Ok(()) => Exit::Success,
-        Err((text, exit)) => say::trouble(text, exit),
+        Err((text, exit)) => report(config, &text, exit),
     };
     // Whatever is left was given its time.
     runtime.shutdown_background();
     exit
+}
+
+/// Says why the server ended: among JSON log lines as one of them, else as a plain line.
+fn report(config: &Loaded, text: &str, exit: Exit) -> Exit {
+    let json = config.get::<LogSettings>("log").format == LogFormat::Json;
+    if json && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("{text}");
+        return exit;
+    }
+    say::trouble(text, exit)
 }
 
 fn runtime(workers: usize) -> std::io::Result<Runtime> {
@@ -101,6 +113,7 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
         tasks: tasks.clone(),
+        websocket: server.transports.contains(&TransportName::Websocket),
         max_message_bytes: server.max_message_bytes,
         max_sessions: server.max_connections,
     };

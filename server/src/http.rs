@@ -43,6 +43,8 @@ pub(crate) struct Site {
     pub(crate) plugins: Plugins,
     /// Own what goes on beyond a request.
     pub(crate) tasks: TaskTracker,
+    /// Whether WebSocket is offered.
+    pub(crate) websocket: bool,
     pub(crate) max_message_bytes: usize,
     pub(crate) max_sessions: usize,
 }

@@ -198,6 +198,7 @@ impl Link {
     pub(crate) fn settle(&self, bytes: usize) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let before = self.queued.fetch_sub(bytes, Ordering::AcqRel);
+        debug_assert!(before >= bytes, "{bytes} bytes left of {before} that were queued");
         let low = self.low_mark();
         if before > low && before - bytes <= low {
             self.changed.notify_waiters();

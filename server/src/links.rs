@@ -138,3 +138,33 @@ impl Links {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session without a namespace does not stay; one with a namespace does; both are forgotten when they end.
+    #[tokio::test(start_paused = true)]
+    async fn sessions_without_a_namespace_are_swept_away() {
+        let core = carillon_core::metrics::Metrics::new().unwrap();
+        let metrics = Arc::new(Metrics::new(&core).unwrap());
+        let second = Duration::from_secs(1);
+        let limits = Limits { max_queued_bytes: 1, max_pause: second, connect_timeout: 10 * second };
+        let links = Links::new(limits, metrics);
+        let (idle, busy) = (links.open(), links.open());
+        idle.named("idle");
+        busy.named("busy");
+        busy.namespace(true);
+        let stop = CancellationToken::new();
+        let sweeping = tokio::task::LocalSet::new();
+        sweeping.spawn_local(Arc::clone(&links).sweep(stop.clone()));
+        sweeping.run_until(tokio::time::sleep(21 * second)).await;
+        assert_eq!((idle.ended(), busy.ended()), (Some(Reason::TransportClose), None));
+        busy.namespace(false);
+        sweeping.run_until(tokio::time::sleep(21 * second)).await;
+        assert_eq!(busy.ended(), Some(Reason::TransportClose));
+        assert_eq!((links.len(), links.get("busy").is_some(), links.metrics().sessions.get()), (2, true, 2));
+        drop((idle, busy));
+        assert_eq!((links.len(), links.get("busy").is_some(), links.metrics().sessions.get()), (0, false, 0));
+    }
+}

@@ -32,7 +32,7 @@ pub(super) struct ToClient {
     /// Set before socketioxide forgets the client. Packets are queued under this lock, so each is either queued for
     /// a client that exists or refused; and in the order of the calls.
     gone: Mutex<bool>,
-    /// Calls made so far, which is how socketioxide numbers them.
+    /// Calls made so far, which is how socketioxide numbers them. Changed under the lock.
     calls: AtomicI64,
 }
 
@@ -55,12 +55,13 @@ impl ToClient {
         self.pause_reading(false);
     }
 
-    /// Queues what `send` sends, if the client may get `bytes` more.
-    fn queue<T>(&self, bytes: usize, send: impl FnOnce() -> Result<T, Pushed>) -> Result<T, Pushed> {
+    /// Queues what `send` sends, if the client may get so many `bytes` more. Both run one after the other for all callers.
+    fn queue<T>(&self, bytes: impl FnOnce() -> usize, send: impl FnOnce() -> Result<T, Pushed>) -> Result<T, Pushed> {
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         if *gone || self.link.ended().is_some() {
             return Err(Pushed::Closed);
         }
+        let bytes = bytes();
         let sent =
             if self.link.reserve(bytes) { send().inspect_err(|_| self.link.settle(bytes)) } else { Err(Pushed::Slow) };
         drop(gone);
@@ -123,15 +124,13 @@ impl Sink for ToClient {
             None => Packet::event(namespace(), value(item)),
         };
         let send = || self.raw.local().broadcast(packet, self.only()).map_err(|errors| refusal(&errors));
-        match self.queue(weight(item.packet().len(), item.attachments()), send) {
+        match self.queue(|| weight(item.packet().len(), item.attachments()), send) {
             Ok(()) => Pushed::Delivered,
             Err(refused) => refused,
         }
     }
 
     fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, carillon_core::Result<Payload>> {
-        let id = self.calls.fetch_add(1, Ordering::AcqRel) + 1;
-        let digits = id.checked_ilog10().unwrap_or(0) as usize + 1;
         let packet = Packet::event(Str::copy_from_slice(item.namespace()), value(item));
         let send = || {
             // The timeout of the answer is a timer of the server's.
@@ -139,7 +138,12 @@ impl Sink for ToClient {
             let (answers, clients) = self.raw.local().broadcast_with_ack(packet, self.only(), Some(timeout));
             if clients == 1 { Ok(answers) } else { Err(Pushed::Closed) }
         };
-        let queued = self.queue(weight(item.packet().len() + digits, item.attachments()), send);
+        let bytes = || {
+            let id = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+            let digits = id.checked_ilog10().unwrap_or(0) as usize + 1;
+            weight(item.packet().len() + digits, item.attachments())
+        };
+        let queued = self.queue(bytes, send);
         let link = Arc::clone(&self.link);
         async move {
             let gone = || Error::unavailable("the client is gone");

@@ -88,12 +88,16 @@ fn decoded_len(base64: &[u8]) -> usize {
     (base64.len() - padding) * 3 / 4
 }
 
-/// The session id in the answer to a handshake, and the answer with our own limit for the size of a POST: the stock
-/// client cuts what it flushes into bodies of that size.
-pub(super) fn handshake(body: &str, max_message_bytes: usize) -> Option<(String, String)> {
+/// The session id in the answer to a handshake, and the answer as clients must see it: with our own limit for the
+/// size of a POST, because the stock client cuts what it flushes into bodies of that size; and without an upgrade where
+/// there is none.
+pub(super) fn handshake(body: &str, max_message_bytes: usize, websocket: bool) -> Option<(String, String)> {
     let mut open: serde_json::Map<String, serde_json::Value> = serde_json::from_str(body.strip_prefix('0')?).ok()?;
     let id = open.get("sid")?.as_str()?.to_owned();
     open.insert("maxPayload".to_owned(), max_message_bytes.into());
+    if !websocket {
+        open.insert("upgrades".to_owned(), serde_json::Value::Array(Vec::new()));
+    }
     Some((id, format!("0{}", serde_json::Value::Object(open))))
 }
 
@@ -111,13 +115,15 @@ mod tests {
     #[test]
     fn the_handshake_tells_our_limit() {
         let body = r#"0{"sid":"AAA","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1073741824}"#;
-        let (id, told) = handshake(body, 1_000_000).unwrap();
+        let (id, told) = handshake(body, 1_000_000, true).unwrap();
         assert_eq!(id, "AAA");
         let told: serde_json::Value = serde_json::from_str(&told[1..]).unwrap();
         assert_eq!(told["maxPayload"], 1_000_000);
         assert_eq!(told["pingInterval"], 25000);
         assert_eq!(told["upgrades"][0], "websocket");
-        assert!(handshake("", 1).is_none() && handshake("2", 1).is_none());
+        let (_, told) = handshake(body, 1_000_000, false).unwrap();
+        assert!(told.contains(r#""upgrades":[]"#), "{told}");
+        assert!(handshake("", 1, true).is_none() && handshake("2", 1, true).is_none());
     }
 
     #[tokio::test]

@@ -84,7 +84,9 @@ async fn handshake(site: &Arc<Site>, parts: Parts) -> Response {
     if head.status != StatusCode::OK {
         return Response::from_parts(head, Body::from(body));
     }
-    let told = std::str::from_utf8(&body).ok().and_then(|body| polling::handshake(body, site.max_message_bytes));
+    let told = std::str::from_utf8(&body)
+        .ok()
+        .and_then(|body| polling::handshake(body, site.max_message_bytes, site.websocket));
     let Some((id, told)) = told else {
         tracing::error!("Socket.IO answered a handshake in a way not understood");
         return reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error");
