@@ -140,7 +140,7 @@ impl Client {
         if queue.bytes + job.bytes() > limits.queue_bytes && !queue.jobs.is_empty() {
             drop(queue);
             if let Job::Event { json, attachments, ack } = job {
-                dispatch::refuse(self, &json, &attachments, ack, &Error::overloaded("too many events are waiting"));
+                dispatch::refuse(self, &json, &attachments, ack, Error::overloaded("too many events are waiting"));
             }
             return;
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::FutureExt;
+use prometheus::IntGauge;
 use tokio::time::Instant;
 
 use crate::client::{Client, Job, event_bytes};
@@ -72,10 +73,12 @@ async fn event(client: &Arc<Client>, json: ByteString, attachments: Vec<Bytes>, 
         Ok(event) => event,
         Err(error) => {
             let (_, series) = namespace.route("");
-            return finish(client, series, size, ack, Err(error.into()));
+            series.arrived(size);
+            return finish(client, series, ack, Err(error.into()));
         }
     };
     let (route, series) = namespace.route(&event.name);
+    series.arrived(size);
     let arguments = Arguments::new(json.clone(), event.args.clone(), attachments);
     let start = Instant::now();
     let outcome = match start_call(client, route, &arguments, ack) {
@@ -83,7 +86,7 @@ async fn event(client: &Arc<Client>, json: ByteString, attachments: Vec<Bytes>, 
         Err(error) => Err(error),
     };
     series.seconds.observe(start.elapsed().as_secs_f64());
-    finish(client, series, size, ack, outcome);
+    finish(client, series, ack, outcome);
 }
 
 /// Decoding runs the author's `Deserialize`, and a handler's first lines run before its first await: both may panic.
@@ -101,17 +104,15 @@ fn start_call(
 }
 
 /// Refuses an event that is not even queued.
-pub(crate) fn refuse(client: &Client, json: &str, attachments: &[Bytes], ack: Option<i64>, error: &Error) {
+pub(crate) fn refuse(client: &Client, json: &str, attachments: &[Bytes], ack: Option<i64>, error: Error) {
     let name = split_event(json).map(|event| event.name).unwrap_or_default();
     let (_, series) = client.namespace.route(&name);
-    let error = Error::new(error.code(), error.message().to_owned());
-    finish(client, series, event_bytes(json, attachments), ack, Err(error.into()));
+    series.arrived(event_bytes(json, attachments));
+    finish(client, series, ack, Err(error.into()));
 }
 
-/// Counts the event and answers it: the one place where acks and `error` events are sent.
-fn finish(client: &Client, series: &Inbound, size: usize, ack: Option<i64>, outcome: Outcome<Option<Item>>) {
-    series.received.inc();
-    series.bytes.inc_by(size as u64);
+/// Counts how an event ended and answers it: the one place where acks and `error` events are sent.
+fn finish(client: &Client, series: &Inbound, ack: Option<i64>, outcome: Outcome<Option<Item>>) {
     let failure = match outcome {
         Ok(answer) => {
             series.ended("ok");
@@ -194,12 +195,8 @@ impl Failure {
 
 /// Runs a plugin's future within its time, catches its panic, and counts it while it runs.
 pub(crate) async fn guarded<T>(namespace: &Namespace, future: impl Future<Output = Result<T>>) -> Outcome<T> {
-    let gauge = namespace.metrics.in_flight.with_label_values(&[&*namespace.name]);
-    gauge.inc();
-    let running = scopeguard(move || gauge.dec());
-    let outcome = bounded(namespace.limits.handler_timeout, future).await;
-    drop(running);
-    outcome
+    let _running = InFlight::begin(&namespace.in_flight);
+    bounded(namespace.limits.handler_timeout, future).await
 }
 
 /// Runs a plugin's future within `limit` and catches its panic.
@@ -211,15 +208,18 @@ pub(crate) async fn bounded<T>(limit: Duration, future: impl Future<Output = Res
     }
 }
 
-struct Finally<F: FnMut()>(F);
+/// One more in a gauge, until dropped: also when the task is dropped in the middle.
+struct InFlight<'a>(&'a IntGauge);
 
-/// Runs `end` when dropped: also when the task is dropped in the middle.
-fn scopeguard<F: FnMut()>(end: F) -> Finally<F> {
-    Finally(end)
+impl<'a> InFlight<'a> {
+    fn begin(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
 }
 
-impl<F: FnMut()> Drop for Finally<F> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        (self.0)();
+        self.0.dec();
     }
 }

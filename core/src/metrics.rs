@@ -126,8 +126,11 @@ impl Metrics {
                 &["outcome"],
             )?)),
             fanout_seconds: r.register(Histogram::with_opts(
-                HistogramOpts::new("carillon_fanout_seconds", "Time from a publish to its last delivery.")
-                    .buckets(FANOUT_SECONDS.to_vec()),
+                HistogramOpts::new(
+                    "carillon_fanout_seconds",
+                    "Time from a publish to its last delivery, for each shard of the hub.",
+                )
+                .buckets(FANOUT_SECONDS.to_vec()),
             )?)?,
             plugin_up: r.gauges(
                 "plugin_up",
@@ -303,8 +306,8 @@ impl Families {
 
 /// Handles of one received event's series.
 pub(crate) struct Inbound {
-    pub(crate) received: IntCounter,
-    pub(crate) bytes: IntCounter,
+    received: IntCounter,
+    bytes: IntCounter,
     pub(crate) seconds: Histogram,
     ok: IntCounter,
     outcomes: IntCounterVec,
@@ -312,6 +315,13 @@ pub(crate) struct Inbound {
 }
 
 impl Inbound {
+    /// An event of so many bytes was received.
+    pub(crate) fn arrived(&self, bytes: usize) {
+        self.received.inc();
+        self.bytes.inc_by(bytes as u64);
+    }
+
+    /// It ended so.
     pub(crate) fn ended(&self, outcome: &'static str) {
         if outcome == "ok" {
             self.ok.inc();

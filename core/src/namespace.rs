@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use prometheus::IntGauge;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -49,6 +50,8 @@ pub(crate) struct Namespace {
     outbound: HashMap<String, Arc<Outbound>>,
     acks: Arc<Outbound>,
     others: Arc<Outbound>,
+    /// Handlers running now.
+    pub(crate) in_flight: IntGauge,
     /// Limits log lines about failed calls to one a second.
     pub(crate) log: Throttle,
 }
@@ -80,6 +83,7 @@ impl Namespace {
             outbound: emits.map(|event| (event.to_owned(), Arc::new(metrics.outbound(name, event)))).collect(),
             acks: Arc::new(metrics.outbound(name, ACK)),
             others: Arc::new(metrics.outbound(name, OTHER)),
+            in_flight: metrics.in_flight.with_label_values(&[name]),
             metrics,
             log: Throttle::per_second(),
         }
