@@ -9,6 +9,9 @@ mod health;
 mod monitoring;
 mod relay;
 
+// The bus to other programs and other Carillons.
+mod redis;
+
 // What several namespaces speak about. Namespaces do not know each other.
 mod cluster;
 

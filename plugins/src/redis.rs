@@ -6,7 +6,7 @@
 //! - While Redis is away, publishes reach this process's own subscribers and are counted. Each is delivered at most once;
 //!   those under way at the moment of a failure may be lost, and are counted. See [`publisher`].
 //! - `status()` says up while a probe published every 2 s comes back. A dead, hanging, refusing or exchanged Redis shows
-//!   within 7 s (with traffic within 2 s); messages flow again within 2 s of a usable one. It never has to be there at the
+//!   within 7 s; messages flow again within 2 s of a usable one. It never has to be there at the
 //!   start.
 //! - Keys and leases are Redis's own, under the names given. They answer `unavailable` at once while Redis is away.
 //!
@@ -18,21 +18,24 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use address::Target;
 use commands::Commands;
 use feeds::Feeds;
 use link::Link;
 use publisher::{Publisher, Queue};
 use series::Series;
 use subscriber::{Confirm, SUBSCRIBE_TIMEOUT, Subscriber};
-use url::Target;
 
+mod address;
 mod backoff;
 mod commands;
 mod feeds;
@@ -41,7 +44,6 @@ mod probe;
 mod publisher;
 mod series;
 mod subscriber;
-mod url;
 
 carillon_core::bus!("redis", connect);
 carillon_core::bus!("rediss", connect);
@@ -65,7 +67,7 @@ struct RedisBus {
 /// Starts the bus. Only the address can be wrong: that Redis is away is no reason not to start.
 fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     Box::pin(async move {
-        let target = Target::parse(&url).map_err(|why| Error::bad_payload(format!("bus.url: {why}")))?;
+        let target = Target::parse(&url).map_err(|why| Error::unavailable(format!("bus.url: {why}")))?;
         Ok(Arc::new(RedisBus::start(target, context)?) as Arc<dyn Bus>)
     })
 }
@@ -83,8 +85,7 @@ impl RedisBus {
         let feeds = Arc::new(Feeds::default());
         let tasks = TaskTracker::new();
         let commands = Arc::new(Commands::new(target.clone(), Arc::clone(&link), tasks.clone())?);
-        let (publisher, queue, probes) =
-            Publisher::new(target.clone(), Arc::clone(&link), Arc::clone(&feeds), series);
+        let (publisher, queue, probes) = Publisher::new(target.clone(), Arc::clone(&link), Arc::clone(&feeds), series);
         let (confirms, confirms_receiver) = mpsc::channel(CONFIRMS);
         let subscriber = Subscriber {
             target,
@@ -94,6 +95,7 @@ impl RedisBus {
             probes,
             probe_channel: format!("carillon:probe:{:032x}", fastrand::u128(..)).into(),
             confirms: confirms_receiver,
+            throttle: Throttle::per_second(),
         };
         // The publisher ends first, with its last publishes sent; then the subscriber.
         let (stop, stop_subscriber) = (CancellationToken::new(), CancellationToken::new());
@@ -129,10 +131,15 @@ impl Bus for RedisBus {
         let (feed, subscription) = Subscription::new(self.context.dropped.clone());
         self.feeds.add(channels, &feed);
         drop(feed);
+        let (confirm, confirmed) = oneshot::channel();
+        // Asked for in any case: the connection may come up just now. Should there be no room, those who asked before have
+        // not been answered yet, and what they get includes these channels.
+        let unsent = self.confirms.try_send(confirm).err().map(TrySendError::into_inner);
         if self.link.usable().await {
-            let (confirm, confirmed) = oneshot::channel();
             let answer = async {
-                self.confirms.send(confirm).await.ok()?;
+                if let Some(confirm) = unsent {
+                    self.confirms.send(confirm).await.ok()?;
+                }
                 confirmed.await.ok()
             };
             // Nobody answers when the connection breaks meanwhile: then everything is subscribed anew anyway.

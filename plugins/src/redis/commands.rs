@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::address::Target;
 use super::link::Link;
-use super::url::Target;
 
 /// Connections for commands, at most. Publishes and subscriptions have their own.
 const POOL_SIZE: usize = 8;
@@ -75,9 +75,7 @@ impl Commands {
     pub(super) async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
         let script = Arc::clone(&self.claim);
         let (key, owner) = (key.to_owned(), owner.to_owned());
-        let work = async move |mut redis| {
-            script.key(key).arg(owner).arg(millis(ttl)).invoke_async(&mut redis).await
-        };
+        let work = async move |mut redis| script.key(key).arg(owner).arg(millis(ttl)).invoke_async(&mut redis).await;
         self.run("claim", work).await
     }
 

@@ -50,6 +50,11 @@ impl Feeds {
         channels.keys().cloned().collect()
     }
 
+    /// Ends this channel for everyone who listens to it. A subscription to nothing else ends with it.
+    pub(super) fn end(&self, name: &str) {
+        self.channels().remove(name);
+    }
+
     /// Ends every subscription.
     pub(super) fn clear(&self) {
         self.channels().clear();

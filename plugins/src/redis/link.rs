@@ -4,7 +4,7 @@
 //! that one is over, after it stopped to hand out that session's messages. Whoever else meets trouble reports it with
 //! [`Link::fail`] and waits. So what is delivered locally afterwards can neither overtake nor repeat what came from Redis.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use carillon_core::bus::BusStatus;
@@ -12,9 +12,9 @@ use carillon_core::throttle::Throttle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
+use super::address::Target;
 use super::probe::FRESH;
 use super::series::Series;
-use super::url::Target;
 
 /// The number of one connection of the subscriber.
 pub(super) type Session = u64;
@@ -210,6 +210,14 @@ impl Link {
             state.enter(Phase::Away, &self.series);
         });
         self.complain(&why);
+    }
+
+    /// The bus has shut down.
+    pub(super) fn close(&self) {
+        self.state.send_modify(|state| {
+            "shut down".clone_into(&mut state.why);
+            state.enter(Phase::Away, &self.series);
+        });
     }
 
     /// Somebody waited in vain for Redis: makes the subscriber look at once.

@@ -14,16 +14,16 @@ use bytes::Bytes;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
-use deadpool_redis::redis::{AsyncConnectionConfig, Pipeline, RedisResult, Value};
+use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, Pipeline, RedisResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::address::Target;
 use super::feeds::Feeds;
 use super::link::{Link, Session, Verdict};
 use super::series::Series;
 use super::subscriber::CONNECT_TIMEOUT;
-use super::url::Target;
 
 /// Publishes that may wait; more are refused and counted.
 const QUEUE: usize = 10_000;
@@ -31,6 +31,8 @@ const QUEUE: usize = 10_000;
 const QUEUE_BYTES: usize = 64 << 20;
 /// How long a publish waits for room in the queue.
 const ROOM_TIMEOUT: Duration = Duration::from_millis(250);
+/// How long Redis may take to answer a pipeline, at least: a Redis that stalls for less costs nothing but this time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Publishes in one pipeline.
 const BATCH: usize = 512;
 /// How long publishes still waiting at shutdown may take.
@@ -76,6 +78,16 @@ pub(super) struct ProbeRequest {
     pub(super) session: Session,
     pub(super) channel: Arc<str>,
     pub(super) number: u64,
+}
+
+/// What became of a pipeline.
+enum Fate {
+    /// Redis never saw it.
+    Unsent,
+    /// Redis's replies.
+    Answered(Vec<Value>),
+    /// Redis may have seen it.
+    Unknown,
 }
 
 /// The task behind the queue.
@@ -146,14 +158,13 @@ impl Publisher {
 
     /// Publishes the batch. What is left in it afterwards was not sent.
     async fn send(&mut self, session: Session) {
-        let Some(connection) = self.connect(session).await else { return };
         let mut pipeline = Pipeline::with_capacity(self.batch.len());
         for publish in &self.batch {
             pipeline.cmd("PUBLISH").arg(&*publish.channel).arg(&*publish.payload);
         }
-        let answer = connection.req_packed_commands(&pipeline, 0, self.batch.len());
-        match self.answer(session, answer_in(self.target.timeout, answer).await) {
-            Some(replies) => {
+        match self.exchange(session, &pipeline).await {
+            Fate::Unsent => {}
+            Fate::Answered(replies) => {
                 for (publish, reply) in self.batch.drain(..).zip(replies) {
                     if let Value::ServerError(error) = reply {
                         locally(&self.feeds, &self.series, &publish);
@@ -164,7 +175,7 @@ impl Publisher {
                     }
                 }
             }
-            None => {
+            Fate::Unknown => {
                 let lost = self.batch.len() as u64;
                 self.batch.clear();
                 self.series.lost_unknown.inc_by(lost);
@@ -176,41 +187,42 @@ impl Publisher {
     }
 
     async fn probe(&mut self, probe: &ProbeRequest) {
-        let Some(connection) = self.connect(probe.session).await else { return };
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.cmd("PUBLISH").arg(&*probe.channel).arg(probe.number);
-        let answer = connection.req_packed_commands(&pipeline, 0, 1);
-        let replies = self.answer(probe.session, answer_in(self.target.timeout, answer).await);
-        if let Some(Value::ServerError(error)) = replies.and_then(|replies| replies.into_iter().next()) {
+        if let Fate::Answered(replies) = self.exchange(probe.session, &pipeline).await
+            && let Some(Value::ServerError(error)) = replies.first()
+        {
             self.link.fail(probe.session, &format!("cannot publish to {}: {error}", probe.channel));
         }
     }
 
-    /// The replies, or the end of the session.
-    fn answer(&mut self, session: Session, answer: Result<Vec<Value>, String>) -> Option<Vec<Value>> {
-        match answer {
-            Ok(replies) => Some(replies),
+    /// Sends a pipeline and returns the replies to it. Every failure ends the session.
+    async fn exchange(&mut self, session: Session, pipeline: &Pipeline) -> Fate {
+        let connection = match &mut self.connection {
+            Some((of, connection)) if *of == session => connection,
+            other => {
+                *other = None;
+                // Its own time limits are off: every call here has one.
+                let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+                let connect = self.target.client.get_multiplexed_async_connection_with_config(&config);
+                match answer_in(CONNECT_TIMEOUT, connect).await {
+                    Ok(connection) => &mut other.insert((session, connection)).1,
+                    Err(why) => {
+                        self.link.fail(session, &format!("connecting to publish failed: {why}"));
+                        return Fate::Unsent;
+                    }
+                }
+            }
+        };
+        let replies = connection.req_packed_commands(pipeline, 0, pipeline.len());
+        match answer_in(self.target.timeout.max(ANSWER_TIMEOUT), replies).await {
+            Ok(replies) => Fate::Answered(replies),
             Err(why) => {
                 self.connection = None;
                 self.link.fail(session, &format!("publishing failed: {why}"));
-                None
+                Fate::Unknown
             }
         }
-    }
-
-    /// The connection that belongs to this session; made when there is none yet. Failing to make it ends the session.
-    async fn connect(&mut self, session: Session) -> Option<&mut MultiplexedConnection> {
-        if self.connection.as_ref().is_none_or(|(of, _)| *of != session) {
-            self.connection = None;
-            // Its own time limits are off: every call here has one.
-            let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-            let connect = self.target.client.get_multiplexed_async_connection_with_config(&config);
-            match answer_in(CONNECT_TIMEOUT, connect).await {
-                Ok(connection) => self.connection = Some((session, connection)),
-                Err(why) => self.link.fail(session, &format!("connecting to publish failed: {why}")),
-            }
-        }
-        self.connection.as_mut().map(|(_, connection)| connection)
     }
 
     /// Sends everything that still waits.
@@ -237,7 +249,10 @@ fn locally(feeds: &Feeds, series: &Series, publish: &Outgoing) {
 /// What Redis answers within `limit`; otherwise why it does not, in words.
 pub(super) async fn answer_in<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> Result<T, String> {
     match timeout(limit, work).await {
-        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Ok(answer) => answer.map_err(|error| match error.kind() {
+            ErrorKind::AuthenticationFailed => "Redis refuses the user or the password".to_owned(),
+            _ => error.to_string(),
+        }),
         Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
     }
 }

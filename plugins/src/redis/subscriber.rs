@@ -1,31 +1,37 @@
 //! Receives from Redis over a connection of its own, for ever: connects, subscribes, proves that messages get through,
 //! and starts again when they do not.
+//!
+//! Between its reader and this task the Redis client queues without a limit. So this task never waits for whoever receives:
+//! it hands each message on to bounded feeds, which drop and count, and that queue stays short.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
-use deadpool_redis::redis::Msg;
 use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
+use deadpool_redis::redis::{Msg, RedisResult};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::address::Target;
 use super::backoff::Backoff;
 use super::commands::Commands;
 use super::feeds::Feeds;
 use super::link::{Link, Session};
 use super::probe::Probe;
 use super::publisher::{ProbeRequest, answer_in};
-use super::url::Target;
 
 /// How long a connection may take, handshake and password included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long Redis may take to confirm subscriptions.
 pub(super) const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Messages handed on before anything else gets a turn.
+const BURST: usize = 256;
 /// So many probes must have come back before the next failure starts with the shortest pause again.
 const STABLE_PROBES: u32 = 2;
 
@@ -42,6 +48,7 @@ pub(super) struct Subscriber {
     /// Of this process alone.
     pub(super) probe_channel: Arc<str>,
     pub(super) confirms: mpsc::Receiver<Confirm>,
+    pub(super) throttle: Throttle,
 }
 
 /// One subscribed connection.
@@ -51,11 +58,12 @@ struct Open {
     subscribed: HashSet<Arc<str>>,
 }
 
+/// Why Redis did not change a subscription.
 enum Trouble {
+    /// It said no; the connection works on.
+    Refused(String),
     /// The connection is of no use any more.
     Broken(String),
-    /// Redis said no; the connection works on.
-    Refused(String),
 }
 
 impl Subscriber {
@@ -81,6 +89,7 @@ impl Subscriber {
                 () = sleep(backoff.pause()) => {}
             }
         }
+        self.link.close();
         self.feeds.clear();
     }
 
@@ -88,20 +97,22 @@ impl Subscriber {
     async fn session(&mut self, session: Session, returned: &mut u32) -> String {
         let mut open = match self.open().await {
             Ok(open) => open,
-            Err(Trouble::Broken(why) | Trouble::Refused(why)) => return why,
+            Err(why) => return why,
         };
         self.link.opened(session);
         let mut probe = Probe::new();
         let why = loop {
             tokio::select! {
                 message = open.stream.next() => match message {
-                    Some(message) => self.receive(session, &message, &mut probe, returned),
+                    Some(message) => {
+                        self.receive(session, &message, &mut probe, returned);
+                        self.receive_waiting(session, &mut open, &mut probe, returned);
+                    }
                     None => break "the connection was closed".to_owned(),
                 },
                 Some(confirm) = self.confirms.recv() => match self.sync(&mut open).await {
-                    Ok(()) => drop(confirm.send(Ok(()))),
-                    Err(Trouble::Refused(why)) => drop(confirm.send(Err(Error::unavailable(self.target.scrub(&why))))),
-                    Err(Trouble::Broken(why)) => break why,
+                    Ok(refused) => drop(confirm.send(refused.map_or(Ok(()), |why| Err(Error::unavailable(why))))),
+                    Err(why) => break why,
                 },
                 () = sleep_until(probe.due()) => {
                     let Some(number) = probe.tick() else {
@@ -110,7 +121,7 @@ impl Subscriber {
                     let request = ProbeRequest { session, channel: Arc::clone(&self.probe_channel), number };
                     // A publisher too busy to take it misses the probe.
                     drop(self.probes.try_send(request));
-                    if let Err(Trouble::Broken(why)) = self.sync(&mut open).await {
+                    if let Err(why) = self.sync(&mut open).await {
                         break why;
                     }
                 }
@@ -119,35 +130,79 @@ impl Subscriber {
             }
         };
         // What has arrived by now came before anything that is delivered locally from here on.
-        while let Some(Some(message)) = open.stream.next().now_or_never() {
-            self.receive(session, &message, &mut probe, returned);
-        }
+        self.receive_waiting(session, &mut open, &mut probe, returned);
         why
     }
 
     /// Connects, and subscribes to everything that is wanted.
-    async fn open(&self) -> Result<Open, Trouble> {
+    async fn open(&self) -> Result<Open, String> {
         let connection = answer_in(CONNECT_TIMEOUT, self.target.client.get_async_pubsub()).await;
-        let (sink, stream) = connection.map_err(Trouble::Broken)?.split();
+        let (mut sink, stream) = connection?.split();
+        match confirmed(sink.subscribe(&*self.probe_channel)).await {
+            Ok(()) => {}
+            Err(Trouble::Refused(why) | Trouble::Broken(why)) => return Err(why),
+        }
         let mut open = Open { sink, stream, subscribed: HashSet::new() };
         self.sync(&mut open).await?;
         Ok(open)
     }
 
-    /// Subscribes to what is wanted and unsubscribes from what is not, where that has changed.
-    async fn sync(&self, open: &mut Open) -> Result<(), Trouble> {
+    /// Subscribes to what is wanted and unsubscribes from what is not, where that has changed. What Redis refuses by its
+    /// access lists ends for those who listen to it; the last refusal is returned.
+    async fn sync(&self, open: &mut Open) -> Result<Option<String>, String> {
         let mut wanted: HashSet<Arc<str>> = self.feeds.wanted().into_iter().collect();
-        wanted.insert(Arc::clone(&self.probe_channel));
-        let missing: Vec<&str> = wanted.difference(&open.subscribed).map(|channel| &**channel).collect();
+        let missing: Vec<&Arc<str>> = wanted.difference(&open.subscribed).collect();
+        let mut refusal = None;
+        let mut refused = Vec::new();
         if !missing.is_empty() {
-            confirmed(open.sink.subscribe(&missing)).await?;
+            let all: Vec<&str> = missing.iter().map(|channel| &***channel).collect();
+            match confirmed(open.sink.subscribe(&all)).await {
+                Ok(()) => {}
+                Err(Trouble::Broken(why)) => return Err(why),
+                // One of them, maybe. Which?
+                Err(Trouble::Refused(_)) => {
+                    for channel in missing {
+                        match confirmed(open.sink.subscribe(&**channel)).await {
+                            Ok(()) => {}
+                            Err(Trouble::Broken(why)) => return Err(why),
+                            Err(Trouble::Refused(why)) => {
+                                refusal = Some(self.refuse(channel, &why));
+                                refused.push(Arc::clone(channel));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for channel in refused {
+            wanted.remove(&channel);
         }
         let unwanted: Vec<&str> = open.subscribed.difference(&wanted).map(|channel| &**channel).collect();
         if !unwanted.is_empty() {
-            confirmed(open.sink.unsubscribe(&unwanted)).await?;
+            match confirmed(open.sink.unsubscribe(&unwanted)).await {
+                Ok(()) | Err(Trouble::Refused(_)) => {}
+                Err(Trouble::Broken(why)) => return Err(why),
+            }
         }
         open.subscribed = wanted;
-        Ok(())
+        Ok(refusal)
+    }
+
+    fn refuse(&self, channel: &str, why: &str) -> String {
+        self.feeds.end(channel);
+        let why = self.target.scrub(&format!("Redis refuses to subscribe to {channel}: {why}"));
+        if let Some(left_out) = self.throttle.allow() {
+            tracing::warn!(left_out, "{why}");
+        }
+        why
+    }
+
+    /// Hands on what has arrived already.
+    fn receive_waiting(&self, session: Session, open: &mut Open, probe: &mut Probe, returned: &mut u32) {
+        for _ in 0..BURST {
+            let Some(Some(message)) = open.stream.next().now_or_never() else { return };
+            self.receive(session, &message, probe, returned);
+        }
     }
 
     fn receive(&self, session: Session, message: &Msg, probe: &mut Probe, returned: &mut u32) {
@@ -165,13 +220,13 @@ impl Subscriber {
 }
 
 /// Redis's confirmation of a change of subscriptions.
-async fn confirmed(change: impl Future<Output = deadpool_redis::redis::RedisResult<()>>) -> Result<(), Trouble> {
+async fn confirmed(change: impl Future<Output = RedisResult<()>>) -> Result<(), Trouble> {
     match tokio::time::timeout(SUBSCRIBE_TIMEOUT, change).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) if error.is_io_error() || error.is_unrecoverable_error() => {
             Err(Trouble::Broken(error.to_string()))
         }
-        Ok(Err(error)) => Err(Trouble::Refused(format!("cannot subscribe: {error}"))),
+        Ok(Err(error)) => Err(Trouble::Refused(error.to_string())),
         Err(_) => Err(Trouble::Broken(format!("no answer within {} ms", SUBSCRIBE_TIMEOUT.as_millis()))),
     }
 }

@@ -5,7 +5,7 @@
 //!   `?ca=<file>`; `?cert=<file>&key=<file>` is what the client shows of itself.
 //! - `unix:///path/to/redis.sock[?db=<n>&user=<user>&pass=<password>]`
 //!
-//! Every form takes `timeout_ms` (500), the time one command may take. Messages never repeat a part of the address: what
+//! Every form takes `timeout_ms` (500), the time one command may take; publishes get 1 s at least. Messages never repeat a part of the address: what
 //! is not a host in a mistyped address may be the password.
 
 use std::time::Duration;
@@ -54,8 +54,9 @@ impl Target {
         let redis = info.redis_settings().clone().set_lib_name("carillon", env!("CARGO_PKG_VERSION"));
         let info = info.set_redis_settings(redis).set_tcp_settings(TcpSettings::default().set_nodelay(true));
         let address = info.addr().to_string();
+        let timeout = options.timeout;
         let client = if url.scheme() == "rediss" { options.tls_client(info)? } else { plain_client(info)? };
-        Ok(Self { client, address, timeout: options.timeout })
+        Ok(Self { client, address, timeout })
     }
 
     /// `text` without the password, should a server have repeated it.
@@ -94,8 +95,7 @@ impl Options {
             "rediss" => &["ca", "cert", "key", "timeout_ms"],
             _ => &["timeout_ms"],
         };
-        let mut options =
-            Self { timeout: Duration::from_millis(COMMAND_TIMEOUT_MS), ca: None, cert: None, key: None };
+        let mut options = Self { timeout: Duration::from_millis(COMMAND_TIMEOUT_MS), ca: None, cert: None, key: None };
         for (name, value) in url.query_pairs() {
             let Some(name) = known.iter().find(|known| **known == name) else {
                 let known = known.join(", ");
@@ -169,11 +169,12 @@ mod tests {
         for (url, reason) in [
             ("redis:///1", "names no host"),
             ("redis://:s3cret@host:6379/s3cret", "the database is a number"),
-            ("redis://:s3cret/x@host", "invalid port number"),
+            ("redis://:s3cret/x@host", "empty host"),
             ("redis://:1/s3cret@host", "empty host"),
             ("redis://user:12/s3cret@host:6379/0", "the database is a number"),
             ("redis://host?s3cret", "known are timeout_ms"),
             ("redis://host?timeout_ms=s3cret", "timeout_ms is a number from 50 to 10000"),
+            ("redis://user:s3cret/x@host", "invalid port number"),
             ("redis://user:s3cret@host:99999", "invalid port number"),
             ("redis://0.0.0.0:6379", "is no address"),
             ("rediss://:s3cret@host#insecure", "always verified"),
