@@ -42,6 +42,7 @@ mod feeds;
 mod link;
 mod probe;
 mod publisher;
+mod report;
 mod series;
 mod subscriber;
 

@@ -4,16 +4,15 @@
 //! that one is over, after it stopped to hand out that session's messages. Whoever else meets trouble reports it with
 //! [`Link::fail`] and waits. So what is delivered locally afterwards can neither overtake nor repeat what came from Redis.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use carillon_core::bus::BusStatus;
-use carillon_core::throttle::Throttle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Target;
 use super::probe::FRESH;
+use super::report::Report;
 use super::series::Series;
 
 /// The number of one connection of the subscriber.
@@ -22,8 +21,6 @@ pub(super) type Session = u64;
 /// How long publishes and commands wait for Redis after it was lost, before they do without it. Covers the first
 /// attempts to reconnect, so that a connection that merely broke costs no message.
 const HOLD: Duration = Duration::from_millis(300);
-/// A failure that does not change is logged again after this time.
-const REPEAT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -101,10 +98,7 @@ pub(super) struct Link {
     doubt: Notify,
     target: Target,
     series: Series,
-    /// For the two lines there are: that Redis is away, and that it delivers.
-    throttles: [Throttle; 2],
-    /// What was logged last, and when.
-    said: Mutex<Option<(String, Instant)>>,
+    report: Report,
 }
 
 impl Link {
@@ -112,14 +106,8 @@ impl Link {
         let now = Instant::now();
         let why = "not connected yet".to_owned();
         let state = State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why };
-        Self {
-            state: watch::Sender::new(state),
-            doubt: Notify::new(),
-            target,
-            series,
-            throttles: [Throttle::per_second(), Throttle::per_second()],
-            said: Mutex::default(),
-        }
+        let report = Report::new(&target.address);
+        Self { state: watch::Sender::new(state), doubt: Notify::new(), target, series, report }
     }
 
     /// What to do with a publish now.
@@ -171,12 +159,7 @@ impl Link {
             if again {
                 self.series.reconnects.inc();
             }
-            let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-            *said = None;
-            if let Some(left_out) = self.throttles[1].allow() {
-                let (address, after_ms) = (self.target.address.as_str(), away.as_millis());
-                tracing::info!(left_out, address, after_ms, "Redis delivers");
-            }
+            self.report.delivers(away);
         }
     }
 
@@ -209,7 +192,7 @@ impl Link {
             state.why.clone_from(&why);
             state.enter(Phase::Away, &self.series);
         });
-        self.complain(&why);
+        self.report.away(&why);
     }
 
     /// The bus has shut down.
@@ -249,17 +232,6 @@ impl Link {
             _ => format!("{address} away for {} s: {}", state.since.elapsed().as_secs(), state.why),
         };
         BusStatus { up: up && quiet <= FRESH, detail }
-    }
-
-    /// One line when the trouble is new, and now and then while it stays; never more than one a second.
-    fn complain(&self, why: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let stale = said.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT);
-        if stale && let Some(left_out) = self.throttles[0].allow() {
-            let address = self.target.address.as_str();
-            tracing::warn!(left_out, address, "Redis is away: {why}; own clients are served on, trying again");
-            *said = Some((why.to_owned(), Instant::now()));
-        }
     }
 }
 
