@@ -1,18 +1,20 @@
 //! The life of an application: check, init, run, drain, shutdown, each step of each plugin within its time.
 
+mod boot_error;
+mod supervise;
+
 use std::collections::HashMap;
-use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_config::{BusSettings, Loaded, RouterSettings};
-use futures_util::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::boot_error::BootError;
+use self::supervise::supervise;
 use crate::bus::{self, Bus, BusContext};
 use crate::cluster::Cluster;
 use crate::dispatch::bounded;
@@ -28,10 +30,6 @@ use crate::registry::Registry;
 use crate::router::{HttpRoute, Router};
 use crate::threads::{PluginThreads, Threads};
 
-/// First pause before a plugin's failed background work is started again.
-const RESTART_FIRST: Duration = Duration::from_secs(1);
-/// Longest pause between restarts.
-const RESTART_LONGEST: Duration = Duration::from_secs(30);
 /// How long a plugin may take to say whether it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -65,25 +63,6 @@ impl Running {
         (self.name, Arc::clone(&self.failing), self.host.threads.spawn(async move { module.ready() }))
     }
 }
-
-/// Why an application did not come up.
-#[derive(Debug)]
-pub enum BootError {
-    /// The configuration asks for something impossible; each line names what.
-    Config(String),
-    /// Something failed at run time.
-    Failed(String),
-}
-
-impl fmt::Display for BootError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(text) | Self::Failed(text) => f.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for BootError {}
 
 /// The part of a boot that needs no I/O: event tables, target namespaces, and whether a bus serves the URL's scheme.
 ///
@@ -332,33 +311,5 @@ impl App {
             }
             self.shared.metrics.plugin_up.with_label_values(&[running.name]).set(0);
         }
-    }
-}
-
-/// Runs a plugin's background work and starts it again when it fails.
-async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>) {
-    let up = host.shared.metrics.plugin_up.with_label_values(&[host.plugin]);
-    let restarts = host.shared.metrics.plugin_restarts.with_label_values(&[host.plugin]);
-    let mut pause = RESTART_FIRST;
-    loop {
-        up.set(1);
-        let work = module.run(host.clone());
-        let cause = match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it panicked".to_owned(),
-        };
-        up.set(0);
-        failing.store(true, Ordering::Relaxed);
-        host.shared.failing.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(plugin = host.plugin, restart_in_s = pause.as_secs(), "background work failed: {cause}");
-        tokio::select! {
-            () = host.shutdown() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        pause = (pause * 2).min(RESTART_LONGEST);
-        restarts.inc();
-        failing.store(false, Ordering::Relaxed);
-        host.shared.failing.fetch_sub(1, Ordering::Relaxed);
     }
 }

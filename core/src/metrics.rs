@@ -1,14 +1,19 @@
 //! Every series the router counts, in one registry per application; handles are bound at boot, the hot path is atomics.
 
+mod families;
+mod series;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::proto::MetricType;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder,
 };
 
+pub use self::families::Described;
+use self::families::Families;
+pub use self::series::Deliveries;
+pub(crate) use self::series::{Inbound, Outbound};
 use crate::error::Result;
 use crate::sink::{Reason, Transport};
 
@@ -21,19 +26,6 @@ const HANDLER_SECONDS: [f64; 14] =
     [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
 const FANOUT_SECONDS: [f64; 12] =
     [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
-
-/// One metric family, for the generated reference.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Described {
-    /// The family's name, with prefix.
-    pub name: String,
-    /// `counter`, `gauge` or `histogram`.
-    pub kind: &'static str,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// What it tells.
-    pub help: String,
-}
 
 /// The application's metrics. One value per application, never a global.
 pub struct Metrics {
@@ -220,20 +212,17 @@ impl Metrics {
     /// Every family registered so far, by name.
     #[must_use]
     pub fn described(&self) -> Vec<Described> {
-        let mut all = self.families.described.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        all.sort();
-        all
+        self.families.described()
     }
 
     pub(crate) fn inbound(&self, namespace: &str, event: &str) -> Inbound {
-        Inbound {
-            received: self.received.with_label_values(&[namespace, event]),
-            bytes: self.received_bytes.with_label_values(&[namespace, event]),
-            seconds: self.handler_seconds.with_label_values(&[namespace, event]),
-            ok: self.outcomes.with_label_values(&[namespace, event, "ok"]),
-            outcomes: self.outcomes.clone(),
-            labels: (namespace.to_owned(), event.to_owned()),
-        }
+        Inbound::new(
+            self.received.with_label_values(&[namespace, event]),
+            self.received_bytes.with_label_values(&[namespace, event]),
+            self.handler_seconds.with_label_values(&[namespace, event]),
+            self.outcomes.clone(),
+            (namespace, event),
+        )
     }
 
     pub(crate) fn outbound(&self, namespace: &str, event: &str) -> Outbound {
@@ -256,139 +245,6 @@ impl Metrics {
         self.refused.with_label_values(&[namespace]);
         self.abandoned.with_label_values(&[namespace]);
         self.in_flight.with_label_values(&[namespace]).set(0);
-    }
-}
-
-fn full(name: &str) -> String {
-    format!("carillon_{name}")
-}
-
-/// The registry, and what was registered: the registry itself forgets families that have no series yet.
-#[derive(Default)]
-struct Families {
-    registry: Registry,
-    described: Mutex<Vec<Described>>,
-}
-
-impl Families {
-    fn register<C: Collector + Clone + 'static>(&self, collector: C) -> Result<C> {
-        self.registry.register(Box::new(collector.clone()))?;
-        let families = collector.collect();
-        let kind_of =
-            |name: &str| match families.iter().find(|family| family.name() == name).map(|f| f.get_field_type()) {
-                Some(MetricType::COUNTER) => "counter",
-                Some(MetricType::HISTOGRAM) => "histogram",
-                _ => "gauge",
-            };
-        let described = collector.desc().into_iter().map(|desc| Described {
-            name: desc.fq_name.clone(),
-            kind: kind_of(&desc.fq_name),
-            labels: desc.variable_labels.clone(),
-            help: desc.help.clone(),
-        });
-        self.described.lock().unwrap_or_else(PoisonError::into_inner).extend(described);
-        Ok(collector)
-    }
-
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-        self.register(IntCounterVec::new(Opts::new(full(name), help), labels)?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-        self.register(IntGaugeVec::new(Opts::new(full(name), help), labels)?)
-    }
-
-    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<HistogramVec> {
-        let options = HistogramOpts::new(full(name), help).buckets(buckets.to_vec());
-        self.register(HistogramVec::new(options, labels)?)
-    }
-}
-
-/// Handles of one received event's series.
-pub(crate) struct Inbound {
-    received: IntCounter,
-    bytes: IntCounter,
-    pub(crate) seconds: Histogram,
-    ok: IntCounter,
-    outcomes: IntCounterVec,
-    labels: (String, String),
-}
-
-impl Inbound {
-    /// An event of so many bytes was received.
-    pub(crate) fn arrived(&self, bytes: usize) {
-        self.received.inc();
-        self.bytes.inc_by(bytes as u64);
-    }
-
-    /// It ended so.
-    pub(crate) fn ended(&self, outcome: &'static str) {
-        if outcome == "ok" {
-            self.ok.inc();
-        } else {
-            self.outcomes.with_label_values(&[&self.labels.0, &self.labels.1, outcome]).inc();
-        }
-    }
-}
-
-/// Handles of one sent event's series.
-pub(crate) struct Outbound {
-    pub(crate) sent: IntCounter,
-    pub(crate) bytes: IntCounter,
-    pub(crate) publishes: IntCounter,
-}
-
-impl Outbound {
-    pub(crate) fn count(&self, copies: u64, bytes: usize) {
-        self.sent.inc_by(copies);
-        self.bytes.inc_by(copies * bytes as u64);
-    }
-}
-
-/// `deliveries_total` by outcome: the ledger of all published copies. Their sum is `deliveries_expected_total`.
-pub struct Deliveries {
-    delivered: IntCounter,
-    replaced: IntCounter,
-    volatile: IntCounter,
-    slow: IntCounter,
-    closed: IntCounter,
-}
-
-impl Deliveries {
-    fn new(family: &IntCounterVec) -> Self {
-        let of = |outcome| family.with_label_values(&[outcome]);
-        Self {
-            delivered: of("delivered"),
-            replaced: of("replaced"),
-            volatile: of("volatile"),
-            slow: of("slow"),
-            closed: of("closed"),
-        }
-    }
-
-    /// Accepted by the kernel, or handed to a poll's response.
-    pub fn delivered(&self, copies: u64) {
-        self.delivered.inc_by(copies);
-    }
-
-    /// Replaced by a newer one before they left ([`Mode::Latest`](crate::sink::Mode::Latest)).
-    pub fn replaced(&self, copies: u64) {
-        self.replaced.inc_by(copies);
-    }
-
-    /// Dropped because something was waiting already ([`Mode::Volatile`](crate::sink::Mode::Volatile)).
-    pub fn volatile(&self, copies: u64) {
-        self.volatile.inc_by(copies);
-    }
-
-    /// Lost with a client that was closed because it did not read fast enough.
-    pub fn slow(&self, copies: u64) {
-        self.slow.inc_by(copies);
-    }
-
-    /// Lost with a client that was gone.
-    pub fn closed(&self, copies: u64) {
-        self.closed.inc_by(copies);
     }
 }
 

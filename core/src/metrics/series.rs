@@ -1,0 +1,102 @@
+//! Handles of series, bound at boot so that the hot path is atomics.
+
+use prometheus::{Histogram, IntCounter, IntCounterVec};
+
+/// Handles of one received event's series.
+pub(crate) struct Inbound {
+    received: IntCounter,
+    bytes: IntCounter,
+    pub(crate) seconds: Histogram,
+    ok: IntCounter,
+    outcomes: IntCounterVec,
+    labels: (String, String),
+}
+
+impl Inbound {
+    pub(super) fn new(
+        received: IntCounter,
+        bytes: IntCounter,
+        seconds: Histogram,
+        outcomes: IntCounterVec,
+        (namespace, event): (&str, &str),
+    ) -> Self {
+        let ok = outcomes.with_label_values(&[namespace, event, "ok"]);
+        Self { received, bytes, seconds, ok, outcomes, labels: (namespace.to_owned(), event.to_owned()) }
+    }
+
+    /// An event of so many bytes was received.
+    pub(crate) fn arrived(&self, bytes: usize) {
+        self.received.inc();
+        self.bytes.inc_by(bytes as u64);
+    }
+
+    /// It ended so.
+    pub(crate) fn ended(&self, outcome: &'static str) {
+        if outcome == "ok" {
+            self.ok.inc();
+        } else {
+            self.outcomes.with_label_values(&[&self.labels.0, &self.labels.1, outcome]).inc();
+        }
+    }
+}
+
+/// Handles of one sent event's series.
+pub(crate) struct Outbound {
+    pub(crate) sent: IntCounter,
+    pub(crate) bytes: IntCounter,
+    pub(crate) publishes: IntCounter,
+}
+
+impl Outbound {
+    pub(crate) fn count(&self, copies: u64, bytes: usize) {
+        self.sent.inc_by(copies);
+        self.bytes.inc_by(copies * bytes as u64);
+    }
+}
+
+/// `deliveries_total` by outcome: the ledger of all published copies. Their sum is `deliveries_expected_total`.
+pub struct Deliveries {
+    delivered: IntCounter,
+    replaced: IntCounter,
+    volatile: IntCounter,
+    slow: IntCounter,
+    closed: IntCounter,
+}
+
+impl Deliveries {
+    pub(super) fn new(family: &IntCounterVec) -> Self {
+        let of = |outcome| family.with_label_values(&[outcome]);
+        Self {
+            delivered: of("delivered"),
+            replaced: of("replaced"),
+            volatile: of("volatile"),
+            slow: of("slow"),
+            closed: of("closed"),
+        }
+    }
+
+    /// Accepted by the kernel, or handed to a poll's response.
+    pub fn delivered(&self, copies: u64) {
+        self.delivered.inc_by(copies);
+    }
+
+    /// Replaced by a newer one before they left ([`Mode::Latest`](crate::sink::Mode::Latest)).
+    pub fn replaced(&self, copies: u64) {
+        self.replaced.inc_by(copies);
+    }
+
+    /// Dropped because something was waiting already ([`Mode::Volatile`](crate::sink::Mode::Volatile)).
+    pub fn volatile(&self, copies: u64) {
+        self.volatile.inc_by(copies);
+    }
+
+    /// Lost with a client that was closed because it did not read fast enough.
+    pub fn slow(&self, copies: u64) {
+        self.slow.inc_by(copies);
+    }
+
+    /// Lost with a client that was gone.
+    pub fn closed(&self, copies: u64) {
+        self.closed.inc_by(copies);
+    }
+}
