@@ -31,6 +31,8 @@ struct Encoded {
     packet_at: usize,
     /// Where the JSON array starts in the first frame.
     json_at: usize,
+    /// Where the event's name ends in the first frame.
+    name_end: usize,
     /// Payloads of the binary frames.
     attachments: Box<[Bytes]>,
 }
@@ -73,6 +75,12 @@ impl Item {
         self.0.frames.iter().map(Bytes::len).sum()
     }
 
+    /// What two items of the same event in the same namespace share: the packet up to the event's name.
+    #[must_use]
+    pub fn topic(&self) -> &[u8] {
+        &self.0.frames[0][self.0.packet_at..self.0.name_end]
+    }
+
     /// Binary attachments, in the order of their placeholders.
     #[must_use]
     pub fn attachments(&self) -> &[Bytes] {
@@ -103,6 +111,7 @@ pub struct ItemBuilder {
     ack: Option<i64>,
     buffer: Vec<u8>,
     json_at: usize,
+    name_end: usize,
     attachments: Vec<Bytes>,
 }
 
@@ -111,6 +120,7 @@ impl ItemBuilder {
     pub(crate) fn event(namespace: &Arc<str>, event: &str, attachments: &[Bytes]) -> Result<Self> {
         let mut builder = Self::open(namespace, b'2', None, attachments);
         serde_json::to_writer(&mut builder.buffer, event)?;
+        builder.name_end = builder.buffer.len();
         Ok(builder)
     }
 
@@ -139,7 +149,14 @@ impl ItemBuilder {
         }
         let json_at = buffer.len();
         buffer.push(b'[');
-        Self { namespace: Arc::clone(namespace), ack, buffer, json_at, attachments: attachments.to_vec() }
+        Self {
+            namespace: Arc::clone(namespace),
+            ack,
+            buffer,
+            json_at,
+            name_end: json_at,
+            attachments: attachments.to_vec(),
+        }
     }
 
     /// Where the next argument is written, after the comma it needs.
@@ -162,6 +179,7 @@ impl ItemBuilder {
             ack: self.ack,
             packet_at: FRONT - start,
             json_at: self.json_at - start,
+            name_end: self.name_end - start,
             frames: std::iter::once(text).chain(frames).collect(),
             attachments: attachments.into(),
         }))

@@ -103,7 +103,7 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let tasks = TaskTracker::new();
     let accepting = CancellationToken::new();
     let socket_io = bridge::Settings::new(server, &wire);
-    let links = Links::new(socket_io.limits(), Arc::clone(&metrics));
+    let links = Links::new(socket_io.limits(), Arc::clone(&metrics), app.metrics().deliveries());
     let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
     let site = Site {
         engine,

@@ -22,6 +22,7 @@ mod link;
 mod links;
 mod logs;
 mod metrics;
+mod outbox;
 mod pages;
 mod process;
 pub mod reference;

@@ -4,17 +4,24 @@
 //! exactly as long as the session. Every namespace of the session shares it. The WebSocket that carries the session
 //! now, if any, is known through its [`Handle`].
 
+mod out;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use carillon_core::metrics::Deliveries;
 use carillon_core::sink::{Reason, Transport};
 use futures_util::future::BoxFuture;
+use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::out::Out;
+pub(crate) use self::out::{Speaker, Writing};
 use crate::links::Links;
+use crate::metrics::Metrics;
 use crate::wire::Handle;
 
 /// What each queued packet counts beyond its own bytes: the queue's memory for it.
@@ -63,6 +70,11 @@ pub(crate) struct Link {
     /// The Engine.IO session id: whoever knows it can act as the client, so it is never logged nor shown.
     id: OnceLock<Box<str>>,
     queued: AtomicI64,
+    out: Mutex<Out>,
+    /// The task that reads from the WebSocket, which also writes what did not go at once.
+    reader: AtomicWaker,
+    deliveries: Arc<Deliveries>,
+    metrics: Arc<Metrics>,
     /// Acks the client asked for and has not been sent yet.
     owed: AtomicI64,
     /// How many namespaces want the client not to be read from.
@@ -103,6 +115,10 @@ impl Link {
             limits: Arc::clone(links.limits()),
             id: OnceLock::new(),
             queued: AtomicI64::new(0),
+            out: Mutex::new(Out::new()),
+            reader: AtomicWaker::new(),
+            deliveries: Arc::clone(links.deliveries()),
+            metrics: Arc::clone(links.metrics()),
             owed: AtomicI64::new(0),
             draining: AtomicBool::new(false),
             pausers: AtomicUsize::new(0),
@@ -150,6 +166,9 @@ impl Link {
         }
         // A second WebSocket for one session is refused before it comes to this.
         self.wire.set(wire.clone()).ok();
+        if !upgrade {
+            self.go_direct();
+        }
         if self.ended.get().is_some() {
             wire.cut();
         }
@@ -369,6 +388,7 @@ impl Link {
         if let Some(wire) = self.wire.get() {
             wire.cut();
         }
+        self.close_out(reason);
         if let (Some(links), Some(id)) = (links, self.id.get())
             && self.transport() == Transport::Polling
         {
@@ -380,6 +400,7 @@ impl Link {
     pub(crate) fn gone(&self, reason: Reason) {
         self.ended.set(reason).ok();
         self.changed.notify_waiters();
+        self.close_out(self.ended().unwrap_or(reason));
     }
 
     /// Ends the session so that its client loses nothing it was promised: reads no further, waits up to `patience` for
@@ -424,6 +445,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
+        self.close_out(self.ended().unwrap_or(Reason::TransportClose));
         if let Some(links) = self.links.upgrade() {
             links.forget(self.number, self.id.get().map(|id| &**id));
         }

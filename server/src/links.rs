@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
+use carillon_core::metrics::Deliveries;
 use carillon_core::sink::Reason;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,7 @@ type CloseSession = Box<dyn Fn(&str) + Send + Sync>;
 pub(crate) struct Links {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
+    deliveries: Arc<Deliveries>,
     register: RwLock<Register>,
     close: OnceLock<CloseSession>,
     /// The server is going away: no new sessions.
@@ -37,10 +39,11 @@ struct Register {
 }
 
 impl Links {
-    pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(crate) fn new(limits: Limits, metrics: Arc<Metrics>, deliveries: Arc<Deliveries>) -> Arc<Self> {
         Arc::new(Self {
             limits: Arc::new(limits),
             metrics,
+            deliveries,
             register: RwLock::default(),
             close: OnceLock::new(),
             refusing: AtomicBool::new(false),
@@ -56,8 +59,13 @@ impl Links {
         &self.limits
     }
 
-    pub(crate) fn metrics(&self) -> &Metrics {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// The ledger of published copies.
+    pub(crate) fn deliveries(&self) -> &Arc<Deliveries> {
+        &self.deliveries
     }
 
     /// From now on there are no new sessions.
@@ -150,7 +158,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new(&core).unwrap());
         let second = Duration::from_secs(1);
         let limits = Limits { max_queued_bytes: 1, max_pause: second, connect_timeout: 10 * second };
-        let links = Links::new(limits, metrics);
+        let links = Links::new(limits, metrics, core.deliveries());
         let (idle, busy) = (links.open(), links.open());
         idle.named("idle");
         busy.named("busy");

@@ -22,6 +22,8 @@ pub(crate) struct Metrics {
     kills: IntCounterVec,
     pub(crate) queued: Histogram,
     pub(crate) panics: IntCounter,
+    /// Writes to WebSockets: one for each wake-up of each connection, whatever the number of messages.
+    pub(crate) writes: IntCounter,
 }
 
 /// Why a connection or session was not let in; a label of `carillon_connections_refused_total`.
@@ -84,6 +86,7 @@ impl Metrics {
             )?,
             kills: core.counter("kills_total", "Transports closed by the server.", &["reason"])?,
             queued: core.histogram("wire_queued_bytes", queued, &[], &QUEUED_BYTES)?.with_label_values::<&str>(&[]),
+            writes: counter(core, "wire_writes_total", "Writes to WebSockets; many messages leave with one.")?,
             panics: counter(core, "panics_total", "Panics anywhere in the process, those of handlers included.")?,
         };
         for reason in Refused::ALL {

@@ -1,7 +1,8 @@
 //! The byte pipe of one accepted connection: under hyper first, under the WebSocket after an upgrade, ours all along.
 //!
-//! For now bytes pass through as they are. What the pipe adds: it can be told not to read, it can be cut at once
-//! from anywhere, it counts what leaves for a Socket.IO client, and it does not wait for ever for a client to read.
+//! Under hyper, bytes pass through as they are. Once it carries a WebSocket it takes whatever Socket.IO writes, at once
+//! and whole, into the session's outbox, where our own frames join it: one queue, one order. It can be told not to read, it
+//! can be cut at once from anywhere, and it does not wait for ever for a client to read.
 
 mod frames;
 
@@ -22,8 +23,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use self::frames::{Frame, Scanner};
-use crate::link::{Link, cost};
+use self::frames::{Scanner, Splitter};
+use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
 
 /// Ends the head of an HTTP response; frames follow that of a 101.
@@ -98,6 +99,11 @@ impl Handle {
         }
     }
 
+    /// The socket, while it exists.
+    pub(crate) fn stream(&self) -> Option<Arc<TcpStream>> {
+        self.0.stream.upgrade()
+    }
+
     /// Whether the connection still exists.
     pub(crate) fn is_open(&self) -> bool {
         self.0.stream.strong_count() > 0
@@ -133,7 +139,7 @@ pub(crate) struct Wire {
 enum Outbound {
     Http,
     Head(usize),
-    Frames(Scanner),
+    Frames(Splitter),
 }
 
 impl Wire {
@@ -195,26 +201,49 @@ impl Wire {
         });
     }
 
-    /// Follows what has just been written.
-    fn sent(&mut self, mut bytes: &[u8]) {
-        let Some(link) = &self.link else { return };
-        if let Outbound::Head(matched) = &mut self.outbound {
-            while let (Some(byte), true) = (bytes.first(), *matched < HEAD_END.len()) {
-                *matched = if *byte == HEAD_END[*matched] { *matched + 1 } else { usize::from(*byte == b'\r') };
-                bytes = &bytes[1..];
-            }
+    /// How much of `bytes` belongs to the head of the 101, which ends within them or goes on.
+    fn head(&mut self, bytes: &[u8]) -> usize {
+        let Outbound::Head(matched) = &mut self.outbound else { return bytes.len() };
+        for (at, byte) in bytes.iter().enumerate() {
+            *matched = if *byte == HEAD_END[*matched] { *matched + 1 } else { usize::from(*byte == b'\r') };
             if *matched == HEAD_END.len() {
-                self.outbound = Outbound::Frames(Scanner::default());
+                return at + 1;
             }
         }
-        if let Outbound::Frames(scanner) = &mut self.outbound {
-            scanner.scan(bytes, |frame| {
-                if is_data(frame) {
-                    link.settle(cost(usize::try_from(frame.len).unwrap_or(usize::MAX)));
-                } else if frame.is(b'2') {
+        bytes.len()
+    }
+
+    /// Takes frames of Socket.IO's into the outbox.
+    fn take(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (Outbound::Frames(splitter), Some(link)) = (&mut self.outbound, &self.link) else { return Ok(0) };
+        if link.ended().is_some() && !self.handle.is_open() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut taken = 0;
+        for buf in bufs {
+            splitter.split(buf, |frame, payload, binary| {
+                if !binary && payload == b"2" {
                     link.ping_sent();
                 }
+                link.foreign(frame, payload, binary);
             });
+            taken += buf.len();
+        }
+        Ok(taken)
+    }
+
+    /// Writes on what did not go at once. The reading task calls this, so that one task waits for both directions.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        let Some(link) = &self.link else { return };
+        match link.drive(&self.stream, cx) {
+            Writing::Done => self.stall = None,
+            Writing::Blocked(progress) => {
+                if progress {
+                    self.stall = None;
+                }
+                // When the time is up the connection is cut, and reading ends.
+                let _: Poll<io::Result<usize>> = self.watch(cx, Poll::Pending);
+            }
         }
     }
 
@@ -236,16 +265,11 @@ impl Wire {
     }
 }
 
-/// Whether a frame is one we queued: a Socket.IO event or ack, or an attachment.
-fn is_data(frame: Frame) -> bool {
-    frame.opcode == 2
-        || (frame.opcode == 1 && frame.head[0] == b'4' && matches!(frame.head[1], b'2' | b'3' | b'5' | b'6'))
-}
-
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.adopt();
+        this.drive(cx);
         if let Some(link) = &this.link {
             while this.paused.is_some() || link.paused_until().is_some() {
                 let paused = this.paused.get_or_insert_with(|| Box::pin(Arc::clone(link).readable()));
@@ -279,24 +303,34 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         this.adopt();
+        if matches!(this.outbound, Outbound::Frames(_)) {
+            return Poll::Ready(this.take(bufs));
+        }
         let result = loop {
             match this.stream.poll_write_ready(cx) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {}
             }
-            match this.stream.try_write_vectored(bufs) {
+            let written = if matches!(this.outbound, Outbound::Head(_)) {
+                // Only the head: what follows it are frames. Its bytes are followed once they are written.
+                let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+                let Outbound::Head(before) = this.outbound else { continue };
+                let head = this.head(first);
+                this.outbound = Outbound::Head(before);
+                this.stream.try_write(&first[..head]).inspect(|written| {
+                    this.head(&first[..*written]);
+                })
+            } else {
+                this.stream.try_write_vectored(bufs)
+            };
+            match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => break Poll::Ready(result),
             }
         };
-        if let Poll::Ready(Ok(written)) = &result {
-            let mut left = *written;
-            for buf in bufs {
-                let take = left.min(buf.len());
-                this.sent(&buf[..take]);
-                left -= take;
-            }
+        if matches!(this.outbound, Outbound::Head(matched) if matched == HEAD_END.len()) {
+            this.outbound = Outbound::Frames(Splitter::default());
         }
         this.watch(cx, result)
     }

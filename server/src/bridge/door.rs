@@ -48,8 +48,12 @@ impl Door {
         let peer = Peer::new(caller.address, link.transport(), query, auth);
         let sink = ToClient::new(raw, Arc::clone(&link), socket.id, self.runtime.clone());
         let session = self.router.admit(&self.namespace, peer, Arc::clone(&sink) as Arc<dyn Sink>).await;
-        let session = session.map_err(|error| -> Refusal { Box::new(error.message().to_owned()) })?;
+        let session = session.map_err(|error| -> Refusal {
+            sink.leave();
+            Box::new(error.message().to_owned())
+        })?;
         socket.on_fallback(Ear { session: session.clone(), link: Arc::clone(&link) });
+        socket.extensions.insert(Arc::clone(&sink));
         socket.on_disconnect(Farewell { session: session.clone(), sink, link });
         socket.extensions.insert(session);
         Ok(())
@@ -61,6 +65,9 @@ impl ConnectHandler<Raw, ()> for Door {
     fn call(&self, socket: Arc<Socket<Raw>>, _: Option<Value>) {
         if let Some(caller) = socket.req_parts().extensions.get::<Caller>() {
             caller.link.namespace(true);
+        }
+        if let Some(sink) = socket.extensions.get::<Arc<ToClient>>() {
+            sink.connected();
         }
         if let Some(session) = socket.extensions.get::<Session>() {
             session.opened();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,55 +20,48 @@ use socketioxide_core::{Sid, Str, Value};
 use tokio::runtime::Handle;
 
 use super::adapter::Raw;
-use crate::link::{Link, cost};
+use crate::link::{Link, Speaker, cost};
+use crate::outbox::GateId;
 
 /// Holds no socket: a socket owns its handlers, they own the session, the session owns this.
 pub(super) struct ToClient {
     raw: Arc<Raw>,
     link: Arc<Link>,
     client: Sid,
+    /// The client's leave to be sent to; given back when it leaves.
+    gate: GateId,
     runtime: Handle,
     paused: AtomicBool,
-    /// Set before socketioxide forgets the client. Packets are queued under this lock, so each is either queued for
-    /// a client that exists or refused; and in the order of the calls.
-    gone: Mutex<bool>,
-    /// Calls made so far, which is how socketioxide numbers them. Changed under the lock.
+    /// Calls made so far, which is how socketioxide numbers them. Changed in the order of the calls.
     calls: AtomicI64,
 }
 
 impl ToClient {
     pub(super) fn new(raw: Arc<Raw>, link: Arc<Link>, client: Sid, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self {
-            raw,
-            link,
-            client,
-            runtime,
-            paused: AtomicBool::new(false),
-            gone: Mutex::new(false),
-            calls: AtomicI64::new(0),
-        })
+        let gate = link.gate(raw.local().path());
+        Arc::new(Self { raw, link, client, gate, runtime, paused: AtomicBool::new(false), calls: AtomicI64::new(0) })
+    }
+
+    /// The CONNECT reply is queued.
+    pub(super) fn connected(self: &Arc<Self>) {
+        let speaker: Weak<dyn Speaker> = Arc::downgrade(self) as Weak<dyn Speaker>;
+        self.link.speaks(self.gate, speaker);
     }
 
     /// The client left the namespace: nothing can be sent any more, and nothing need be held up for it.
     pub(super) fn leave(&self) {
-        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.link.leave(self.gate);
         self.pause_reading(false);
     }
 
-    /// Queues what `send` sends, if the client may get so many `bytes` more. Both run one after the other for all callers.
-    fn queue<T>(&self, bytes: impl FnOnce() -> usize, send: impl FnOnce() -> Result<T, Pushed>) -> Result<T, Pushed> {
-        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
-        if *gone || self.link.ended().is_some() {
-            return Err(Pushed::Closed);
-        }
-        let bytes = bytes();
-        let sent =
-            if self.link.reserve(bytes) { send().inspect_err(|_| self.link.settle(bytes)) } else { Err(Pushed::Slow) };
-        drop(gone);
-        if matches!(sent, Err(Pushed::Slow)) {
-            self.link.end(Reason::Slow);
-        }
-        sent
+    /// Puts a packet into socketioxide's queue.
+    fn through(&self, item: &Item) -> Result<(), Pushed> {
+        let namespace = || Str::copy_from_slice(item.namespace());
+        let packet = match item.ack_id() {
+            Some(id) => Packet::ack(namespace(), value(item), id),
+            None => Packet::event(namespace(), value(item)),
+        };
+        self.raw.local().broadcast(packet, self.only()).map_err(|errors| refusal(&errors))
     }
 
     fn only(&self) -> BroadcastOptions {
@@ -96,38 +89,34 @@ fn value(item: &Item) -> Value {
     Value::Str(Str::copy_from_slice(&item.json()), (!attachments.is_empty()).then_some(attachments))
 }
 
+impl Speaker for ToClient {
+    fn sentinel(&self) -> Option<Vec<u8>> {
+        // Nobody but this process knows it, so no plugin can send it by chance or on purpose.
+        static NONCE: OnceLock<u128> = OnceLock::new();
+        let nonce = NONCE.get_or_init(|| fastrand::u128(..));
+        let json = format!("[\"carillon sentinel {nonce:032x}\"]");
+        let namespace = self.raw.local().path();
+        let prefix = if namespace.as_str() == "/" { String::new() } else { format!("{namespace},") };
+        let looks = format!("42{prefix}{json}").into_bytes();
+        let packet = Packet::event(namespace.clone(), Value::Str(json.into(), None));
+        self.raw.local().broadcast(packet, self.only()).ok().map(|()| looks)
+    }
+}
+
 impl Sink for ToClient {
     fn connection(&self) -> u64 {
         self.link.number()
-    }
-
-    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
-        if mode == Mode::Volatile && self.link.queued_bytes() > 0 {
-            return Pushed::Volatile;
-        }
-        for item in batch.items() {
-            match self.send(item) {
-                Pushed::Delivered => {}
-                refused => return refused,
-            }
-        }
-        Pushed::Delivered
     }
 
     fn send(&self, item: &Item) -> Pushed {
         if item.ack_id().is_some() {
             self.link.answered();
         }
-        let namespace = || Str::copy_from_slice(item.namespace());
-        let packet = match item.ack_id() {
-            Some(id) => Packet::ack(namespace(), value(item), id),
-            None => Packet::event(namespace(), value(item)),
-        };
-        let send = || self.raw.local().broadcast(packet, self.only()).map_err(|errors| refusal(&errors));
-        match self.queue(|| weight(item.packet().len(), item.attachments()), send) {
-            Ok(()) => Pushed::Delivered,
-            Err(refused) => refused,
-        }
+        self.link.send(self.gate, item, |item| self.through(item))
+    }
+
+    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
+        self.link.publish(self.gate, batch, mode, |item| self.through(item))
     }
 
     fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, carillon_core::Result<Payload>> {
@@ -143,7 +132,7 @@ impl Sink for ToClient {
             let digits = id.checked_ilog10().unwrap_or(0) as usize + 1;
             weight(item.packet().len() + digits, item.attachments())
         };
-        let queued = self.queue(bytes, send);
+        let queued = self.link.call(self.gate, bytes, send);
         let link = Arc::clone(&self.link);
         async move {
             let gone = || Error::unavailable("the client is gone");
@@ -167,9 +156,6 @@ impl Sink for ToClient {
     }
 
     fn ready(&self) -> Option<BoxFuture<'static, ()>> {
-        if *self.gone.lock().unwrap_or_else(PoisonError::into_inner) {
-            return None;
-        }
         self.link.room()
     }
 

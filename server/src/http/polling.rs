@@ -73,12 +73,11 @@ pub(super) fn paced(link: Arc<Link>, body: Bytes) -> Body {
 /// Accounts for what the answer of a poll takes to the client.
 pub(super) fn account(link: &Link, body: &[u8]) {
     for packet in body.split(|byte| *byte == SEPARATOR) {
-        match packet {
-            [b'4', b'2' | b'3' | b'5' | b'6', ..] => link.settle(cost(packet.len())),
-            [b'b', base64 @ ..] => link.settle(cost(decoded_len(base64))),
-            [b'2'] => link.ping_sent(),
-            _ => {}
-        }
+        let bytes = match packet {
+            [b'b', base64 @ ..] => decoded_len(base64),
+            text => text.len(),
+        };
+        link.polled(packet, cost(bytes));
     }
 }
 

@@ -94,6 +94,46 @@ impl Scanner {
     }
 }
 
+/// Cuts what one side writes into complete frames. Meant for unmasked frames, which usually come whole.
+#[derive(Debug, Default)]
+pub(crate) struct Splitter {
+    /// The beginning of a frame whose end has not come yet.
+    rest: Vec<u8>,
+}
+
+impl Splitter {
+    /// Takes the next bytes and calls `each(frame, payload, binary)` for every complete frame.
+    pub(crate) fn split(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], &[u8], bool)) {
+        if self.rest.is_empty() {
+            let used = cut(bytes, &mut each);
+            self.rest.extend_from_slice(&bytes[used..]);
+        } else {
+            self.rest.extend_from_slice(bytes);
+            let used = cut(&self.rest, &mut each);
+            self.rest.drain(..used);
+        }
+    }
+}
+
+/// How many bytes the complete frames at the front take.
+fn cut(bytes: &[u8], each: &mut impl FnMut(&[u8], &[u8], bool)) -> usize {
+    let mut used = 0;
+    while let [first, second, rest @ ..] = &bytes[used..] {
+        let (long, short) = match second & 0x7F {
+            126 => (2, 0),
+            127 => (8, 0),
+            short => (0, usize::from(short)),
+        };
+        let Some(length) = rest.get(..long) else { break };
+        let len = length.iter().fold(short, |len, byte| len << 8 | usize::from(*byte));
+        let Some(payload) = rest.get(long..long.saturating_add(len)) else { break };
+        let frame = &bytes[used..used + 2 + long + len];
+        each(frame, payload, first & 0x0F == 2);
+        used += frame.len();
+    }
+    used
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +185,23 @@ mod tests {
                 }
                 assert_eq!(seen, wanted, "cut every {step} bytes");
             }
+        }
+    }
+
+    /// Whole frames come out, however they are handed in.
+    #[test]
+    fn frames_are_put_together_again() {
+        let payloads = [(1, b"42[1]".to_vec()), (2, vec![1; 200]), (1, vec![b'4'; 70_000]), (1, b"2".to_vec())];
+        let stream: Vec<u8> = payloads.iter().flat_map(|(opcode, payload)| frame(*opcode, payload, None)).collect();
+        for step in [1, 3, 100, stream.len()] {
+            let (mut splitter, mut whole, mut seen) = (Splitter::default(), Vec::new(), Vec::new());
+            for chunk in stream.chunks(step) {
+                splitter.split(chunk, |frame, payload, binary| {
+                    whole.extend_from_slice(frame);
+                    seen.push((if binary { 2 } else { 1 }, payload.to_vec()));
+                });
+            }
+            assert_eq!((seen, whole), (payloads.to_vec(), stream.clone()), "cut every {step} bytes");
         }
     }
 

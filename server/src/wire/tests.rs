@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::*;
-use crate::link::Limits;
+use crate::link::{Limits, cost};
 use crate::links::Links;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ async fn pair() -> Pair {
         max_pause: Duration::from_millis(100),
         connect_timeout: Duration::from_secs(1),
     };
-    let links = Links::new(limits, Arc::clone(&metrics));
+    let links = Links::new(limits, Arc::clone(&metrics), core.deliveries());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, peer) = listener.accept().await.unwrap();
@@ -54,7 +54,7 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn what_has_left_is_no_longer_counted() {
     let Pair { mut wire, link, mut client, .. } = pair().await;
-    let event = b"42/ns,[\"event\",{\"_placeholder\":true,\"num\":0}]";
+    let event = b"451-/ns,[\"event\",{\"_placeholder\":true,\"num\":0}]";
     let packets: [(u8, &[u8]); 5] = [(1, b"0{\"sid\":\"x\"}"), (1, b"40{}"), (1, event), (2, &[7; 300]), (1, b"2")];
     let mut bytes = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n".to_vec();
     packets.iter().for_each(|(opcode, payload)| bytes.extend(frame(*opcode, payload)));
@@ -131,6 +131,44 @@ async fn a_client_that_does_not_read_is_cut() {
     // What the kernel had taken may still arrive; then the connection is over.
     let mut rest = Vec::new();
     timeout(SOON, client.read_to_end(&mut rest)).await.unwrap().ok();
+}
+
+/// The same for a WebSocket: whatever is written is taken at once, and the reading task ends when the client takes nothing.
+#[tokio::test]
+async fn a_websocket_client_that_does_not_read_is_cut() {
+    let Pair { mut wire, link, mut client, .. } = pair().await;
+    wire.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await.unwrap();
+    let pong = frame(1, &[b'6'; 60_000]);
+    for _ in 0..200 {
+        timeout(SOON, wire.write_all(&pong)).await.unwrap().unwrap();
+    }
+    let mut buffer = [0; 8];
+    assert!(!timeout(SOON, wire.read(&mut buffer)).await.unwrap().is_ok_and(|read| read > 0));
+    assert_eq!(link.ended(), Some(Reason::Slow));
+    drop(wire);
+    let mut rest = Vec::new();
+    timeout(SOON, client.read_to_end(&mut rest)).await.unwrap().ok();
+}
+
+/// What the socket did not take at once leaves as the client reads, to the last byte and in order.
+#[tokio::test]
+async fn the_reading_task_writes_the_rest() {
+    let Pair { mut wire, mut client, link: _link, .. } = pair().await;
+    let head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+    wire.write_all(head).await.unwrap();
+    let mut sent = head.to_vec();
+    for number in 0..200_u8 {
+        let bytes = frame(1, &[number; 60_000]);
+        wire.write_all(&bytes).await.unwrap();
+        sent.extend(bytes);
+    }
+    let mut got = vec![0; sent.len()];
+    let mut buffer = [0; 8];
+    tokio::select! {
+        read = timeout(SOON, client.read_exact(&mut got)) => { read.unwrap().unwrap(); }
+        _ = wire.read(&mut buffer) => panic!("the client sends nothing"),
+    }
+    assert!(got == sent, "it arrives as it was written");
 }
 
 /// The kill switch ends a read that waits for nothing, and one that waits for a pause to end.

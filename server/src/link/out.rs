@@ -1,0 +1,318 @@
+//! The way out of a session: its outbox, and the socket it is written to once a WebSocket carries it.
+//!
+//! Whoever sends writes at once when nothing blocks. When the socket takes no more, the task that reads from it is
+//! woken: it waits for both directions, and writes the rest as soon as the client reads.
+
+use std::io;
+use std::sync::{MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use carillon_core::packet::{Batch, Item};
+use carillon_core::sink::{Mode, Pushed, Reason};
+use tokio::net::TcpStream;
+
+use super::{Link, cost};
+use crate::outbox::{GateId, Left, Outbox, Stage};
+
+/// A client's way into Socket.IO's queue, for the one packet that has to come out of it again.
+pub(crate) trait Speaker: Send + Sync {
+    /// Queues the sentinel of an upgrade; what it will look like when it passes. `None` when it cannot be queued.
+    fn sentinel(&self) -> Option<Vec<u8>>;
+}
+
+/// The guarded part of a session's way out.
+pub(super) struct Out {
+    outbox: Outbox,
+    /// The namespaces whose clients are connected.
+    speakers: Vec<(GateId, Weak<dyn Speaker>)>,
+    /// The socket took no more: the reading task writes on.
+    blocked: bool,
+}
+
+impl Out {
+    pub(super) fn new() -> Self {
+        Self { outbox: Outbox::new(), speakers: Vec::new(), blocked: false }
+    }
+}
+
+/// How the writing stands.
+pub(crate) enum Writing {
+    Done,
+    /// The client takes nothing for now; true when it has just taken something.
+    Blocked(bool),
+}
+
+/// What an item counts while it waits: each of its Engine.IO messages, the text with its prefix.
+fn weight(item: &Item) -> usize {
+    cost(1 + item.packet().len()) + item.attachments().iter().map(|data| cost(data.len())).sum::<usize>()
+}
+
+impl Link {
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client asks to connect to `namespace`: nothing of it leaves before the reply.
+    pub(crate) fn gate(&self, namespace: &str) -> GateId {
+        self.out().outbox.gate(namespace)
+    }
+
+    /// The client is connected; `speaker` reaches Socket.IO's queue for it.
+    pub(crate) fn speaks(&self, gate: GateId, speaker: Weak<dyn Speaker>) {
+        let mut out = self.out();
+        if out.outbox.has_gate(gate) {
+            out.speakers.push((gate, speaker));
+        }
+    }
+
+    /// The client has left the namespace: nothing can be sent any more.
+    pub(crate) fn leave(&self, gate: GateId) {
+        let mut out = self.out();
+        out.speakers.retain(|(speaks, _)| *speaks != gate);
+        let lost = out.outbox.left(gate);
+        drop(out);
+        self.lost(lost, Reason::TransportClose);
+    }
+
+    /// Sends one packet; `through` puts it into Socket.IO's queue, should the session still use polling.
+    pub(crate) fn send(&self, gate: GateId, item: &Item, through: impl FnOnce(&Item) -> Result<(), Pushed>) -> Pushed {
+        self.put(gate, item.frames(), Left { cost: weight(item), copies: 0 }, None, || through(item))
+    }
+
+    /// Sends a run of publishes.
+    pub(crate) fn publish(
+        &self,
+        gate: GateId,
+        batch: &Batch,
+        mode: Mode,
+        through: impl Fn(&Item) -> Result<(), Pushed>,
+    ) -> Pushed {
+        if mode == Mode::Volatile && self.queued_bytes() > 0 {
+            return Pushed::Volatile;
+        }
+        if self.out().outbox.stage() == Stage::Polling {
+            // One by one, as a poll takes them; a change of transport in between changes nothing about the order.
+            return self.publish_each(gate, batch, through);
+        }
+        let left = Left { cost: batch.items().iter().map(weight).sum(), copies: batch.items().len() as u64 };
+        let topic = batch.items().first().filter(|_| mode == Mode::Latest);
+        self.put(gate, batch.frames(), left, topic, || Err(Pushed::Closed))
+    }
+
+    fn publish_each(&self, gate: GateId, batch: &Batch, through: impl Fn(&Item) -> Result<(), Pushed>) -> Pushed {
+        for (done, item) in batch.items().iter().enumerate() {
+            let pushed = self.put(gate, item.frames(), Left { cost: weight(item), copies: 1 }, None, || through(item));
+            if pushed != Pushed::Queued {
+                // The hub counts the whole batch by this answer; what was queued reports for itself already.
+                let rest = (batch.items().len() - done) as u64;
+                if pushed == Pushed::Slow {
+                    self.deliveries.slow(rest)
+                } else {
+                    self.deliveries.closed(rest)
+                }
+                return Pushed::Queued;
+            }
+        }
+        Pushed::Queued
+    }
+
+    fn put(
+        &self,
+        gate: GateId,
+        frames: &[Bytes],
+        left: Left,
+        topic: Option<&Item>,
+        through: impl FnOnce() -> Result<(), Pushed>,
+    ) -> Pushed {
+        let mut out = self.out();
+        if self.ended.get().is_some() || !out.outbox.has_gate(gate) {
+            return Pushed::Closed;
+        }
+        if !self.reserve(left.cost) {
+            drop(out);
+            self.end(Reason::Slow);
+            return Pushed::Slow;
+        }
+        if out.outbox.stage() == Stage::Polling {
+            if let Err(refused) = through() {
+                drop(out);
+                self.settle(left.cost);
+                if refused == Pushed::Slow {
+                    self.end(Reason::Slow);
+                }
+                return refused;
+            }
+            out.outbox.queued_for_polling(left.copies);
+            return Pushed::Queued;
+        }
+        if let (Some(item), [frame]) = (topic, frames)
+            && let Some(older) = out.outbox.replace(frame, left, item)
+        {
+            drop(out);
+            self.settle(older.cost);
+            self.deliveries.replaced(older.copies);
+            return Pushed::Queued;
+        }
+        out.outbox.push(gate, frames, left, topic);
+        self.write(&mut out);
+        Pushed::Queued
+    }
+
+    /// Puts a call into Socket.IO's queue with `through`, at its place in the client's order.
+    pub(crate) fn call<T>(
+        &self,
+        gate: GateId,
+        bytes: impl FnOnce() -> usize,
+        through: impl FnOnce() -> Result<T, Pushed>,
+    ) -> Result<T, Pushed> {
+        let mut out = self.out();
+        if self.ended.get().is_some() || !out.outbox.has_gate(gate) {
+            return Err(Pushed::Closed);
+        }
+        let bytes = bytes();
+        if !self.reserve(bytes) {
+            drop(out);
+            self.end(Reason::Slow);
+            return Err(Pushed::Slow);
+        }
+        let polling = out.outbox.stage() == Stage::Polling;
+        if polling {
+            out.outbox.queued_for_polling(0);
+        } else {
+            out.outbox.hole();
+        }
+        through().inspect_err(|_| {
+            if polling {
+                out.outbox.not_queued()
+            } else {
+                out.outbox.no_hole()
+            }
+            drop(out);
+            self.settle(bytes);
+        })
+    }
+
+    // --- Passing by --------------------------------------------------------------------------------------------
+
+    /// The session goes over a WebSocket from its start.
+    pub(super) fn go_direct(&self) {
+        self.out().outbox.go_direct();
+    }
+
+    /// Complete frames that Socket.IO sends, through `each(frame, payload, binary)`.
+    pub(crate) fn foreign(&self, frame: &[u8], payload: &[u8], binary: bool) {
+        let mut out = self.out();
+        out.outbox.foreign(frame, payload, binary);
+        if !binary && payload == b"3probe" && out.outbox.stage() == Stage::Polling {
+            self.hold(&mut out);
+        }
+        self.write(&mut out);
+    }
+
+    /// The client has left polling or is about to: what is sent from now on follows what is queued there.
+    fn hold(&self, out: &mut Out) {
+        let mut speakers = out.speakers.iter().filter_map(|(_, speaker)| speaker.upgrade());
+        match speakers.find_map(|speaker| speaker.sentinel()) {
+            Some(sentinel) => out.outbox.hold_until(&sentinel),
+            // Without a client nothing of ours can be queued there.
+            None => out.outbox.go_direct(),
+        }
+    }
+
+    /// A packet left in the response of a poll: its Engine.IO type and what follows.
+    pub(crate) fn polled(&self, packet: &[u8], cost: usize) {
+        match packet {
+            [b'4', b'2' | b'3' | b'5' | b'6', ..] => {
+                let copies = self.out().outbox.polled();
+                self.has_left(Left { cost, copies });
+            }
+            [b'4', b'0', ..] => self.out().outbox.connected(packet),
+            [b'b', ..] => self.settle(cost),
+            [b'2'] => self.ping_sent(),
+            _ => {}
+        }
+    }
+
+    // --- Out ---------------------------------------------------------------------------------------------------
+
+    fn write(&self, out: &mut Out) {
+        if out.blocked || !out.outbox.has_output() {
+            return;
+        }
+        let Some(stream) = self.wire.get().and_then(crate::wire::Handle::stream) else { return };
+        self.write_to(&stream, out);
+    }
+
+    /// Writes until everything is out or the socket takes no more; true when it took anything.
+    fn write_to(&self, stream: &TcpStream, out: &mut Out) -> bool {
+        let mut progress = false;
+        while out.outbox.has_output() {
+            let written = stream.try_write_vectored(&out.outbox.slices());
+            match written {
+                Ok(written) => {
+                    progress |= written > 0;
+                    self.has_left(out.outbox.advance(written));
+                    self.metrics.writes.inc();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    out.blocked = true;
+                    self.reader.wake();
+                    break;
+                }
+                // The reading task meets the same end and closes the session.
+                Err(_) => break,
+            }
+        }
+        progress
+    }
+
+    /// Called by the reading task, which is woken whenever the socket takes more.
+    pub(crate) fn drive(&self, stream: &TcpStream, cx: &mut Context<'_>) -> Writing {
+        self.reader.register(cx.waker());
+        let mut out = self.out();
+        let mut progress = false;
+        while out.outbox.has_output() {
+            match stream.poll_write_ready(cx) {
+                Poll::Pending => {
+                    out.blocked = true;
+                    return Writing::Blocked(progress);
+                }
+                Poll::Ready(Err(_)) => return Writing::Done,
+                Poll::Ready(Ok(())) => {
+                    out.blocked = false;
+                    let wrote = self.write_to(stream, &mut out);
+                    progress |= wrote;
+                    if !wrote && !out.blocked {
+                        // An error: reading will tell.
+                        return Writing::Done;
+                    }
+                }
+            }
+        }
+        out.blocked = false;
+        Writing::Done
+    }
+
+    fn has_left(&self, left: Left) {
+        if left.cost > 0 {
+            self.settle(left.cost);
+        }
+        if left.copies > 0 {
+            self.deliveries.delivered(left.copies);
+        }
+    }
+
+    /// Nothing leaves any more; what waited is lost.
+    pub(super) fn close_out(&self, reason: Reason) {
+        let lost = self.out().outbox.close();
+        self.lost(lost, reason);
+    }
+
+    fn lost(&self, lost: Left, reason: Reason) {
+        if lost.cost > 0 {
+            self.settle(lost.cost);
+        }
+        if reason == Reason::Slow { self.deliveries.slow(lost.copies) } else { self.deliveries.closed(lost.copies) }
+    }
+}

@@ -1,0 +1,496 @@
+//! What waits to leave for one client connection, and in which order. No I/O: packets go in, slices come out.
+//!
+//! Over polling, packets go through Socket.IO's own queue. Over a WebSocket our shared frames leave by themselves, and
+//! three rules keep the order a client was promised:
+//! - nothing of a namespace leaves before its CONNECT reply, which is seen passing by: until then it waits at a *gate*;
+//! - after an upgrade, what was queued for polling leaves first: ours is *held* until a *sentinel* that was queued
+//!   behind it comes out of Socket.IO's queue;
+//! - a call to the client has to go through Socket.IO, which matches its ack: it leaves a *hole* in our queue, which
+//!   its frames fill when they come out.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::Bytes;
+use carillon_core::packet::Item;
+
+use crate::link::cost;
+
+/// Slices offered to one vectored write. Batches are large, so that many fill any send buffer.
+const SLICES: usize = 64;
+
+/// Which way our packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Through Socket.IO's queue.
+    Polling,
+    /// An upgrade is under way and its sentinel is queued: ours are held.
+    Upgrading,
+    /// Straight to the WebSocket.
+    Direct,
+}
+
+/// A namespace's leave to send, one for each time the client connects to it.
+pub(crate) type GateId = u32;
+
+#[derive(Debug)]
+struct Gate {
+    id: GateId,
+    namespace: Box<str>,
+    /// The CONNECT reply has left.
+    open: bool,
+}
+
+/// Something that leaves in one piece.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    bytes: Bytes,
+    left: Left,
+    /// Set where a newer publish of the same event may take its place.
+    topic: Option<Item>,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Ready(Piece),
+    /// A call is on its way through Socket.IO's queue.
+    Hole,
+    /// Waits for its gate.
+    Gated(GateId, Piece),
+}
+
+/// What has left, or never will: what it counted while it waited, and published copies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) cost: usize,
+    pub(crate) copies: u64,
+}
+
+impl Left {
+    fn add(&mut self, other: Self) {
+        self.cost += other.cost;
+        self.copies += other.copies;
+    }
+}
+
+/// A packet of Socket.IO's whose attachments are still on their way.
+#[derive(Debug)]
+struct Unit {
+    bytes: Vec<u8>,
+    left: Left,
+    missing: usize,
+    ordered: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    stage: Stage,
+    gates: Vec<Gate>,
+    next_gate: GateId,
+    /// Frames without an order towards ours: pings, CONNECT replies.
+    urgent: VecDeque<Bytes>,
+    ordered: VecDeque<Slot>,
+    held: VecDeque<Slot>,
+    /// What is partly written, and how much of it.
+    begun: Option<(Piece, usize)>,
+    /// Published copies of each packet of ours in Socket.IO's queue.
+    polled: VecDeque<u64>,
+    sentinel: Option<Box<[u8]>>,
+    unit: Option<Unit>,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            stage: Stage::Polling,
+            gates: Vec::new(),
+            next_gate: 0,
+            urgent: VecDeque::new(),
+            ordered: VecDeque::new(),
+            held: VecDeque::new(),
+            begun: None,
+            polled: VecDeque::new(),
+            sentinel: None,
+            unit: None,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    // --- Gates -------------------------------------------------------------------------------------------------
+
+    /// A client asks to connect to `namespace`.
+    pub(crate) fn gate(&mut self, namespace: &str) -> GateId {
+        let id = self.next_gate;
+        self.next_gate += 1;
+        self.gates.push(Gate { id, namespace: namespace.into(), open: false });
+        id
+    }
+
+    /// Whether the client has not left the namespace yet.
+    pub(crate) fn has_gate(&self, id: GateId) -> bool {
+        self.gates.iter().any(|gate| gate.id == id)
+    }
+
+    /// The CONNECT reply `payload` (with its Engine.IO prefix) leaves: what waited for it may follow.
+    pub(crate) fn connected(&mut self, payload: &[u8]) {
+        let namespace = namespace(payload);
+        let waiting = |gate: &&mut Gate| !gate.open && gate.namespace.as_bytes() == namespace;
+        let Some(gate) = self.gates.iter_mut().find(waiting) else { return };
+        gate.open = true;
+        let id = gate.id;
+        for slot in self.ordered.iter_mut().chain(&mut self.held) {
+            if let Slot::Gated(waits, piece) = slot
+                && *waits == id
+            {
+                *slot = Slot::Ready(piece.clone());
+            }
+        }
+    }
+
+    /// The client has left the namespace; what still waits at its gate never leaves.
+    pub(crate) fn left(&mut self, id: GateId) -> Left {
+        self.gates.retain(|gate| gate.id != id);
+        let mut lost = Left::default();
+        let mut keep = |slot: &Slot| match slot {
+            Slot::Gated(waits, piece) if *waits == id => {
+                lost.add(piece.left);
+                false
+            }
+            _ => true,
+        };
+        self.ordered.retain(&mut keep);
+        self.held.retain(&mut keep);
+        lost
+    }
+
+    // --- Ours --------------------------------------------------------------------------------------------------
+
+    /// Notes a packet that was put into Socket.IO's queue.
+    pub(crate) fn queued_for_polling(&mut self, copies: u64) {
+        self.polled.push_back(copies);
+    }
+
+    /// It was not put there after all.
+    pub(crate) fn not_queued(&mut self) {
+        self.polled.pop_back();
+    }
+
+    /// Queues complete frames; `left` counts for all of them.
+    pub(crate) fn push(&mut self, gate: GateId, frames: &[Bytes], left: Left, topic: Option<&Item>) {
+        let open = self.gates.iter().any(|known| known.id == gate && known.open);
+        let Some((last, rest)) = frames.split_last() else { return };
+        let nothing = Left::default();
+        let pieces = rest
+            .iter()
+            .map(|bytes| Piece { bytes: bytes.clone(), left: nothing, topic: None })
+            .chain([Piece { bytes: last.clone(), left, topic: topic.filter(|_| rest.is_empty()).cloned() }]);
+        let line = if self.stage == Stage::Direct { &mut self.ordered } else { &mut self.held };
+        line.extend(pieces.map(|piece| if open { Slot::Ready(piece) } else { Slot::Gated(gate, piece) }));
+    }
+
+    /// Puts `item` in the place of a waiting publish of the same event, and says what that one was; `None` when none waits.
+    pub(crate) fn replace(&mut self, frame: &Bytes, left: Left, item: &Item) -> Option<Left> {
+        let older = self.ordered.iter_mut().chain(&mut self.held).find_map(|slot| match slot {
+            Slot::Ready(piece) | Slot::Gated(_, piece) => {
+                piece.topic.as_ref().is_some_and(|old| old.topic() == item.topic()).then_some(piece)
+            }
+            Slot::Hole => None,
+        })?;
+        let before = older.left;
+        *older = Piece { bytes: frame.clone(), left, topic: Some(item.clone()) };
+        Some(before)
+    }
+
+    /// A call is about to be put into Socket.IO's queue.
+    pub(crate) fn hole(&mut self) {
+        self.line().push_back(Slot::Hole);
+    }
+
+    /// It was not put there after all.
+    pub(crate) fn no_hole(&mut self) {
+        let line = self.line();
+        if matches!(line.back(), Some(Slot::Hole)) {
+            line.pop_back();
+        }
+    }
+
+    fn line(&mut self) -> &mut VecDeque<Slot> {
+        if self.stage == Stage::Direct { &mut self.ordered } else { &mut self.held }
+    }
+
+    // --- The upgrade -------------------------------------------------------------------------------------------
+
+    /// The session goes over a WebSocket from its start.
+    pub(crate) fn go_direct(&mut self) {
+        self.stage = Stage::Direct;
+        self.ordered.append(&mut self.held);
+    }
+
+    /// The client has probed a WebSocket. From now on ours are held, until `sentinel` (with its Engine.IO prefix) passes.
+    pub(crate) fn hold_until(&mut self, sentinel: &[u8]) {
+        self.stage = Stage::Upgrading;
+        self.sentinel = Some(sentinel.into());
+    }
+
+    // --- Socket.IO's -------------------------------------------------------------------------------------------
+
+    /// A complete frame of Socket.IO's comes along; `payload` is what follows its header.
+    pub(crate) fn foreign(&mut self, frame: &[u8], payload: &[u8], binary: bool) {
+        if binary {
+            return self.attachment(frame, payload);
+        }
+        if self.sentinel.as_deref() == Some(payload) {
+            self.sentinel = None;
+            return self.go_direct();
+        }
+        match payload {
+            [b'4', b'2' | b'3', ..] => self.packet(frame, payload, 0),
+            [b'4', b'5' | b'6', rest @ ..] => self.packet(frame, payload, attachments(rest)),
+            [b'4', b'1', ..] => {
+                let bytes = Bytes::copy_from_slice(frame);
+                self.ordered.push_back(Slot::Ready(Piece { bytes, left: Left::default(), topic: None }));
+            }
+            [b'4', b'0', ..] => {
+                self.urgent.push_back(Bytes::copy_from_slice(frame));
+                self.connected(payload);
+            }
+            _ => self.urgent.push_back(Bytes::copy_from_slice(frame)),
+        }
+    }
+
+    /// A packet that was queued for polling, or a call.
+    fn packet(&mut self, frame: &[u8], payload: &[u8], missing: usize) {
+        // Before the sentinel, everything was queued for polling; after it, only calls come this way.
+        let queued = if self.stage == Stage::Direct { None } else { self.polled.pop_front() };
+        let left = Left { cost: cost(payload.len()), copies: queued.unwrap_or(0) };
+        self.unit = Some(Unit { bytes: frame.to_vec(), left, missing, ordered: self.stage != Stage::Direct });
+        self.complete();
+    }
+
+    fn attachment(&mut self, frame: &[u8], payload: &[u8]) {
+        let Some(unit) = &mut self.unit else { return };
+        unit.bytes.extend_from_slice(frame);
+        unit.left.cost += cost(payload.len());
+        unit.missing = unit.missing.saturating_sub(1);
+        self.complete();
+    }
+
+    fn complete(&mut self) {
+        let Some(unit) = self.unit.take_if(|unit| unit.missing == 0) else { return };
+        let slot = Slot::Ready(Piece { bytes: unit.bytes.into(), left: unit.left, topic: None });
+        let hole = self.ordered.iter().position(|slot| matches!(slot, Slot::Hole));
+        match hole.filter(|_| !unit.ordered) {
+            Some(place) => self.ordered[place] = slot,
+            None => self.ordered.push_back(slot),
+        }
+    }
+
+    /// A packet of ours left in the response of a poll; its published copies.
+    pub(crate) fn polled(&mut self) -> u64 {
+        self.polled.pop_front().unwrap_or(0)
+    }
+
+    // --- Out ---------------------------------------------------------------------------------------------------
+
+    /// Whether something can leave now.
+    pub(crate) fn has_output(&self) -> bool {
+        self.begun.is_some() || !self.urgent.is_empty() || matches!(self.ordered.front(), Some(Slot::Ready(_)))
+    }
+
+    /// What can leave now, in order.
+    pub(crate) fn slices(&self) -> Vec<IoSlice<'_>> {
+        let begun = self.begun.iter().map(|(piece, written)| &piece.bytes[*written..]);
+        let urgent = self.urgent.iter().map(|bytes| &**bytes);
+        let ready = self.ordered.iter().map_while(|slot| match slot {
+            Slot::Ready(piece) => Some(&*piece.bytes),
+            Slot::Hole | Slot::Gated(..) => None,
+        });
+        begun.chain(urgent).chain(ready).take(SLICES).map(IoSlice::new).collect()
+    }
+
+    /// The kernel took so many bytes of them; what has left completely with that.
+    pub(crate) fn advance(&mut self, mut written: usize) -> Left {
+        let mut gone = Left::default();
+        while written > 0 {
+            let Some((piece, before)) = self.begun.take().or_else(|| self.next().map(|piece| (piece, 0))) else {
+                break;
+            };
+            let rest = piece.bytes.len() - before;
+            if written < rest {
+                self.begun = Some((piece, before + written));
+                break;
+            }
+            written -= rest;
+            gone.add(piece.left);
+        }
+        gone
+    }
+
+    fn next(&mut self) -> Option<Piece> {
+        if let Some(bytes) = self.urgent.pop_front() {
+            return Some(Piece { bytes, left: Left::default(), topic: None });
+        }
+        match self.ordered.pop_front_if(|slot| matches!(slot, Slot::Ready(_)))? {
+            Slot::Ready(piece) => Some(piece),
+            Slot::Hole | Slot::Gated(..) => None,
+        }
+    }
+
+    /// The connection is over: what never leaves.
+    pub(crate) fn close(&mut self) -> Left {
+        let mut lost = Left::default();
+        let slots = self.ordered.drain(..).chain(self.held.drain(..)).filter_map(|slot| match slot {
+            Slot::Ready(piece) | Slot::Gated(_, piece) => Some(piece),
+            Slot::Hole => None,
+        });
+        let begun = self.begun.take().map(|(piece, _)| piece);
+        slots.chain(begun).for_each(|piece| lost.add(piece.left));
+        lost.copies += self.polled.drain(..).sum::<u64>();
+        self.urgent.clear();
+        self.gates.clear();
+        self.unit = None;
+        lost
+    }
+}
+
+/// The namespace of a packet with its Engine.IO prefix: `40/ns,{..}`, `40/ns` or `40{..}`.
+fn namespace(payload: &[u8]) -> &[u8] {
+    let rest = payload.get(2..).unwrap_or_default();
+    if rest.first() != Some(&b'/') {
+        return b"/";
+    }
+    let end = rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len());
+    &rest[..end]
+}
+
+/// How many attachments a packet announces: the digits before the dash.
+fn attachments(rest: &[u8]) -> usize {
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number: usize, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text frame around `payload`, as short ones are.
+    fn frame(payload: &str) -> Vec<u8> {
+        [&[0x81, payload.len() as u8], payload.as_bytes()].concat()
+    }
+
+    struct Box(Outbox, GateId);
+
+    impl Box {
+        /// An outbox with one gate, of the root namespace.
+        fn new() -> Self {
+            let mut outbox = Outbox::new();
+            let gate = outbox.gate("/");
+            Self(outbox, gate)
+        }
+
+        fn ours(&mut self, text: &str, copies: u64) {
+            self.0.push(self.1, &[Bytes::from(frame(text))], Left { cost: 1, copies }, None);
+        }
+
+        fn theirs(&mut self, text: &str) {
+            self.0.foreign(&frame(text), text.as_bytes(), false);
+        }
+
+        /// Lets everything out, `step` bytes at a time; the payloads in the order they leave, and the copies.
+        fn out(&mut self, step: usize) -> (Vec<String>, u64) {
+            let (mut bytes, mut copies) = (Vec::new(), 0);
+            while self.0.has_output() {
+                let slices: Vec<u8> = self.0.slices().iter().flat_map(|slice| slice.to_vec()).collect();
+                let taken = step.min(slices.len());
+                bytes.extend_from_slice(&slices[..taken]);
+                copies += self.0.advance(taken).copies;
+            }
+            let mut texts = Vec::new();
+            let mut rest = &bytes[..];
+            while let [_, length, after @ ..] = rest {
+                let (payload, next) = after.split_at(usize::from(*length));
+                texts.push(String::from_utf8(payload.to_vec()).unwrap());
+                rest = next;
+            }
+            (texts, copies)
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_namespace_leaves_before_its_connect_reply() {
+        let mut outbox = Box::new();
+        outbox.0.go_direct();
+        let other = outbox.0.gate("/other");
+        outbox.ours("42[1]", 1);
+        assert!(!outbox.0.has_output());
+        outbox.theirs("2");
+        outbox.theirs("40/other,{}");
+        assert_eq!(outbox.out(1).0, ["2", "40/other,{}"], "another namespace's reply opens nothing");
+        outbox.theirs("40{\"sid\":1}");
+        outbox.ours("42[2]", 2);
+        assert_eq!(outbox.out(3), (vec!["40{\"sid\":1}".to_owned(), "42[1]".to_owned(), "42[2]".to_owned()], 3));
+        outbox.0.left(outbox.1);
+        assert!(!outbox.0.has_gate(outbox.1) && outbox.0.has_gate(other));
+    }
+
+    #[test]
+    fn what_was_queued_for_polling_leaves_first() {
+        let mut outbox = Box::new();
+        outbox.0.connected(b"40{}");
+        for copies in [1, 0, 5] {
+            outbox.0.queued_for_polling(copies);
+        }
+        assert_eq!(outbox.0.polled(), 1, "the first left with a poll");
+        outbox.theirs("3probe");
+        outbox.0.hold_until(b"42[\"sentinel\"]");
+        outbox.ours("42[3]", 1);
+        outbox.theirs("42[1]");
+        assert_eq!(outbox.out(2).0, ["3probe", "42[1]"]);
+        outbox.theirs("42[2]");
+        outbox.theirs("42[\"sentinel\"]");
+        outbox.ours("42[4]", 1);
+        assert_eq!(outbox.out(100), (vec!["42[2]".to_owned(), "42[3]".to_owned(), "42[4]".to_owned()], 7));
+    }
+
+    #[test]
+    fn a_call_keeps_its_place_while_it_passes_through_the_other_queue() {
+        let mut outbox = Box::new();
+        outbox.0.go_direct();
+        outbox.theirs("40{}");
+        outbox.ours("42[1]", 0);
+        outbox.0.hole();
+        outbox.ours("42[3]", 0);
+        outbox.0.hole();
+        outbox.ours("42[5]", 0);
+        outbox.theirs("2");
+        assert_eq!(outbox.out(100).0, ["40{}", "2", "42[1]"]);
+        outbox.theirs("421[2]");
+        assert_eq!(outbox.out(100).0, ["421[2]", "42[3]"]);
+        outbox.theirs("451-2[4]");
+        assert!(!outbox.0.has_output(), "its attachment is missing");
+        outbox.0.foreign(&[0x82, 1, b'x'], b"x", true);
+        assert_eq!(outbox.out(1).0, ["451-2[4]", "x", "42[5]"]);
+        outbox.0.hole();
+        outbox.0.no_hole();
+        outbox.ours("42[6]", 0);
+        assert_eq!(outbox.out(100).0, ["42[6]"]);
+    }
+
+    #[test]
+    fn what_never_leaves_is_accounted_for() {
+        let mut outbox = Box::new();
+        outbox.0.queued_for_polling(1);
+        outbox.0.hold_until(b"42[\"sentinel\"]");
+        outbox.ours("42[1]", 10);
+        outbox.0.go_direct();
+        outbox.0.connected(b"40");
+        outbox.ours("42[2]", 100);
+        outbox.0.advance(3);
+        assert_eq!(outbox.0.close(), Left { cost: 2, copies: 111 });
+        assert_eq!(outbox.0.close(), Left::default());
+    }
+}
