@@ -20,10 +20,9 @@ const DEFAULT_FILE: &str = "carillon.toml";
 const FILE_VARIABLE: &str = "CARILLON_CONFIG";
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure at run time, 2 wrong command line, 78 wrong configuration.";
-const SETTINGS: &str = "\
-Settings come from flags, then environment variables (CARILLON_SERVER__LISTEN=0.0.0.0:80 is server.listen), then the
-configuration file, then the defaults, which `carillon config default` prints with their meaning. The file is the one
-named by --config or CARILLON_CONFIG, else ./carillon.toml where there is one.";
+const SETTINGS: &str = "Settings come from flags, then environment variables (CARILLON_SERVER__LISTEN=0.0.0.0:80 is \
+server.listen), then the configuration file, then the defaults, which `carillon config default` prints with their \
+meaning. The file is the one named by --config or CARILLON_CONFIG, else ./carillon.toml where there is one.";
 
 /// An event router for Socket.IO: finds plugins at link time, dispatches clients' events to them, fans events out.
 #[derive(Debug, Parser)]
