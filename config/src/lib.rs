@@ -2,10 +2,12 @@
 //!
 //! A [`Section`] describes one table of the configuration by its type: a struct with defaults, doc comments and
 //! limits. A [`Loader`] lays flags over environment variables over a TOML file over the defaults, and returns either
-//! valid settings with their sources ([`Loaded`]) or all [`Problems`] of all sections at once.
+//! valid settings with their sources ([`Loaded`]) or all [`Problems`] of all sections at once. Variables of another
+//! program may stand in for what none of these set ([`Alias`]).
 //!
 //! The house's own sections are [`house_sections`]; those of the plugins stand under `[plugins.<name>]` and are passed
 //! in by whoever knows the plugins. This package knows none.
+mod alias;
 mod default_toml;
 mod env;
 mod explain;
@@ -31,6 +33,7 @@ mod text;
 mod validate;
 mod words;
 
+pub use alias::Alias;
 pub use default_toml::default_toml;
 pub use json_schema::json_schema;
 pub use loaded::Loaded;

@@ -1,4 +1,4 @@
-//! Puts the settings together: flags over environment over file over defaults, and reports everything wrong at once.
+//! Puts the settings together: flags over environment over file over aliases over defaults, and reports everything wrong at once.
 use crate::explain::Context;
 use crate::loaded::{Loaded, Ready};
 use crate::node::Node;
@@ -6,12 +6,12 @@ use crate::path::Path;
 use crate::schema::Schema;
 use crate::section::ENABLED;
 use crate::validate::Check;
-use crate::{Problems, Section, file, layers};
+use crate::{Alias, Problems, Section, alias, file, layers};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where the settings come from. Later sources win: defaults, file, environment, flags.
+/// Where the settings come from. Later sources win: defaults, aliases, file, environment, flags.
 ///
 /// ```
 /// use carillon_config::{Loader, ServerSettings, house_sections};
@@ -27,6 +27,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone)]
 pub struct Loader {
     sections: Vec<Section>,
+    aliases: Vec<Alias>,
     file: Option<PathBuf>,
     env: Vec<(OsString, OsString)>,
     flags: Vec<Flag>,
@@ -43,7 +44,14 @@ pub(crate) struct Flag {
 impl Loader {
     /// Starts with the defaults of these sections; no others may be configured.
     pub fn new(sections: Vec<Section>) -> Self {
-        Self { sections, file: None, env: Vec::new(), flags: Vec::new() }
+        Self { sections, aliases: Vec::new(), file: None, env: Vec::new(), flags: Vec::new() }
+    }
+
+    /// Lets the environment's variables of another program set what nothing else sets.
+    #[must_use]
+    pub fn aliases(mut self, aliases: impl IntoIterator<Item = Alias>) -> Self {
+        self.aliases.extend(aliases);
+        self
     }
 
     /// Reads this TOML file, which must exist.
@@ -54,7 +62,7 @@ impl Loader {
     }
 
     /// Takes settings from these environment variables, normally all of `std::env::vars_os()`. Only those that start
-    /// with `CARILLON_` matter, and of them not those that Kubernetes sets for a service called `carillon`.
+    /// with `CARILLON_` matter, besides those of [`Loader::aliases`], and of them not those that Kubernetes sets for a service called `carillon`.
     #[must_use]
     pub fn env<K: Into<OsString>, V: Into<OsString>>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self {
         self.env.extend(variables.into_iter().map(|(name, text)| (name.into(), text.into())));
@@ -76,11 +84,13 @@ impl Loader {
         let mut problems = Problems::default();
         let mut slots: Vec<_> =
             self.sections.into_iter().filter_map(|section| Slot::new(section, &mut problems)).collect();
+        let mistakes = alias::merge(&mut slots, &self.aliases, &self.env);
         if let Some(table) = self.file.and_then(|path| file::read(&path, &mut problems)) {
             layers::merge_file(&mut slots, table, &mut problems);
         }
         layers::merge_env(&mut slots, self.env, &mut problems);
         layers::merge_flags(&mut slots, &self.flags, &mut problems);
+        alias::complain(&mut slots, mistakes, &mut problems);
         let ready = slots.into_iter().map(|slot| slot.finish(&mut problems)).collect();
         problems.sort();
         if problems.is_empty() { Ok(Loaded::new(ready)) } else { Err(problems) }

@@ -7,14 +7,16 @@
 mod alerts;
 mod health;
 mod metrics;
+mod ours;
 mod state;
 mod views;
 
 pub(crate) use alerts::Alerts;
 pub(crate) use health::{HealthUpdate, Locale, Status};
 pub(crate) use metrics::{Aggregate, Metrics, percent, used};
+pub(crate) use ours::{is_ours, publish_metrics};
 pub(crate) use state::{Snapshot, State};
-pub(crate) use views::{Node, Overview};
+pub(crate) use views::{Node, NodesUpdate, Overview};
 
 /// Where the [`Aggregate`] is published, and the key that holds the last one.
 pub(crate) const METRICS: &str = "cluster:metrics";

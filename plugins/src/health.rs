@@ -1,8 +1,12 @@
 //! `/health`: how the cluster is, now and whenever it is asked.
 
-use carillon_core::prelude::*;
+use std::collections::BTreeMap;
 
-use crate::cluster::{HealthUpdate, Locale, Snapshot, State, Status};
+use carillon_core::prelude::*;
+use carillon_core::readiness;
+use carillon_core::throttle::Throttle;
+
+use crate::cluster::{HEALTH, HealthUpdate, Locale, Snapshot, State, Status};
 
 /// What is said about the health of the cluster.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -44,13 +48,48 @@ struct Report {
 }
 
 /// How the server itself is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum ServerStatus {
     /// All is well.
     Healthy,
     /// The bus is away: clients of this server are served on, and hear of nothing new.
     Degraded,
+    /// Something that is required is away, or the server is about to stop.
+    Unhealthy,
+}
+
+/// `GET /api/health`: how the server is.
+#[derive(Serialize, JsonSchema)]
+struct ServerHealth {
+    /// In a word.
+    status: ServerStatus,
+    /// When this was found out, RFC 3339 in UTC.
+    timestamp: String,
+    /// The server's version.
+    version: &'static str,
+    /// What connects it to other programs.
+    bus: BusReport,
+    /// Who is connected to it.
+    websocket: Connections,
+}
+
+/// What connects the server to other programs.
+#[derive(Serialize, JsonSchema)]
+struct BusReport {
+    /// Its kind, such as `memory` or `redis`.
+    kind: &'static str,
+    /// Whether messages get through.
+    up: bool,
+}
+
+/// Who is connected to the server.
+#[derive(Serialize, JsonSchema)]
+struct Connections {
+    /// Connections, each counted once.
+    connected_clients: usize,
+    /// Clients of each namespace; one connection may be in several.
+    namespaces: BTreeMap<String, usize>,
 }
 
 /// How the cluster is, by the number of its nodes.
@@ -69,6 +108,8 @@ struct ClusterReport {
 pub(crate) struct Health {
     host: Host,
     locale: Locale,
+    /// Limits what HTTP requests publish.
+    told: Throttle,
 }
 
 impl Plugin for Health {
@@ -77,15 +118,20 @@ impl Plugin for Health {
     type Config = HealthConfig;
 
     async fn init(config: HealthConfig, host: Host) -> Result<Self> {
-        Ok(Self { host, locale: config.locale })
+        Ok(Self { host, locale: config.locale, told: Throttle::per_second() })
     }
 
     fn routes(on: &mut Routes<Self>, _: &HealthConfig) {
         on.event("request_health", "Answers with the state of the server and the cluster.", Self::request_health);
+        on.get(
+            "/api/health",
+            "How the server is. Also publishes how the cluster is on `cluster:health`, at most once a second.",
+            Self::get_health,
+        );
         on.emits::<HealthConnected<'_>>("health_connected", "Once, right after a client connected.");
         on.emits::<HealthUpdate>(
             "health_update",
-            "After `health_connected` when something is known, then whenever the nodes were asked.",
+            "After `health_connected` when something is known, then whenever the nodes were asked, or somebody asked `/api/health`.",
         );
         on.emits::<HealthResponse>("health_response", "Before the ack of `request_health`, to who asked.");
     }
@@ -105,6 +151,42 @@ impl Plugin for Health {
 }
 
 impl Health {
+    fn status(&self) -> ServerStatus {
+        match self.host.status() {
+            readiness::Status::Ready => ServerStatus::Healthy,
+            readiness::Status::Degraded => ServerStatus::Degraded,
+            readiness::Status::Unready | readiness::Status::Draining => ServerStatus::Unhealthy,
+        }
+    }
+
+    async fn get_health(self: Arc<Self>, (): ()) -> Result<ServerHealth> {
+        let bus = self.host.bus();
+        if self.told.allow().is_some()
+            && let Err(error) = self.tell().await
+        {
+            tracing::debug!("the cluster's health was not published: {error}");
+        }
+        let namespaces = self.host.namespaces().into_iter();
+        Ok(ServerHealth {
+            status: self.status(),
+            timestamp: timestamp(),
+            version: env!("CARGO_PKG_VERSION"),
+            bus: BusReport { kind: bus.kind(), up: bus.status().up },
+            websocket: Connections {
+                connected_clients: self.host.connections(),
+                namespaces: namespaces.map(|name| (name.to_owned(), self.host.to(name).clients())).collect(),
+            },
+        })
+    }
+
+    /// Publishes how the cluster is, as it is told to a client that connects.
+    async fn tell(&self) -> Result<()> {
+        let bus = self.host.bus();
+        let nodes = Snapshot::read(bus).await?.unwrap_or_default().cluster_stats;
+        let update = HealthUpdate::new(timestamp(), nodes.online_nodes, nodes.total_nodes, self.locale);
+        bus.publish(HEALTH, serde_json::to_vec(&update)?.into()).await
+    }
+
     async fn request_health(self: Arc<Self>, ctx: Ctx, _: Ignored) -> Result<HealthResponse> {
         let response = HealthResponse { data: self.report().await, timestamp: timestamp() };
         ctx.emit("health_response", &response)?;
@@ -117,7 +199,7 @@ impl Health {
         let state = State::read(bus, &[]).await.inspect_err(|error| tracing::debug!("the bus is away: {error}")).ok();
         let (online, total) = state.as_ref().map_or((0, 0), |state| (state.online(), state.total()));
         Report {
-            status: if state.is_some() && bus.status().up { ServerStatus::Healthy } else { ServerStatus::Degraded },
+            status: if state.is_some() { self.status() } else { self.status().max(ServerStatus::Degraded) },
             timestamp: timestamp(),
             version: env!("CARGO_PKG_VERSION"),
             cluster: ClusterReport {
@@ -139,7 +221,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::cluster::{METRICS, node_key};
-    use crate::relay::tests::client;
+    use crate::relay::tests::{client, quiet};
 
     const ROUND: &str = r#"{"timestamp":"t","nodes":{"n1":{}},"cluster_stats":{"total_nodes":8,"online_nodes":7}}"#;
 
@@ -211,6 +293,48 @@ mod tests {
         }
         client.emit("request_health", &json!({}));
         assert_eq!(without_timestamps(client.expect("health_response").await), expected, "no ack was asked for");
+    }
+
+    /// `/api/health` tells how the server is, and everybody how the cluster is, once a second.
+    #[tokio::test(start_paused = true)]
+    async fn health_over_http() {
+        let harness = quiet(&[]).await;
+        harness.app().bus().set(METRICS, ROUND.into(), None).await.unwrap();
+        let (client, root) = (client(&harness, "/health").await, client(&harness, "/").await);
+        let health = harness.get("/api/health", &[]).await.unwrap();
+        let expected = json!({
+            "status": "healthy", "timestamp": "", "version": env!("CARGO_PKG_VERSION"),
+            "bus": {"kind": "memory", "up": true},
+            // Without sockets all clients are of one connection.
+            "websocket": {"connected_clients": 1, "namespaces": {"/": 1, "/health": 1, "/monitoring": 0}},
+        });
+        assert_eq!(without_timestamps(health), expected);
+        let update = client.expect("health_update").await;
+        assert_eq!(root.expect("redis_cluster_health").await, update);
+        let expected = json!({
+            "timestamp": "", "overall_status": "warning", "nodes_online": 7, "nodes_total": 8,
+            "issues": ["1 nœuds hors ligne"],
+        });
+        assert_eq!(without_timestamps(update), expected);
+        harness.get("/api/health", &[]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        assert!(client.sink().take().is_empty());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        harness.get("/api/health", &[]).await.unwrap();
+        client.expect("health_update").await;
+    }
+
+    /// A bus that is away degrades, or is too much when it is required.
+    #[tokio::test(start_paused = true)]
+    async fn health_over_http_without_the_bus() {
+        for (required, status) in [("false", "degraded"), ("true", "unhealthy")] {
+            let settings = [("bus.url", "flaky://60000"), ("bus.required", required)];
+            let harness = Harness::with::<Health>(&settings).await;
+            let health = harness.get("/api/health", &[]).await.unwrap();
+            assert_eq!((&health["status"], &health["bus"]), (&json!(status), &json!({"kind": "test", "up": false})));
+            let mut client = harness.connect("/health").await.unwrap();
+            assert_eq!(client.call("request_health", json!({})).await["data"]["data"]["status"], status);
+        }
     }
 
     /// While the bus is away clients are greeted and answered all the same, and told so.

@@ -2,16 +2,27 @@
 
 use bytestring::ByteString;
 use carillon_core::prelude::*;
-use prometheus::IntCounterVec;
+use carillon_core::throttle::Throttle;
+use prometheus::{IntCounterVec, IntGaugeVec};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cluster::{Aggregate, Alerts, METRICS, Node, Overview, State};
 use collector::Collector;
 use config::{Collect, MonitoringConfig};
+use exporters::Exporters;
+use gate::Gate;
 use local::Local;
+use targets::Targets;
 
 mod collector;
 mod config;
+mod exporters;
+mod exposition;
+mod gate;
+mod http;
 mod local;
+mod scrape;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -59,9 +70,13 @@ struct Subscribed {
 pub(crate) struct Monitoring {
     host: Host,
     config: MonitoringConfig,
-    /// Nodes known before anything was measured.
-    nodes: Vec<String>,
+    /// The nodes that run an exporter.
+    targets: Arc<Targets>,
+    /// Limits what HTTP requests publish.
+    told: Throttle,
     rounds: IntCounterVec,
+    scrapes: IntCounterVec,
+    collecting: IntGaugeVec,
 }
 
 impl Plugin for Monitoring {
@@ -75,19 +90,26 @@ impl Plugin for Monitoring {
             "Rounds of the collector, by how they ended: published, or failed because the bus did not take all of it.",
             &["result"],
         )?;
-        let collects = match config.collect {
-            Collect::On => true,
-            Collect::Off => false,
-            Collect::Auto => !host.bus().is_shared(),
-        };
-        let nodes = if collects { vec![local::name()] } else { Vec::new() };
-        Ok(Self { host, config, nodes, rounds })
+        let scrapes = host.metrics().counter(
+            "scrapes_total",
+            "Requests to node_exporters, by how they ended: ok, timeout, unreachable, or unreadable because something else answered.",
+            &["result"],
+        )?;
+        for result in ["ok", "timeout", "unreachable", "unreadable"] {
+            scrapes.with_label_values(&[result]);
+        }
+        let collecting =
+            host.metrics().gauge("collecting", "1 while this Carillon measures the nodes, else 0.", &[])?;
+        collecting.with_label_values::<&str>(&[]).set(0);
+        let targets = Targets::open(&config).await.map_err(Error::internal)?;
+        Ok(Self { host, config, targets: Arc::new(targets), told: Throttle::per_second(), rounds, scrapes, collecting })
     }
 
     fn routes(on: &mut Routes<Self>, _: &MonitoringConfig) {
         on.event("request_cluster_status", "Answers with the cluster at a glance.", Self::request_cluster_status);
         on.event("request_nodes_status", "Answers with every node.", Self::request_nodes_status);
         on.event("subscribe_to_updates", "Puts the client into the room `updates`.", Self::subscribe_to_updates);
+        http::routes(on);
         on.emits::<MonitoringConnected<'_>>("monitoring_connected", "Once, right after a client connected.");
         on.emits::<Aggregate>(
             "cluster_metrics",
@@ -122,20 +144,76 @@ impl Plugin for Monitoring {
     }
 
     async fn run(self: Arc<Self>, host: Host) -> Result<()> {
-        if self.nodes.is_empty() {
-            return Ok(());
-        }
-        let collector = Collector::new(host.clone(), &self.config, &self.rounds);
-        tokio::select! {
+        let gate = Gate::new(host.clone(), &self.config);
+        let end = tokio::select! {
             () = host.shutdown() => Ok(()),
-            end = async { collector.run(Local::open().await?).await } => end,
-        }
+            end = self.collect(&gate) => end,
+            () = gate.listen() => Ok(()),
+            end = self.reload() => end,
+        };
+        self.collecting.with_label_values::<&str>(&[]).set(0);
+        gate.close().await;
+        end
     }
 }
 
 impl Monitoring {
+    /// Whether this host is measured, for want of configured nodes.
+    fn is_local(&self) -> bool {
+        let alone = !self.host.bus().is_shared();
+        !self.config.names_nodes()
+            && (self.config.collect == Collect::On || self.config.collect == Collect::Auto && alone)
+    }
+
+    /// The nodes known before anything was measured.
+    fn known(&self) -> Vec<String> {
+        if self.is_local() {
+            return vec![local::name()];
+        }
+        self.targets.now().iter().map(|target| target.name.clone()).collect()
+    }
+
+    /// Measures whenever it is this Carillon's turn.
+    async fn collect(&self, gate: &Gate) -> Result<()> {
+        let local = self.is_local();
+        if self.config.collect == Collect::Off || !local && !self.config.names_nodes() {
+            return std::future::pending().await;
+        }
+        let collecting = self.collecting.with_label_values::<&str>(&[]);
+        let collector = Collector::new(self.host.clone(), &self.config, &self.rounds);
+        loop {
+            while !gate.is_open().await.unwrap_or(false) {
+                tokio::time::sleep(gate.pause()).await;
+            }
+            collecting.set(1);
+            if local {
+                collector.run(gate, Local::open().await?).await?;
+            } else {
+                let targets = Arc::clone(&self.targets);
+                let exporters = Exporters::open(&self.config, targets, self.scrapes.clone()).await;
+                collector.run(gate, exporters).await?;
+            }
+            collecting.set(0);
+        }
+    }
+
+    /// Reads the file of nodes again whenever a SIGHUP asks for it.
+    async fn reload(&self) -> Result<()> {
+        if self.config.nodes_file.is_none() {
+            return std::future::pending().await;
+        }
+        let mut hangups = signal(SignalKind::hangup())?;
+        while hangups.recv().await.is_some() {
+            match self.targets.reload().await {
+                Ok(()) => tracing::info!("there are {} nodes now", self.targets.now().len()),
+                Err(mistake) => tracing::error!("the nodes stay as they were: {mistake}"),
+            }
+        }
+        Ok(())
+    }
+
     async fn request_cluster_status(self: Arc<Self>, ctx: Ctx, _: Ignored) -> Result<ClusterStatusResponse> {
-        let state = State::read(self.host.bus(), &self.nodes).await?;
+        let state = State::read(self.host.bus(), &self.known()).await?;
         let now = timestamp();
         let response = ClusterStatusResponse { data: Overview::new(&state, &now), timestamp: now };
         ctx.emit("cluster_status_response", &response)?;
@@ -143,7 +221,7 @@ impl Monitoring {
     }
 
     async fn request_nodes_status(self: Arc<Self>, ctx: Ctx, _: Ignored) -> Result<NodesStatusResponse> {
-        let state = State::read(self.host.bus(), &self.nodes).await?;
+        let state = State::read(self.host.bus(), &self.known()).await?;
         let now = timestamp();
         let response = NodesStatusResponse { data: Node::list(&state, &now), timestamp: now };
         ctx.emit("nodes_status_response", &response)?;

@@ -1,7 +1,8 @@
 //! For tests: memory buses with a flaw. `flaky://2000` is away for the first 2 s, `storeless://` never has its keys, and
-//! `shared://` is one and the same for all applications of the process.
+//! `shared://name` is one and the same for all applications of the process.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,10 +43,10 @@ fn storeless(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dy
     Box::pin(async move { Ok(Arc::new(TestBus { store: false, ..TestBus::sound(context) }) as Arc<dyn Bus>) })
 }
 
-fn shared(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
-    static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
+fn shared(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    static BUSES: Mutex<BTreeMap<String, Arc<MemoryBus>>> = Mutex::new(BTreeMap::new());
     let bus = TestBus::sound(context);
-    let inner = Arc::clone(BUS.get_or_init(|| Arc::clone(&bus.inner)));
+    let inner = Arc::clone(BUSES.lock().unwrap().entry(url).or_insert_with(|| Arc::clone(&bus.inner)));
     Box::pin(async move { Ok(Arc::new(TestBus { inner, shared: true, ..bus }) as Arc<dyn Bus>) })
 }
 

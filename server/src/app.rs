@@ -126,6 +126,7 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let routes = http::router(Arc::new(site));
     tasks.spawn(Arc::clone(&links).sweep(accepting.clone()));
     tasks.spawn(accept::run(listener, routes, settings, metrics, tasks.clone(), accepting.clone()));
+    allow_files(server);
     notices(server);
     tracing::info!("listening on http://{address}");
     Ok(Running { app, links, accepting, tasks })
@@ -144,19 +145,16 @@ fn notices(server: &ServerSettings) {
     } else if server.origins.iter().any(|origin| origin == "*") {
         tracing::warn!("every web page can connect: server.origins is [\"*\"]");
     }
-    if let Some(files) = open_files().filter(|files| *files < server.max_connections) {
-        tracing::warn!(
-            "the system allows {files} open files, fewer than server.max_connections = {}: raise it (ulimit -n, LimitNOFILE)",
-            server.max_connections
-        );
-    }
 }
 
-/// The soft limit of open files, where the system tells.
-fn open_files() -> Option<usize> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// Lets the process open as many files as it may, and says when that is too few for the connections it should hold.
+fn allow_files(server: &ServerSettings) {
+    let wanted = u64::try_from(server.max_connections).unwrap_or(u64::MAX);
+    if let Some(files) = process::raise_open_files().filter(|files| *files < wanted) {
+        tracing::warn!(
+            "the system allows {files} open files, fewer than server.max_connections = {wanted} (see LimitNOFILE, ulimit -n)"
+        );
+    }
 }
 
 fn failure(text: impl ToString) -> Failure {

@@ -7,12 +7,12 @@ mod plugins;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use carillon_config::{Loaded, Loader, LogSettings, Problems, house_sections};
+use carillon_config::{Loaded, Loader, LogSettings, Problems, Source, house_sections};
 use carillon_core::registry::Registry;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
-use crate::{app, logs, say};
+use crate::{app, legacy, logs, say};
 
 /// Read when no file is named and this one is there.
 const DEFAULT_FILE: &str = "carillon.toml";
@@ -20,10 +20,10 @@ const DEFAULT_FILE: &str = "carillon.toml";
 const FILE_VARIABLE: &str = "CARILLON_CONFIG";
 
 const EXIT_CODES: &str = "Exit codes: 0 success, 1 failure at run time, 2 wrong command line, 78 wrong configuration.";
-const SETTINGS: &str = "\
-Settings come from flags, then environment variables (CARILLON_SERVER__LISTEN=0.0.0.0:80 is server.listen), then the
-configuration file, then the defaults, which `carillon config default` prints with their meaning. The file is the one
-named by --config or CARILLON_CONFIG, else ./carillon.toml where there is one.";
+const SETTINGS: &str = "Settings come from flags, then environment variables (CARILLON_SERVER__LISTEN=0.0.0.0:80 is \
+server.listen), then the configuration file, then the defaults, which `carillon config default` prints with their \
+meaning. The file is the one named by --config or CARILLON_CONFIG, else ./carillon.toml where there is one. Where none of these set it, the variables
+of DispyCluster count: HOST, PORT, REDIS_HOST and others (docs/migrating.md).";
 
 /// An event router for Socket.IO: finds plugins at link time, dispatches clients' events to them, fans events out.
 #[derive(Debug, Parser)]
@@ -117,12 +117,12 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 impl File {
-    /// Defaults, file and environment.
+    /// Defaults, the old system's variables, file and environment.
     fn loader(&self, registry: &Registry) -> Loader {
         let mut sections = house_sections();
         sections.extend(registry.sections());
         let environment = std::env::vars_os().filter(|(name, _)| name != FILE_VARIABLE);
-        let loader = Loader::new(sections).env(environment);
+        let loader = Loader::new(sections).aliases(legacy::ALIASES).env(environment);
         let named = self.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(PathBuf::from));
         match named.or_else(|| Path::new(DEFAULT_FILE).exists().then(|| PathBuf::from(DEFAULT_FILE))) {
             Some(file) => loader.file(file),
@@ -158,6 +158,10 @@ impl Serve {
         };
         if let Err(problem) = logs::start(&config.get::<LogSettings>("log")) {
             return say::trouble(problem, Exit::Config);
+        }
+        let unset = |key: &str| config.sources().any(|(name, _, source)| name == key && *source == Source::Default);
+        if let Some(notice) = legacy::unused_host().filter(|_| unset("server.listen")) {
+            tracing::warn!("{notice}");
         }
         if self.verbose > 0 {
             for (key, value, source) in config.sources() {

@@ -18,6 +18,7 @@ mod cli;
 mod drain;
 mod exit;
 mod http;
+mod legacy;
 mod link;
 mod links;
 mod logs;

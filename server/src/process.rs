@@ -1,4 +1,4 @@
-//! Series about the process itself: memory, files and CPU time, and how busy the server's threads are.
+//! The process itself: how many files it may open, and its series about memory, files, CPU time and threads.
 
 use std::sync::Arc;
 
@@ -7,9 +7,22 @@ use carillon_core::metrics::Metrics;
 use prometheus::core::{Collector, Desc};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 
 use crate::metrics::gauge;
+
+/// Raises the number of files this process may open to what the system allows it, and returns that number; `None` where
+/// there is no limit. Every connection is a file.
+pub(crate) fn raise_open_files() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        // Some systems cap it lower than they say; what was there stays.
+        Err(_) => limit.current,
+    }
+}
 
 /// Registers `process_*` and `tokio_*` with the application's metrics.
 ///

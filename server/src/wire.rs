@@ -5,117 +5,29 @@
 //! can be cut at once from anywhere, and it does not wait for ever for a client to read.
 
 mod frames;
+mod handle;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use carillon_config::WireSettings;
 use carillon_core::sink::Reason;
 use futures_util::future::BoxFuture;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
 use self::frames::{Scanner, Splitter};
+pub(crate) use self::handle::{Handle, Options};
 use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
 
 /// Ends the head of an HTTP response; frames follow that of a 101.
 const HEAD_END: [u8; 4] = *b"\r\n\r\n";
-
-/// What is asked of the kernel and of the peer on every connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Options {
-    write_stall: Duration,
-    user_timeout: Option<Duration>,
-    keepalive: Option<Duration>,
-}
-
-impl Options {
-    pub(crate) fn new(settings: &WireSettings) -> Self {
-        let set = |time: Duration| (!time.is_zero()).then_some(time);
-        Self {
-            write_stall: Duration::from_millis(settings.write_stall_ms),
-            user_timeout: set(Duration::from_millis(settings.tcp_user_timeout_ms.into())),
-            keepalive: set(Duration::from_secs(settings.keepalive_s.into())),
-        }
-    }
-
-    /// Sets the socket options.
-    fn apply(self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let socket = SockRef::from(stream);
-        if let Some(time) = self.keepalive {
-            let probes = TcpKeepalive::new().with_time(time).with_interval((time / 4).max(Duration::from_secs(1)));
-            socket.set_tcp_keepalive(&probes)?;
-        }
-        #[cfg(target_os = "linux")]
-        socket.set_tcp_user_timeout(self.user_timeout)?;
-        Ok(())
-    }
-}
-
-/// The connection as the rest of the server knows it. Cheap to clone; does not keep the socket open.
-#[derive(Clone)]
-pub(crate) struct Handle(Arc<Shared>);
-
-struct Shared {
-    peer: SocketAddr,
-    stream: Weak<TcpStream>,
-    /// The session that goes over this connection, once a WebSocket has been agreed on.
-    link: Mutex<Weak<Link>>,
-    /// Set with the link, before the 101 is written.
-    framed: AtomicBool,
-}
-
-impl Handle {
-    /// Where the client connects from.
-    pub(crate) fn peer(&self) -> SocketAddr {
-        self.0.peer
-    }
-
-    /// The response about to be written is the 101 of this session: what follows are its frames.
-    pub(crate) fn carry(&self, link: &Arc<Link>) {
-        *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(link);
-        self.0.framed.store(true, Ordering::Release);
-    }
-
-    /// Closes the connection now: both directions at once, and unsent data is thrown away.
-    ///
-    /// The tasks that read and write see an end of stream and an error, and end by themselves.
-    pub(crate) fn cut(&self) {
-        if let Some(stream) = self.0.stream.upgrade() {
-            let socket = SockRef::from(&*stream);
-            // Both fail only when the peer was faster.
-            socket.set_linger(Some(Duration::ZERO)).ok();
-            socket.shutdown(std::net::Shutdown::Both).ok();
-        }
-    }
-
-    /// The socket, while it exists.
-    pub(crate) fn stream(&self) -> Option<Arc<TcpStream>> {
-        self.0.stream.upgrade()
-    }
-
-    /// Whether the connection still exists.
-    pub(crate) fn is_open(&self) -> bool {
-        self.0.stream.strong_count() > 0
-    }
-
-    /// Ends the stream towards the client after what the kernel holds for it; the client closes its side in answer.
-    pub(crate) fn finish(&self) {
-        if let Some(stream) = self.0.stream.upgrade() {
-            SockRef::from(&*stream).shutdown(std::net::Shutdown::Write).ok();
-        }
-    }
-}
 
 /// The pipe itself, owned by whoever reads and writes it: hyper, later the WebSocket.
 pub(crate) struct Wire {
@@ -155,12 +67,7 @@ impl Wire {
             tracing::debug!(%error, %peer, "socket options refused");
         }
         let stream = Arc::new(stream);
-        let handle = Handle(Arc::new(Shared {
-            peer,
-            stream: Arc::downgrade(&stream),
-            link: Mutex::default(),
-            framed: AtomicBool::new(false),
-        }));
+        let handle = Handle::new(peer, &stream);
         Self {
             stream,
             handle,
@@ -181,8 +88,10 @@ impl Wire {
 
     /// Notices that the connection has been given to a session.
     fn adopt(&mut self) {
-        if self.link.is_none() && self.handle.0.framed.load(Ordering::Acquire) {
-            self.link = self.handle.0.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if self.link.is_none()
+            && let Some(link) = self.handle.carried()
+        {
+            self.link = Some(link);
             self.outbound = Outbound::Head(0);
         }
     }

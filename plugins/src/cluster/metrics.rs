@@ -70,18 +70,25 @@ pub(crate) struct ClusterStats {
     pub(crate) avg_temperature: f64,
 }
 
+impl ClusterStats {
+    /// `total` nodes, of which those with metrics answered: CPU and memory use, and the temperature.
+    pub(crate) fn new(total: usize, online: &[(f64, f64, Option<f64>)]) -> Self {
+        Self {
+            total_nodes: total,
+            online_nodes: online.len(),
+            avg_cpu: percent(mean(online.iter().map(|node| node.0))),
+            avg_memory: percent(mean(online.iter().map(|node| node.1))),
+            // Not a percentage, but the same two decimals will do; below 0 °C is no running machine.
+            avg_temperature: (mean(online.iter().filter_map(|node| node.2)) * 100.0).round() / 100.0,
+        }
+    }
+}
+
 impl Aggregate {
     /// Sums up one round over `total` nodes, of which those in `nodes` answered.
     pub(crate) fn new(timestamp: String, total: usize, nodes: Vec<(String, Metrics)>) -> Self {
-        let each = || nodes.iter().map(|(_, metrics)| metrics);
-        let cluster_stats = ClusterStats {
-            total_nodes: total,
-            online_nodes: nodes.len(),
-            avg_cpu: percent(mean(each().map(|metrics| metrics.cpu_usage))),
-            avg_memory: percent(mean(each().map(|metrics| metrics.memory_usage))),
-            // Not a percentage, but the same two decimals will do; below 0 °C is no running machine.
-            avg_temperature: (mean(each().filter_map(|metrics| metrics.temperature)) * 100.0).round() / 100.0,
-        };
+        let each = nodes.iter().map(|(_, one)| (one.cpu_usage, one.memory_usage, one.temperature));
+        let cluster_stats = ClusterStats::new(total, &each.collect::<Vec<_>>());
         Self { timestamp, nodes, cluster_stats }
     }
 }

@@ -77,6 +77,11 @@ impl State {
         Ok(Self { snapshot, nodes })
     }
 
+    /// What is known without the bus: the names of the nodes.
+    pub(crate) fn unmeasured(known: &[String]) -> Self {
+        Self { snapshot: None, nodes: known.iter().map(|name| (name.clone(), None)).collect() }
+    }
+
     /// The nodes that answer.
     pub(crate) fn ready(&self) -> impl Iterator<Item = &Reading> {
         self.nodes.iter().filter_map(|(_, reading)| reading.as_ref())

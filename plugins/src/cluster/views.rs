@@ -3,7 +3,7 @@
 use carillon_core::prelude::*;
 
 use super::Status;
-use super::metrics::mean;
+use super::metrics::{ClusterStats, mean};
 use super::state::{Reading, State};
 
 /// One node, as lists show it.
@@ -72,6 +72,28 @@ impl Node {
             disk_usage: value(|reading| reading.disk_usage),
             temperature: reading.map_or(Some(0.0), |reading| reading.temperature),
         }
+    }
+}
+
+/// Every node with all of them together, as the HTTP route for nodes publishes them.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct NodesUpdate {
+    /// Every node.
+    pub(crate) nodes: Vec<Node>,
+    /// All of them together.
+    pub(crate) cluster_stats: ClusterStats,
+    /// When this was put together, RFC 3339 in UTC.
+    pub(crate) timestamp: String,
+}
+
+impl NodesUpdate {
+    /// The nodes of `state`.
+    pub(crate) fn new(state: &State, now: String) -> Self {
+        let values =
+            |node: &Reading| (node.cpu_usage.unwrap_or(0.0), node.memory_usage.unwrap_or(0.0), node.temperature);
+        let online: Vec<_> = state.ready().map(values).collect();
+        let cluster_stats = ClusterStats::new(state.total(), &online);
+        Self { nodes: Node::list(state, &now), cluster_stats, timestamp: now }
     }
 }
 

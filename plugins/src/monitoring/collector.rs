@@ -6,10 +6,13 @@ use bytes::Bytes;
 use carillon_core::prelude::*;
 use carillon_core::throttle::Throttle;
 use prometheus::{IntCounter, IntCounterVec};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::config::MonitoringConfig;
-use crate::cluster::{ALERTS, Aggregate, Alerts, HEALTH, HealthUpdate, Locale, METRICS, Metrics, node_key};
+use super::gate::Gate;
+use crate::cluster::{
+    ALERTS, Aggregate, Alerts, HEALTH, HealthUpdate, Locale, METRICS, Metrics, node_key, publish_metrics,
+};
 
 /// When the first round is: soon, for whoever connects to a server that has just started, and late enough to have seen
 /// the CPU work for a while.
@@ -61,17 +64,32 @@ impl Collector {
         }
     }
 
-    /// Asks `source` again and again. Only returns when the source is broken; stop it by dropping it.
-    pub(super) async fn run(&self, mut source: impl Source) -> Result<()> {
-        let mut rounds = interval_at(Instant::now() + FIRST_ROUND.min(self.interval), self.interval);
-        // A round that took too long is not made up for.
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Asks `source` again and again, as long as `gate` is open; stop it by dropping it.
+    ///
+    /// # Errors
+    /// When the source is broken.
+    pub(super) async fn run(&self, gate: &Gate, mut source: impl Source) -> Result<()> {
+        let mut next = Instant::now() + FIRST_ROUND.min(gate.pause());
         loop {
-            rounds.tick().await;
+            while Instant::now() < next {
+                sleep_until(next.min(Instant::now() + gate.pause())).await;
+                // A bus that does not tell is asked again before anything is published.
+                if matches!(gate.is_open().await, Ok(false)) {
+                    return Ok(());
+                }
+            }
+            // A round that took too long is not made up for.
+            next = (next + self.interval).max(Instant::now());
             let readings = source.read().await?;
             let nodes = readings.into_iter().map(|reading| (reading.node, reading.metrics)).collect();
             let round = Aggregate::new(timestamp(), source.total(), nodes);
-            match self.publish(&round).await {
+            // Asked once more, because reading took its time.
+            let published = match gate.is_open().await {
+                Ok(true) => self.publish(&round).await,
+                Ok(false) => return Ok(()),
+                Err(error) => Err(error),
+            };
+            match published {
                 Ok(()) => self.published.inc(),
                 Err(error) => {
                     self.failed.inc();
@@ -92,7 +110,7 @@ impl Collector {
         let metrics = json(round)?;
         // A bus that has lost its store may still reach the clients of this server.
         let kept = self.keep(round, metrics.clone()).await;
-        bus.publish(METRICS, metrics).await?;
+        publish_metrics(bus, metrics).await?;
         bus.publish(HEALTH, json(&health)?).await?;
         bus.publish(ALERTS, json(&Alerts::new(round, self.locale))?).await?;
         kept
@@ -162,7 +180,7 @@ mod tests {
         async fn run(self: Arc<Self>, host: Host) -> Result<()> {
             let config = MonitoringConfig::default();
             let collector = Collector::new(host.clone(), &config, &self.0);
-            let broken = collector.run(Scripted(3)).await.map_err(|error| error.to_string());
+            let broken = collector.run(&Gate::new(host, &config), Scripted(3)).await.map_err(|error| error.to_string());
             assert_eq!(broken, Err("broken".to_owned()));
             Ok(())
         }

@@ -10,7 +10,7 @@ use super::collector::{Reading, Source};
 use crate::cluster::{Metrics, percent, used};
 
 /// How the names of sensors in a CPU begin. Where none is found, the hottest of the others speaks.
-const CPU_SENSORS: [&str; 5] = ["cpu", "coretemp", "k10temp", "soc", "zenpower"];
+const CPU_SENSORS: [&str; 6] = ["cpu", "coretemp", "k10temp", "soc", "x86_pkg", "zenpower"];
 
 /// The name of this host.
 pub(super) fn name() -> String {
@@ -93,7 +93,7 @@ impl Probe {
 
 /// The temperature of the machine, of its sensors' names and temperatures: that of the CPU where one is known, the
 /// highest of several. A sensor that says 0 or less measures nothing.
-fn temperature<'a>(sensors: impl Iterator<Item = (&'a str, f32)>) -> Option<f64> {
+pub(super) fn temperature<'a>(sensors: impl Iterator<Item = (&'a str, f32)>) -> Option<f64> {
     let in_cpu = |name: &str| CPU_SENSORS.iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
     let measuring = sensors.filter(|(_, celsius)| *celsius > 0.0 && celsius.is_finite());
     let hottest = measuring

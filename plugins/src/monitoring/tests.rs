@@ -12,7 +12,7 @@ use crate::relay::tests::{boot, client, quiet};
 const ROUND: &str = r#"{"timestamp":"2026-11-22T12:00:00.000000","nodes":{"n1":{"cpu_usage":1.50}},"cluster_stats":{"total_nodes":2,"online_nodes":1}}"#;
 
 /// A bus on which another program keeps what it measures.
-async fn watched(settings: &[(&str, &str)]) -> Harness {
+pub(super) async fn watched(settings: &[(&str, &str)]) -> Harness {
     let harness = quiet(settings).await;
     harness.app().bus().set(METRICS, ROUND.into(), None).await.unwrap();
     let node = r#"{"cpu_usage":1.50,"memory_usage":20,"disk_usage":3,"temperature":null}"#;
@@ -150,8 +150,8 @@ async fn who_collects() {
     for (settings, collects) in [
         (&[][..], true),
         (&[("plugins.monitoring.collect", "off")], false),
-        (&[("bus.url", "shared://")], false),
-        (&[("bus.url", "shared://"), ("plugins.monitoring.collect", "on")], true),
+        (&[("bus.url", "shared://auto")], false),
+        (&[("bus.url", "shared://on"), ("plugins.monitoring.collect", "on")], true),
     ] {
         let harness = Harness::with::<Monitoring>(settings).await;
         tokio::time::sleep(Duration::from_secs(2)).await;

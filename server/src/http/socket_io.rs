@@ -42,8 +42,10 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
         (Some("polling"), None, &Method::GET) => handshake(&site, parts).await,
         (Some("polling"), Some(link), &Method::GET) => poll(&site, parts, &link).await,
         (Some("polling"), Some(link), &Method::POST) => post(&site, parts, body, link).await,
-        // Socket.IO knows best how to refuse the rest.
-        _ => site.engine.call(slim(&parts, Body::empty())).await,
+        // Nothing else goes on to Socket.IO: it could open a session that nobody here knows of.
+        (Some("websocket" | "polling"), None, _) => reply::engine(StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
+        (Some("websocket" | "polling"), Some(_), _) => reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request"),
+        _ => reply::engine(StatusCode::BAD_REQUEST, 0, "Transport unknown"),
     }
 }
 

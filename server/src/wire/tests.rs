@@ -1,5 +1,8 @@
 //! The wire between two real sockets: what it counts, when it does not read, and how it ends.
 
+use std::time::Duration;
+
+use carillon_config::WireSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;

@@ -26,9 +26,13 @@ export function programPath(name) {
   return path;
 }
 
+// Variables of the original system, which Carillon understands; shells and build machines set some for their own ends.
+const LEGACY = new Set(['HOST', 'PORT', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_METRICS_DB', 'NODE_EXPORTER_PORT', 'NODE_EXPORTER_TIMEOUT',
+  'METRICS_CACHE_TTL', 'METRICS_AGGREGATED_TTL', 'LOG_LEVEL']);
+
 /** The environment of this process without any setting of Carillon's. */
 function cleanEnv(extra = {}) {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_')));
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_') && !LEGACY.has(name)));
   return { ...env, NO_COLOR: '1', ...extra };
 }
 
