@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run web test lint bench docs
+.PHONY: help run web test soak lint bench docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -38,6 +38,11 @@ test: ## run every check and test, in Rust and with stock JavaScript clients
 	$(need_cargo)
 	$(need_node)
 	@node server/tests/run.mjs $(ONLY)
+
+soak: ## let the tests that could go on for ever go on for a quarter of an hour
+	$(need_cargo)
+	$(need_node)
+	@node server/tests/run.mjs fixture soak
 
 lint: ## check formatting and lints only
 	$(need_cargo)

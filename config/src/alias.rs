@@ -13,8 +13,11 @@ pub struct Alias {
     pub variables: &'static [&'static str],
     /// Makes the setting's value, as one of our own variables would hold it, from the variables in their order;
     /// nothing when they do not set it. An error says what is wrong, and counts only when nothing else sets it.
-    pub read: fn(&[Option<&str>]) -> Result<Option<String>, String>,
+    pub read: ReadAlias,
 }
+
+/// Makes one setting's value of the texts of some variables.
+pub type ReadAlias = fn(&[Option<&str>]) -> Result<Option<String>, String>;
 
 impl Alias {
     /// What the variables set, and which of them are there.

@@ -33,7 +33,7 @@ mod text;
 mod validate;
 mod words;
 
-pub use alias::Alias;
+pub use alias::{Alias, ReadAlias};
 pub use default_toml::default_toml;
 pub use json_schema::json_schema;
 pub use loaded::Loaded;

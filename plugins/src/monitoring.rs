@@ -145,10 +145,11 @@ impl Plugin for Monitoring {
 
     async fn run(self: Arc<Self>, host: Host) -> Result<()> {
         let gate = Gate::new(host.clone(), &self.config);
+        let collects = self.is_local() || self.config.collect != Collect::Off && self.config.names_nodes();
         let end = tokio::select! {
             () = host.shutdown() => Ok(()),
-            end = self.collect(&gate) => end,
-            () = gate.listen() => Ok(()),
+            end = self.collect(&gate), if collects => end,
+            () = gate.listen(), if collects => Ok(()),
             end = self.reload() => end,
         };
         self.collecting.with_label_values::<&str>(&[]).set(0);
@@ -175,10 +176,6 @@ impl Monitoring {
 
     /// Measures whenever it is this Carillon's turn.
     async fn collect(&self, gate: &Gate) -> Result<()> {
-        let local = self.is_local();
-        if self.config.collect == Collect::Off || !local && !self.config.names_nodes() {
-            return std::future::pending().await;
-        }
         let collecting = self.collecting.with_label_values::<&str>(&[]);
         let collector = Collector::new(self.host.clone(), &self.config, &self.rounds);
         loop {
@@ -186,7 +183,7 @@ impl Monitoring {
                 tokio::time::sleep(gate.pause()).await;
             }
             collecting.set(1);
-            if local {
+            if self.is_local() {
                 collector.run(gate, Local::open().await?).await?;
             } else {
                 let targets = Arc::clone(&self.targets);

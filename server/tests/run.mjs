@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|web|clippy|rust|fixture|js]...` runs some of the steps only.
+//! `node server/tests/run.mjs [fmt|web|clippy|rust|fixture|js]...` runs some of the steps only; the step `soak` (with
+//! `fixture` before it) runs the tests that could go on for ever for minutes, and has to be asked for.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -22,6 +23,7 @@ const tools = [
   { program: 'cc', debian: 'build-essential' }, // links Rust programs, compiles the allocator
   { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints
   { program: 'redis-server', debian: 'redis-server' }, // the bus of most installations
+  { program: 'prometheus-node-exporter', debian: 'prometheus-node-exporter' }, // what every node of a cluster runs
   { program: 'python3', debian: 'python3 python3-venv' }, // publishes as the original system does
   { program: 'chromium', debian: 'chromium fonts-dejavu-core' }, // opens the test page; a browser without a font shows boxes
 ];
@@ -39,8 +41,17 @@ const steps = {
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
   rust: () => cargoTest(),
   fixture: () => buildFixture(),
-  js: () => nodeTest(),
+  js: () => nodeTest(['.']),
+  soak: async () => add([
+    await check('cargo', ['build', '--locked', '-p', 'carillon-server', '--bin', 'carillon']),
+    await nodeTest(SOAKED, { limit: STEP_LIMIT_MS, concurrency: 1, env: { CARILLON_SOAK: '1' } }),
+  ]),
 };
+
+// Takes minutes and tells nothing new about a small change.
+const OPTIONAL = ['soak'];
+// The files with tests that `lib/soak.mjs` makes longer.
+const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client'].map((name) => `${name}.test.mjs`);
 
 /** The value of an environment variable or path cannot be used: one line, exit code 2. */
 function giveUp(line) {
@@ -179,23 +190,26 @@ async function buildFixture() {
   return check('cargo', ['build', '--release', '--manifest-path', join(fixture, 'Cargo.toml'), '--target-dir', target]);
 }
 
-async function nodeTest() {
+/** Runs JavaScript tests, with everything they need installed. */
+async function nodeTest(files, { limit = 180_000, concurrency, env = {} } = {}) {
   installNpm();
   mkdirSync(target, { recursive: true });
   installPython();
   const tap = join(target, 'node-test.tap');
   const { ok } = await run(process.execPath, [
     '--test',
-    '--test-timeout=180000',
+    `--test-timeout=${limit}`,
+    ...(concurrency ? [`--test-concurrency=${concurrency}`] : []),
     '--test-reporter=spec', '--test-reporter-destination=stdout',
     '--test-reporter=tap', `--test-reporter-destination=${tap}`,
-    '.',
+    ...files,
   ], {
     cwd: js,
     env: {
       CARILLON_BINARY: join(target, 'debug', 'carillon'),
       CARILLON_FIXTURE: join(target, 'release', 'carillon-fixture'),
       CARILLON_PYTHON: join(venv, 'bin', 'python'),
+      ...env,
     },
   });
   const text = existsSync(tap) ? readFileSync(tap, 'utf8') : '';
@@ -203,7 +217,7 @@ async function nodeTest() {
   return sum(ok, [{ passed: count('pass'), failed: count('fail') + count('cancelled') }]);
 }
 
-const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(steps);
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(steps).filter((name) => !OPTIONAL.includes(name));
 const unknown = wanted.filter((name) => !(name in steps));
 if (unknown.length > 0) giveUp(`no step named ${unknown.join(', ')}: the steps are ${Object.keys(steps).join(', ')}`);
 

@@ -172,7 +172,7 @@ mod tests {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 if answers {
-                    stream.read(&mut [0; 4096]).await.unwrap();
+                    assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
                     stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{SAID}").as_bytes()).await.unwrap();
                 } else {
                     silent.push(stream);
@@ -229,12 +229,12 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let running = fake(listener, true);
         let (mut exporters, scrapes) = exporters(std::slice::from_ref(&target), 500).await;
-        assert_eq!(online(&mut exporters).await, [target.name.clone()]);
+        assert_eq!(online(&mut exporters).await.concat(), target.name);
         stop(running).await;
         assert!(online(&mut exporters).await.is_empty());
         assert_eq!(scrapes.with_label_values(&["unreachable"]).get(), 1);
         let again = fake(TcpListener::bind(address).await.unwrap(), true);
-        assert_eq!(online(&mut exporters).await, [target.name.clone()]);
+        assert_eq!(online(&mut exporters).await.concat(), target.name);
         stop(again).await;
     }
 

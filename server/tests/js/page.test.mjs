@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openBrowser, openTab, picture, TestPage } from './lib/browser.mjs';
 import { http } from './lib/raw.mjs';
-import { python, startRedis } from './lib/redis.mjs';
+import { python } from './lib/python.mjs';
+import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -144,7 +145,7 @@ test('an old publisher in Python drives the page through Redis, also after three
     await page.line('Connecté au namespace /health');
     await until(async () => (await (await server.fetch('/readyz')).json()).status === 'ready', 'the server listens to Redis');
     await page.click('Vider');
-    await python('old_publisher.py', redis.port, temperature);
+    await python(t, 'old_publisher.py', redis.port, temperature);
     const data = {};
     for (const [start, kind] of [...LIVE, ['Événement Redis (celery:metrics): ', 'success']]) {
       const line = await page.line(start);

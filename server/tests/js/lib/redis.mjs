@@ -1,14 +1,9 @@
-//! A Redis of the test's own, and the publishers of the original system that write to it.
+//! A Redis of the test's own.
 
-import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import { tempFolder } from './server.mjs';
 import { until, within } from './wait.mjs';
-
-const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** A port nobody listens on. */
 export function freePort() {
@@ -20,26 +15,64 @@ export function freePort() {
   });
 }
 
-/** Starts a Redis that keeps nothing on disk, and resolves to `{ port, url, child }`; it ends with the test. */
-export async function startRedis(t, { port, args = [] } = {}) {
-  const at = port ?? await freePort();
-  const child = spawn('redis-server', ['--bind', '127.0.0.1', '--port', String(at), '--save', '', '--dir', tempFolder(t), ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
-  let log = '';
-  child.stdout.on('data', (chunk) => { log += chunk; });
-  t.after(() => child.kill('SIGKILL'));
-  await until(() => log.includes('Ready to accept connections'), () => `redis-server starts; it says:\n${log}`);
-  // Number 2 is where the original system keeps its keys.
-  return { port: at, url: `redis://127.0.0.1:${at}/2`, child };
+/** A Redis that keeps nothing on disk. */
+class Redis {
+  constructor(t, port, args) {
+    this.port = port;
+    this.args = ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', tempFolder(t), ...args];
+    // Number 2 is where the original system keeps its keys.
+    this.url = `redis://127.0.0.1:${port}/2`;
+    t.after(() => this.child?.kill('SIGKILL'));
+  }
+
+  /** Starts it, for the first time or again, and resolves to when it was ready (milliseconds since 1970). */
+  async start() {
+    this.child = spawn('redis-server', this.args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let log = '';
+    let ready;
+    this.child.stdout.on('data', (chunk) => {
+      log += chunk;
+      if (!ready && log.includes('Ready to accept connections')) ready = Date.now();
+    });
+    await until(() => ready, () => `redis-server starts; it says:\n${log}`);
+    return ready;
+  }
+
+  /** Ends it at once, with all it knows. */
+  async kill() {
+    const end = new Promise((done) => this.child.once('exit', done));
+    this.child.kill('SIGKILL');
+    await within(end, 'redis-server ends');
+  }
+
+  /** Runs `redis-cli` with one command, on the database of the URL. */
+  cli(...command) {
+    return within(new Promise((done, fail) => {
+      execFile('redis-cli', ['-p', this.port, '-n', 2, '--no-auth-warning', ...command].map(String), (error, out, err) => {
+        if (error || /^(ERR|NOAUTH|WRONGPASS)/.test(out)) fail(new Error(`redis-cli ${command.join(' ')}: ${out}${err}`));
+        else done(out.replace(/\n$/, ''));
+      });
+    }), () => `redis-cli ${command.join(' ')} ends`);
+  }
+
+  /** Resolves once so many programs (Carillons, mostly) are subscribed to each of these channels. */
+  subscribers(count, channels = ['cluster:metrics', 'cluster:health', 'cluster:alerts', 'celery:metrics']) {
+    let seen;
+    return until(async () => {
+      seen = await this.cli('PUBSUB', 'NUMSUB', ...channels);
+      return channels.every((_, at) => seen.split('\n')[2 * at + 1] === String(count));
+    }, () => `${count} subscribers; there are\n${seen}`);
+  }
 }
 
-/** Runs a Python program of tests/python to its end and resolves to what it printed. */
-export function python(program, ...args) {
-  const path = process.env.CARILLON_PYTHON ?? file('../../../../target/python/bin/python');
-  assert.ok(existsSync(path), `${path} is not there: run the whole of \`make test\` once`);
-  return within(new Promise((done, fail) => {
-    execFile(path, ['-W', 'ignore', file(`../../python/${program}`), ...args.map(String)], (error, out, err) => {
-      if (error) fail(new Error(`${program}: ${err}`));
-      else done(out);
-    });
-  }), `${program} ends`);
+/** A Redis on a port of its own that is not started yet; it ends with the test. */
+export async function prepareRedis(t, { port, args = [] } = {}) {
+  return new Redis(t, port ?? await freePort(), args);
+}
+
+/** Starts a Redis; it ends with the test. */
+export async function startRedis(t, options) {
+  const redis = await prepareRedis(t, options);
+  await redis.start();
+  return redis;
 }

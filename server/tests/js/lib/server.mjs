@@ -156,7 +156,8 @@ export class Server {
  * and it must exit 0; a test that ended it already has its own word on the exit code.
  */
 export async function start(t, { program = 'carillon', args = [], config, env = {}, listen = '127.0.0.1:0' } = {}) {
-  const command = ['serve', '--listen', listen, ...args];
+  // Without an address the settings say where.
+  const command = ['serve', ...(listen === null ? [] : ['--listen', listen]), ...args];
   if (config !== undefined) {
     const file = join(tempFolder(t), 'carillon.toml');
     writeFileSync(file, config);

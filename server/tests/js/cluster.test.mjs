@@ -1,0 +1,158 @@
+//! Several Carillons on one Redis act as one: rooms, one collector, and each on its own when Redis is out of reach.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openGap } from './lib/gap.mjs';
+import { told } from './lib/outage.mjs';
+import { startRedis } from './lib/redis.mjs';
+import { start } from './lib/server.mjs';
+import { short } from './lib/soak.mjs';
+import { until } from './lib/wait.mjs';
+
+const CLUSTER = ['carillon:cluster:1'];
+
+/** Two Carillons, the second one by a way that can be cut. */
+async function pair(t, options) {
+  const redis = await startRedis(t);
+  const gap = await openGap(t, redis.port);
+  const [a, b] = await Promise.all([redis.url, gap.url].map((url) => start(t, { program: 'fixture', args: ['--bus', url], ...options })));
+  await redis.subscribers(2, CLUSTER);
+  for (const server of [a, b]) await told(server, { up: true, status: 'ready' });
+  return { redis, gap, a, b };
+}
+
+/** A client of `/proto` in these rooms, over a transport of its own. */
+async function member(server, rooms, transports = ['websocket']) {
+  const socket = await server.connect('/proto', { transports });
+  for (const room of rooms) assert.equal((await socket.call('join', { room }))[0].ok, true);
+  return socket;
+}
+
+async function shout(from, what) {
+  assert.deepEqual(await from.call('shout', what), [{ ok: true, data: null }]);
+}
+
+/** What each client heard, up to the last shout of each of `from`, which everybody hears. */
+async function heard(clients, ...from) {
+  for (const [at, one] of from.entries()) await shout(one, { text: `end ${at}` });
+  const all = clients.map((client) => client.all('shouted').map(([{ text }]) => text));
+  await until(() => clients.every((client, at) => {
+    all[at] = client.all('shouted').map(([{ text }]) => text);
+    return from.every((_, end) => all[at].includes(`end ${end}`));
+  }), () => `everybody hears the end; they heard ${JSON.stringify(all)}`);
+  for (const client of clients) client.seen.length = 0;
+  return all.map((texts) => texts.filter((text) => !text.startsWith('end ')).sort());
+}
+
+test('a room is one room on all of them, whom it leaves out included', async (t) => {
+  const { a, b } = await pair(t);
+  const rooms = [['red'], ['red', 'blue'], ['blue'], ['red', 'quiet'], []];
+  const clients = [
+    ...await Promise.all(rooms.map((names, at) => member(a, names, at % 2 ? ['polling'] : ['websocket']))),
+    ...await Promise.all(rooms.map((names, at) => member(b, names, at % 2 ? ['websocket'] : ['polling']))),
+  ];
+  const memberships = [...rooms, ...rooms];
+  const cases = [
+    { text: 'everybody' },
+    { text: 'one room', rooms: ['red'] },
+    { text: 'two rooms, once each', rooms: ['red', 'blue'] },
+    { text: 'a room less another', rooms: ['red'], except: ['quiet'] },
+    { text: 'everybody less two rooms', except: ['red', 'blue'] },
+    { text: 'a room less itself', rooms: ['red'], except: ['red'] },
+    { text: 'an empty room', rooms: ['nobody'] },
+  ];
+  // From either node: from a member, and from somebody in no room.
+  for (const speaker of [clients[1], clients[4], clients[7], clients[9]]) {
+    for (const one of cases) await shout(speaker, one);
+    const expected = memberships.map((mine) => cases
+      .filter(({ rooms: to, except = [] }) => (!to || to.some((room) => mine.includes(room))) && !except.some((room) => mine.includes(room)))
+      .map(({ text }) => text).sort());
+    assert.deepEqual(await heard(clients, speaker), expected);
+  }
+});
+
+test('leaving a room, and the node, takes effect everywhere', async (t) => {
+  const { a, b } = await pair(t);
+  const [speaker, here, there, gone] = await Promise.all([member(a, []), member(a, ['red']), member(b, ['red']), member(b, ['red'])]);
+  await there.call('leave', { room: 'red' });
+  gone.disconnect();
+  await shout(speaker, { text: 'red', rooms: ['red'] });
+  assert.deepEqual(await heard([speaker, here, there], speaker), [[], ['red'], []]);
+  assert.deepEqual(gone.all('shouted'), []);
+});
+
+test('what is local stays on its node', async (t) => {
+  const { a, b } = await pair(t);
+  const [here, too, there] = await Promise.all([member(a, ['red']), member(a, []), member(b, ['red'])]);
+  await shout(here, { text: 'here', local: true });
+  await shout(here, { text: 'here, in red', local: true, rooms: ['red'] });
+  await shout(there, { text: 'there', local: true });
+  assert.deepEqual(await heard([here, too, there], here, there), [['here', 'here, in red'], ['here'], ['there']]);
+});
+
+test('many broadcasts from both sides at once arrive once each, in the order of who sent them', async (t) => {
+  const { a, b } = await pair(t);
+  const many = short(500, 20_000);
+  const [fromA, fromB, readA, readB] = await Promise.all([member(a, []), member(b, []), member(a, []), member(b, [])]);
+  await Promise.all([['a', fromA], ['b', fromB]].map(async ([name, socket]) => {
+    for (let n = 0; n < many; n += 100) {
+      await Promise.all(Array.from({ length: 100 }, (_, at) => shout(socket, { text: `${name} ${n + at}` })));
+    }
+  }));
+  for (const reader of [readA, readB]) {
+    await until(() => reader.all('shouted').length >= 2 * many, () => `${2 * many} broadcasts; ${reader.all('shouted').length} came`);
+    for (const name of ['a', 'b']) {
+      const texts = reader.all('shouted').map(([{ text }]) => text).filter((text) => text.startsWith(name));
+      assert.deepEqual(texts, Array.from({ length: many }, (_, n) => `${name} ${n}`));
+    }
+  }
+});
+
+test('a node that loses Redis serves its own clients on, and finds the others again', async (t) => {
+  const { redis, gap, a, b } = await pair(t);
+  const [here, lost, too] = await Promise.all([member(a, []), member(b, []), member(b, [])]);
+  await gap.cut();
+  await told(b, { up: false, status: 'degraded' });
+  await told(a, { up: true, status: 'ready' });
+  await shout(lost, { text: 'on b' });
+  await shout(here, { text: 'on a' });
+  for (const [socket, text] of [[here, 'on a'], [lost, 'on b'], [too, 'on b']]) {
+    await socket.next('shouted', { where: (said) => said.text === text });
+  }
+  // A moment's loss costs nothing: only now has b given up on telling the others.
+  await b.metricsSettle((metrics) => assert.ok(metrics.sum('carillon_bus_published_locally_total') > 0, 'b does without Redis'));
+  await gap.mend();
+  await redis.subscribers(2, CLUSTER);
+  await told(b, { up: true, status: 'ready' });
+  await shout(here, { text: 'again' });
+  assert.deepEqual(await heard([here, lost, too], here, lost), [['again', 'on a'], ['again', 'on b'], ['again', 'on b']]);
+});
+
+test('one of them collects; when it is killed the other takes over within two intervals', async (t) => {
+  const interval = 1_000;
+  const { a, b } = await pair(t, { config: `[plugins.monitoring]\ncollect = "on"\ninterval_ms = ${interval}\n` });
+  const listeners = await Promise.all([a, b].map((server) => server.connect('/', { transports: ['websocket'] })));
+  const rounds = (socket) => socket.seen.filter(({ event }) => event === 'redis_cluster_metrics');
+  const published = async (server) => (await server.metrics()).sum('carillon_collections_total', { result: 'published' });
+
+  await until(() => listeners.every((socket) => rounds(socket).length >= short(4, 60)), 'rounds are heard on both', short(10_000, 90_000));
+  const counts = await Promise.all([a, b].map(published));
+  const [collector, other] = counts[0] > 0 ? [a, b] : [b, a];
+  assert.equal(Math.min(...counts), 0, `one collects: ${counts}`);
+  // Two would be heard twice as often.
+  for (const socket of listeners) {
+    const times = rounds(socket).map(({ at }) => at);
+    const apart = (times.at(-1) - times[0]) / (times.length - 1);
+    assert.ok(apart > 0.8 * interval && apart < 1.5 * interval, `a round every ${apart} ms`);
+  }
+
+  const left = listeners[[a, b].indexOf(other)];
+  await collector.closeClients();
+  collector.child.kill('SIGKILL');
+  await collector.exit;
+  const killed = Date.now();
+  const next = await until(() => rounds(left).find(({ at }) => at > killed), 'the other one collects');
+  assert.ok(next.at - killed <= 2 * interval + 200, `a round came ${next.at - killed} ms after the collector was killed`);
+  t.diagnostic(`taken over after ${next.at - killed} ms; the interval is ${interval} ms`);
+  assert.ok(await published(other) > 0);
+});
