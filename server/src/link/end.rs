@@ -11,6 +11,8 @@ use super::Link;
 /// How often an ending session is looked at, and how long its client may do nothing to end it.
 const POLL: Duration = Duration::from_millis(10);
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client may take to finish an upgrade that has begun.
+const UPGRADE: Duration = Duration::from_secs(2);
 
 impl Link {
     /// The client asked for an ack.
@@ -55,14 +57,16 @@ impl Link {
     /// the answers it is owed, and for what is queued to leave as long as some of it does.
     pub(crate) async fn end_gently(&self, reason: Reason, patience: Duration) {
         self.draining.store(true, Ordering::Release);
-        let deadline = Instant::now() + patience;
+        let start = Instant::now();
+        let deadline = start + patience;
         let mut seen = (self.queued_bytes(), Instant::now());
         while self.ended.get().is_none() && Instant::now() < deadline {
             let (owed, queued) = (self.owed.load(Ordering::Acquire) > 0, self.queued_bytes());
             if owed || queued != seen.0 {
                 seen = (queued, Instant::now());
             }
-            if !owed && (queued == 0 || seen.1.elapsed() > FAREWELL) {
+            let upgrading = self.is_upgrading() && start.elapsed() < UPGRADE;
+            if !owed && !upgrading && (queued == 0 || seen.1.elapsed() > FAREWELL) {
                 break;
             }
             tokio::time::sleep(POLL).await;

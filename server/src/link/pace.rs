@@ -29,7 +29,8 @@ impl Link {
 
     /// Until when the client must not be read from; `None` when it may be.
     pub(crate) fn paused_until(&self) -> Option<Instant> {
-        let draining = self.draining.load(Ordering::Acquire);
+        // A client in the middle of its upgrade is heard to the end: cut off there, it would not notice for a ping's time.
+        let draining = self.draining.load(Ordering::Acquire) && !self.is_upgrading();
         if (self.pausers.load(Ordering::Acquire) == 0 && !draining) || self.ended.get().is_some() {
             return None;
         }

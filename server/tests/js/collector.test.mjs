@@ -154,7 +154,7 @@ test('an old worker that publishes is never overwritten, and taken over from whe
   for (let n = 0; n < 6; n += 1) {
     await redis.cli('SETEX', 'cluster:metrics', 300, old);
     await redis.cli('PUBLISH', 'cluster:metrics', old);
-    // What this Carillon publishes when it is asked is no collector's, and no foreign worker's.
+    // Being asked is no reason to collect, nor to touch the key.
     if (n === 2) await json(server, '/api/cluster/nodes');
     await new Promise((done) => setTimeout(done, interval));
   }
@@ -164,6 +164,12 @@ test('an old worker that publishes is never overwritten, and taken over from whe
   await monitoring.next('cluster_metrics', { where: ({ nodes }) => exporter.node in nodes });
   const waited = Date.now() - begin;
   assert.ok(waited > interval && waited < 5 * interval, `it took over after ${waited} ms`);
+  // What it publishes when it is asked is no foreign worker's.
+  for (let n = 0; n < 3; n += 1) {
+    await json(server, '/api/cluster/nodes');
+    await new Promise((done) => setTimeout(done, interval / 2));
+    assert.equal((await server.metrics()).sum('carillon_collecting'), 1);
+  }
   // And back again, when the worker is started once more.
   await redis.cli('PUBLISH', 'cluster:metrics', old);
   await until(async () => (await server.metrics()).sum('carillon_collecting') === 0, 'it gives way', interval);
