@@ -29,7 +29,7 @@ impl Alias {
         };
         let texts: Vec<_> = self.variables.iter().map(set).collect();
         let named = self.variables.iter().zip(&texts).filter(|(_, text)| text.is_some()).map(|(name, _)| *name);
-        let source = Source::Env(named.collect::<Vec<_>>().join(", "));
+        let source = Source::Alias(named.collect::<Vec<_>>().join(", "));
         Some(((self.read)(&texts).transpose()?, source))
     }
 }

@@ -121,7 +121,7 @@ impl Context<'_> {
         let written = match source {
             Source::Env(variable) => format!("{variable}={}", text::plain(&default)),
             Source::Flag(flag) => format!("{flag} {}", text::plain(&default)),
-            Source::File { .. } | Source::Default => assignment(path.last_key()?, &default),
+            Source::File { .. } | Source::Default | Source::Alias(_) => assignment(path.last_key()?, &default),
         };
         (!default.is_null() && written.len() <= DEFAULT_SHOWN).then(|| format!("the default is `{written}`"))
     }

@@ -16,6 +16,9 @@ pub enum Source {
     },
     /// An environment variable, by its full name.
     Env(String),
+    /// An environment variable of another program, or several, that [mean](crate::Alias) one of our settings; their
+    /// value may be written differently from ours.
+    Alias(String),
     /// A command line flag, as the user types it (`--listen`).
     Flag(String),
 }
@@ -34,7 +37,7 @@ impl Source {
     pub(crate) fn order(&self) -> (u8, Option<Position>, &str) {
         match self {
             Self::File { at, .. } => (0, *at, ""),
-            Self::Env(variable) => (1, None, variable),
+            Self::Env(variable) | Self::Alias(variable) => (1, None, variable),
             Self::Flag(flag) => (2, None, flag),
             Self::Default => (3, None, ""),
         }
@@ -50,7 +53,7 @@ impl fmt::Display for Source {
             Self::File { path, at: Some(at) } => {
                 write!(f, "{}:{}:{}", path.display(), at.line, at.column)
             }
-            Self::Env(variable) => write!(f, "environment variable {variable}"),
+            Self::Env(variable) | Self::Alias(variable) => write!(f, "environment variable {variable}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
         }
     }

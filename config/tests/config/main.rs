@@ -1,4 +1,5 @@
 //! The package as the server and the plugins use it: precedence, every kind of mistake, generated files.
+mod aliases;
 mod all_at_once;
 mod environment;
 #[cfg(test)]

@@ -29,3 +29,30 @@ fn mark(payload: &[u8]) -> String {
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("carillon:published:{hash:016x}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::relay::tests::quiet;
+
+    /// Only what a Carillon published is ours, to the byte, and only for a while; alone, nothing is marked.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_ours() {
+        for (url, shared) in [("shared://ours", true), ("memory://", false)] {
+            let harness = quiet(&[("bus.url", url)]).await;
+            let bus = &**harness.app().bus();
+            publish_metrics(bus, "{\"a\":1}".into()).await.unwrap();
+            assert_eq!(is_ours(bus, b"{\"a\":1}").await.unwrap(), shared);
+            assert!(!is_ours(bus, b"{\"a\": 1}").await.unwrap());
+            tokio::time::sleep(MARK).await;
+            assert!(!is_ours(bus, b"{\"a\":1}").await.unwrap());
+        }
+    }
+
+    /// The mark is the published FNV-1a hash: Carillons of other versions make the same.
+    #[test]
+    fn marks_stay_the_same() {
+        assert_eq!(mark(b""), "carillon:published:cbf29ce484222325");
+        assert_eq!(mark(b"foobar"), "carillon:published:85944171f73967e8");
+    }
+}

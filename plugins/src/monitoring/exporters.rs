@@ -18,6 +18,8 @@ use crate::cluster::Metrics;
 const FRESH: u32 = 3;
 /// A round waits for this part of the interval for nodes that are slow.
 const PATIENCE: u32 = 5;
+/// How many nodes one line of the log names.
+const TOLD: usize = 10;
 
 type Scraped = Result<(Metrics, CpuTime), Failure>;
 
@@ -29,6 +31,8 @@ pub(super) struct Exporters {
     nodes: HashMap<String, Node>,
     /// The questions under way. They end with this.
     asked: JoinSet<(Target, Scraped)>,
+    /// What changed since it was told: nodes that answer again, and nodes that no longer do.
+    changes: (Vec<String>, Vec<String>),
     interval: Duration,
     timeout: Duration,
     scrapes: IntCounterVec,
@@ -43,7 +47,7 @@ struct Node {
     said: Option<(Metrics, Instant)>,
     /// Its CPU time then, to count from. Kept when it fails, because the kernel counts on.
     cpu: Option<CpuTime>,
-    /// Whether its failure was told.
+    /// Whether it failed last time.
     failing: bool,
 }
 
@@ -55,6 +59,7 @@ impl Exporters {
             targets,
             nodes: HashMap::new(),
             asked: JoinSet::new(),
+            changes: Default::default(),
             interval: config.interval(),
             timeout: Duration::from_millis(config.node_exporter_timeout_ms),
             scrapes,
@@ -102,6 +107,17 @@ impl Exporters {
         }
     }
 
+    /// Tells which nodes came and went.
+    fn tell(&mut self) {
+        let (back, gone) = std::mem::take(&mut self.changes);
+        if !gone.is_empty() {
+            tracing::warn!("nodes that do not answer: {}", some(&gone));
+        }
+        if !back.is_empty() {
+            tracing::info!("nodes that answer again: {}", some(&back));
+        }
+    }
+
     /// A question panicked: its node is asked again.
     fn give_up(&mut self, error: &JoinError) {
         tracing::error!("a question to a node ended: {error}");
@@ -118,18 +134,27 @@ impl Exporters {
         match scraped {
             Ok((metrics, cpu)) => {
                 if std::mem::take(&mut node.failing) {
-                    tracing::info!(node = target.name, "the node answers again");
+                    self.changes.0.push(target.name.clone());
                 }
                 node.said = Some((metrics, Instant::now()));
                 node.cpu = Some(cpu);
             }
             Err(failure) => {
                 if !std::mem::replace(&mut node.failing, true) {
-                    tracing::warn!(node = target.name, "the node does not answer: {failure}");
+                    self.changes.1.push(format!("{} ({failure})", target.name));
                 }
                 node.said = None;
             }
         }
+    }
+}
+
+/// One line for many nodes: a whole cluster may go at once.
+fn some(nodes: &[String]) -> String {
+    let named = nodes.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match nodes.len().saturating_sub(TOLD) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 
@@ -141,6 +166,7 @@ impl Source for Exporters {
     async fn read(&mut self) -> Result<Vec<Reading>> {
         self.ask();
         self.listen(Instant::now() + self.interval / PATIENCE).await;
+        self.tell();
         let fresh = |node: &Node| {
             let (metrics, at) = node.said.as_ref()?;
             (at.elapsed() <= self.interval * FRESH).then(|| metrics.clone())
@@ -236,6 +262,14 @@ mod tests {
         let again = fake(TcpListener::bind(address).await.unwrap(), true);
         assert_eq!(online(&mut exporters).await.concat(), target.name);
         stop(again).await;
+    }
+
+    /// However many nodes go at once, the log names a few.
+    #[test]
+    fn some_of_many() {
+        let nodes: Vec<_> = (0..12).map(|n| format!("n{n}")).collect();
+        assert_eq!(some(&nodes[..2]), "n0, n1");
+        assert!(some(&nodes).ends_with("n9 and 2 more"));
     }
 
     /// While a node takes its time what it said last counts, for three intervals.

@@ -110,7 +110,12 @@ fn read_file(file: &Path) -> std::io::Result<String> {
 /// The nodes of a file: its key `workers` holds a list of names, a list of objects with a `host` or a `name`, or an
 /// object with one entry for each node. Everything else in the file belongs to others.
 fn parse_file(text: &str, port: u16) -> Result<Vec<Target>, String> {
-    let file: Value = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let file: Value = serde_saphyr::from_str(text).map_err(|error| {
+        // The lines below show the place once more.
+        let told = error.to_string();
+        let line = told.lines().next().unwrap_or_default();
+        line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    })?;
     match file.get("workers") {
         Some(Value::Array(list)) => list.iter().map(|entry| worker(None, entry, port)).collect(),
         Some(Value::Object(map)) => map.iter().map(|(name, entry)| worker(Some(name), entry, port)).collect(),
@@ -190,10 +195,10 @@ mod tests {
             ("workers: 7", "neither a list nor an object"),
             ("workers: [[a]]", "neither a `host` nor a `name`"),
             ("workers: [a b]", "`a b` is no name"),
-            ("workers: [a\n", ""),
+            ("workers: [a\n", "line 1 column 10: unclosed"),
         ] {
             let told = parse_file(text, 9100).unwrap_err();
-            assert!(told.contains(mistake), "{text}: {told}");
+            assert!(told.contains(mistake) && told.lines().count() == 1, "{text}: {told}");
         }
     }
 
