@@ -150,8 +150,10 @@ impl Wire {
                 if progress {
                     self.stall = None;
                 }
-                // When the time is up the connection is cut, and reading ends.
-                let _: Poll<io::Result<usize>> = self.watch(cx, Poll::Pending);
+                // When the time is up the connection has been cut, and reading ends.
+                if self.watch(cx, Poll::Pending).is_ready() {
+                    self.stall = None;
+                }
             }
         }
     }
