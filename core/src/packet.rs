@@ -87,6 +87,12 @@ impl Item {
         &self.0.attachments
     }
 
+    /// Its Engine.IO messages: how many, and the bytes of all of them (the packet with its prefix, the attachments).
+    #[must_use]
+    pub fn messages(&self) -> (usize, usize) {
+        (self.0.frames.len(), self.len() + 1)
+    }
+
     /// Bytes of packet and attachments, the figure of `carillon_messages_sent_bytes_total`.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -219,6 +225,7 @@ pub struct Batch {
     items: Vec<Item>,
     /// The frames of several items in one piece.
     joined: Option<Bytes>,
+    messages: (usize, usize),
 }
 
 impl Batch {
@@ -230,13 +237,20 @@ impl Batch {
             items.iter().flat_map(Item::frames).for_each(|frame| joined.extend_from_slice(frame));
             joined.into()
         });
-        Self { items, joined }
+        let messages = items.iter().map(Item::messages).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        Self { items, joined, messages }
     }
 
     /// The items, in order.
     #[must_use]
     pub fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    /// The Engine.IO messages of all items: how many, and their bytes.
+    #[must_use]
+    pub fn messages(&self) -> (usize, usize) {
+        self.messages
     }
 
     /// The frames of all items, in as few pieces as possible.

@@ -301,6 +301,15 @@ impl Outbox {
         self.begun.is_some() || !self.urgent.is_empty() || matches!(self.ordered.front(), Some(Slot::Ready(_)))
     }
 
+    /// Whether nothing waits, and what belongs to `gate` may leave.
+    pub(crate) fn is_idle(&self, gate: GateId) -> bool {
+        self.stage == Stage::Direct
+            && self.begun.is_none()
+            && self.urgent.is_empty()
+            && self.ordered.is_empty()
+            && self.gates.iter().any(|known| known.id == gate && known.open)
+    }
+
     /// What can leave now, in order.
     pub(crate) fn slices(&self) -> Vec<IoSlice<'_>> {
         let begun = self.begun.iter().map(|(piece, written)| &piece.bytes[*written..]);

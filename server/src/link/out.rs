@@ -43,9 +43,9 @@ pub(crate) enum Writing {
     Blocked(bool),
 }
 
-/// What an item counts while it waits: each of its Engine.IO messages, the text with its prefix.
-fn weight(item: &Item) -> usize {
-    cost(1 + item.packet().len()) + item.attachments().iter().map(|data| cost(data.len())).sum::<usize>()
+/// What so many Engine.IO messages of so many bytes count while they wait: the sum of their [`cost`].
+fn weight((messages, bytes): (usize, usize)) -> usize {
+    messages * cost(0) + bytes
 }
 
 impl Link {
@@ -77,7 +77,7 @@ impl Link {
 
     /// Sends one packet; `through` puts it into Socket.IO's queue, should the session still use polling.
     pub(crate) fn send(&self, gate: GateId, item: &Item, through: impl FnOnce(&Item) -> Result<(), Pushed>) -> Pushed {
-        self.put(gate, item.frames(), Left { cost: weight(item), copies: 0 }, None, || through(item))
+        self.put(gate, item.frames(), Left { cost: weight(item.messages()), copies: 0 }, None, || through(item))
     }
 
     /// Sends a run of publishes.
@@ -95,15 +95,18 @@ impl Link {
             // One by one, as a poll takes them; a change of transport in between changes nothing about the order.
             return self.publish_each(gate, batch, through);
         }
-        let left = Left { cost: batch.items().iter().map(weight).sum(), copies: batch.items().len() as u64 };
+        let left = Left { cost: weight(batch.messages()), copies: batch.items().len() as u64 };
         let topic = batch.items().first().filter(|_| mode == Mode::Latest);
         self.put(gate, batch.frames(), left, topic, || Err(Pushed::Closed))
     }
 
     fn publish_each(&self, gate: GateId, batch: &Batch, through: impl Fn(&Item) -> Result<(), Pushed>) -> Pushed {
         for (done, item) in batch.items().iter().enumerate() {
-            let pushed = self.put(gate, item.frames(), Left { cost: weight(item), copies: 1 }, None, || through(item));
-            if pushed != Pushed::Queued {
+            let pushed = self
+                .put(gate, item.frames(), Left { cost: weight(item.messages()), copies: 1 }, None, || through(item));
+            if pushed == Pushed::Delivered {
+                self.deliveries.delivered(1);
+            } else if pushed != Pushed::Queued {
                 // The hub counts the whole batch by this answer; what was queued reports for itself already.
                 let rest = (batch.items().len() - done) as u64;
                 if pushed == Pushed::Slow {
@@ -128,6 +131,13 @@ impl Link {
         let mut out = self.out();
         if self.ended.get().is_some() || !out.outbox.has_gate(gate) {
             return Pushed::Closed;
+        }
+        let written = match frames {
+            [frame] => self.write_through(&mut out, gate, frame),
+            _ => 0,
+        };
+        if matches!(frames, [frame] if frame.len() == written) {
+            return Pushed::Delivered;
         }
         if !self.reserve(left.cost) {
             drop(out);
@@ -155,8 +165,31 @@ impl Link {
             return Pushed::Queued;
         }
         out.outbox.push(gate, frames, left, topic);
+        self.has_left(out.outbox.advance(written));
         self.write(&mut out);
         Pushed::Queued
+    }
+
+    /// The common case: nothing waits, and the socket takes the frame at once. How much of it was taken; the rest has to
+    /// be queued.
+    fn write_through(&self, out: &mut Out, gate: GateId, frame: &Bytes) -> usize {
+        if out.blocked || !out.outbox.is_idle(gate) {
+            return 0;
+        }
+        let Some(stream) = self.wire.get().and_then(crate::wire::Handle::stream) else { return 0 };
+        match stream.try_write(frame) {
+            Ok(written) => {
+                self.metrics.writes.inc();
+                written
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                out.blocked = true;
+                self.reader.wake();
+                0
+            }
+            // The reading task meets the same end and closes the session.
+            Err(_) => 0,
+        }
     }
 
     /// Puts a call into Socket.IO's queue with `through`, at its place in the client's order.
