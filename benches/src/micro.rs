@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use carillon_config::{Loader, Problems, house_sections};
 use carillon_core::lifecycle::{App, BootError};
-use carillon_core::packet::Item;
+use carillon_core::packet::{Batch, Item};
 use carillon_core::payload::Payload;
 use carillon_core::peer::Peer;
 use carillon_core::plugin::Plugin;
 use carillon_core::registry::Registry;
 use carillon_core::router::Session;
-use carillon_core::sink::{Pushed, Reason, Sink, Transport};
+use carillon_core::sink::{Mode, Pushed, Reason, Sink, Transport};
 use carillon_core::threads::Threads;
 use carillon_core::{Code, Error, Result};
 
@@ -28,7 +28,7 @@ pub async fn boot<P: Plugin>() -> std::result::Result<App, BootError> {
     sections.extend(registry.sections());
     let settings =
         Loader::new(sections).load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;
-    App::boot(&registry, &settings, Threads::Shared).await
+    App::boot(&registry, &settings, Threads::Shared, 1).await
 }
 
 /// Connects a client that remembers what it gets in `sink`.
@@ -61,7 +61,15 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn push(&self, item: &Item) -> Pushed {
+    fn connection(&self) -> u64 {
+        0
+    }
+
+    fn push(&self, batch: &Batch, _: Mode) -> Pushed {
+        batch.items().iter().map(|item| self.send(item)).last().unwrap_or(Pushed::Delivered)
+    }
+
+    fn send(&self, item: &Item) -> Pushed {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.len() == KEPT {
             queue.clear();

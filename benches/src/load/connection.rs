@@ -1,0 +1,314 @@
+//! One client: from the TCP connection to the messages, by hand and with as little work per message as there can be.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+
+use super::frame::{self, Header};
+use super::mark::Finder;
+use super::packet::{Dialect, Packet};
+use super::tally::Tally;
+use super::target::{ACCEPT, Target};
+
+/// How far a client has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Waiting for TCP, then for the answer to the upgrade request.
+    Upgrading,
+    /// A WebSocket, waiting for the Engine.IO session.
+    Opening,
+    /// Asked to be let into the namespace.
+    Joining,
+    /// In the namespace.
+    Ready,
+    /// Over.
+    Closed,
+}
+
+/// What a client does with what it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Reads, and must receive everything.
+    Counted,
+    /// Reads, and is left out of the counts.
+    Aside,
+    /// Does not read.
+    Deaf,
+}
+
+/// What a client heard that is no message under test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// An event, `["name",args..]`.
+    Event(String),
+    /// The answer to a call, `[args..]`.
+    Ack(u64, String),
+}
+
+/// One client.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    pub(crate) stage: Stage,
+    pub(crate) role: Role,
+    /// The number the next message should have.
+    pub(crate) next: u64,
+    /// Answers to calls received in this round.
+    pub(crate) acks: u64,
+    /// Why it is closed, and since when.
+    pub(crate) closed: Option<(u64, String)>,
+    /// What the client heard besides messages, when someone wants to know.
+    pub(crate) heard: Option<Vec<Heard>>,
+    index: u64,
+    finder: Finder,
+    /// The beginning of something whose end has not arrived.
+    rest: Vec<u8>,
+    /// What could not be written yet.
+    out: Vec<u8>,
+}
+
+impl Connection {
+    /// A client whose TCP connection is being made.
+    pub(crate) fn new(stream: TcpStream, index: usize, target: &Target) -> Self {
+        Self {
+            stream,
+            stage: Stage::Upgrading,
+            role: Role::Counted,
+            next: 0,
+            acks: 0,
+            closed: None,
+            heard: None,
+            index: index as u64,
+            finder: Finder::default(),
+            rest: Vec::new(),
+            out: target.handshake(index).into_bytes(),
+        }
+    }
+
+    /// For registration with the poll.
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// Starts a round.
+    pub(crate) fn begin(&mut self) {
+        (self.next, self.acks) = (0, 0);
+    }
+
+    /// Queues a text packet; [`Connection::flush`] sends it.
+    pub(crate) fn say(&mut self, text: &str) {
+        frame::from_client(frame::TEXT, text.as_bytes(), &mut self.out);
+    }
+
+    /// Sends as much as goes.
+    pub(crate) fn flush(&mut self, now: u64) {
+        let mut sent = 0;
+        while sent < self.out.len() {
+            match self.stream.write(&self.out[sent..]) {
+                Ok(written) => sent += written,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return self.close(now, &error.to_string()),
+            }
+        }
+        self.out.drain(..sent);
+    }
+
+    /// Reads until the kernel has no more, or `buffer` has been filled `turns` times: then there may be more (true).
+    pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        turns: usize,
+        (dialect, tally): (&Dialect, &mut Tally),
+        clock: impl Fn() -> u64,
+    ) -> bool {
+        for _ in 0..turns {
+            if self.role == Role::Deaf || self.stage == Stage::Closed {
+                return false;
+            }
+            match self.stream.read(buffer) {
+                Ok(0) => {
+                    self.close(clock(), "closed by the server");
+                    return false;
+                }
+                Ok(read) => {
+                    self.take(&buffer[..read], (dialect, tally), clock());
+                    if !self.out.is_empty() {
+                        self.flush(clock());
+                    }
+                    // A short read found the end: the next byte raises a new event.
+                    if read < buffer.len() {
+                        return false;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.close(clock(), &error.to_string());
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Takes what was read.
+    fn take(&mut self, bytes: &[u8], (dialect, tally): (&Dialect, &mut Tally), now: u64) {
+        tally.reads += 1;
+        tally.bytes += bytes.len() as u64;
+        let before = self.next;
+        if self.rest.is_empty() {
+            let used = self.consume(bytes, dialect, tally, now);
+            self.rest.extend_from_slice(&bytes[used..]);
+        } else {
+            let mut joined = std::mem::take(&mut self.rest);
+            joined.extend_from_slice(bytes);
+            let used = self.consume(&joined, dialect, tally, now);
+            joined.drain(..used);
+            self.rest = joined;
+        }
+        if self.role == Role::Counted {
+            tally.advance(before, self.next);
+        }
+    }
+
+    /// Handles whatever is complete, and says how many bytes that was.
+    fn consume(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) -> usize {
+        let mut at = 0;
+        if self.stage == Stage::Upgrading {
+            let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return 0 };
+            at = end + 4;
+            self.upgraded(&bytes[..at], now);
+        }
+        while let Some(head) = frame::header(&bytes[at..]) {
+            let Some(payload) = bytes.get(at + head.head..at + head.total()) else { break };
+            at += head.total();
+            if head.opcode == frame::TEXT
+                && dialect.is_message(payload)
+                && let Some(mark) = self.finder.find(payload)
+            {
+                if self.role == Role::Counted {
+                    self.next = tally.message(self.next, self.index, mark, now);
+                }
+            } else {
+                self.other(head, payload, dialect, now);
+            }
+        }
+        at
+    }
+
+    fn upgraded(&mut self, head: &[u8], now: u64) {
+        let head = String::from_utf8_lossy(head);
+        if head.starts_with("HTTP/1.1 101") && head.contains(ACCEPT) {
+            self.stage = Stage::Opening;
+        } else {
+            self.close(now, head.lines().next().unwrap_or_default());
+        }
+    }
+
+    #[cold]
+    fn other(&mut self, head: Header, payload: &[u8], dialect: &Dialect, now: u64) {
+        match head.opcode {
+            frame::TEXT => {}
+            frame::PING => return frame::from_client(frame::PONG, payload, &mut self.out),
+            frame::CLOSE => return self.close(now, "closed by the server"),
+            _ => return,
+        }
+        match dialect.parse(payload) {
+            Packet::Open => {
+                self.stage = Stage::Joining;
+                self.say(&dialect.connect());
+            }
+            Packet::Ping => self.say("3"),
+            Packet::Connected => self.stage = Stage::Ready,
+            Packet::Refused(why) => self.close(now, why),
+            Packet::Disconnected => self.close(now, "put out of the namespace"),
+            Packet::Event(event) => {
+                if let Some(heard) = &mut self.heard {
+                    heard.push(Heard::Event(event.to_owned()));
+                }
+            }
+            Packet::Ack(id, arguments) => {
+                self.acks += 1;
+                if let Some(heard) = &mut self.heard {
+                    heard.push(Heard::Ack(id, arguments.to_owned()));
+                }
+            }
+            Packet::Other => {}
+        }
+    }
+
+    /// Ends the client, for a reason worth telling. Only the first one counts.
+    pub(crate) fn close(&mut self, now: u64, why: &str) {
+        self.stage = Stage::Closed;
+        self.closed.get_or_insert_with(|| (now, why.to_owned()));
+        // Fails when the server was faster.
+        self.stream.shutdown(Shutdown::Both).ok();
+    }
+
+    /// The port this client connects from.
+    pub(crate) fn port(&self) -> io::Result<u16> {
+        Ok(self.stream.local_addr()?.port())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mark::Mark;
+    use super::*;
+
+    /// A connection whose other end is in the test's hands.
+    fn connection(target: &Target) -> (Connection, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        (Connection::new(TcpStream::from_std(stream), 0, target), listener.accept().unwrap().0)
+    }
+
+    /// A whole conversation, in pieces of every size: nothing is lost at the seams.
+    #[test]
+    fn a_conversation_in_pieces() {
+        let dialect = Dialect::new("/bench", "tick");
+        let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());
+        let mut bytes =
+            format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n").into_bytes();
+        let mut text = |text: &str| frame::from_server(frame::TEXT, text.as_bytes(), &mut bytes);
+        text("0{\"sid\":\"x\"}");
+        text("40/bench,{\"sid\":\"y\"}");
+        for number in 0..3 {
+            text(&dialect.event("tick", &format!("{{\"text\":\"{}\"}}", Mark { number, at: 5 }.text(200))));
+        }
+        text("2");
+        text("43/bench,9[true]");
+        text(&dialect.event("done", "{\"messages\":3}"));
+        for size in 1..bytes.len() {
+            let (mut client, mut server) = connection(&target);
+            client.heard = Some(Vec::new());
+            let mut tally = Tally::new(1);
+            for piece in bytes.chunks(size) {
+                client.take(piece, (&dialect, &mut tally), 105);
+            }
+            assert_eq!((client.stage, client.next, tally.messages), (Stage::Ready, 3, 3), "pieces of {size}");
+            assert_eq!((tally.mistakes(3).len(), tally.seen(), tally.latency.max()), (0, 3, 100));
+            let heard = [Heard::Ack(9, "[true]".to_owned()), Heard::Event("[\"done\",{\"messages\":3}]".to_owned())];
+            assert_eq!(client.heard.as_deref(), Some(&heard[..]));
+            client.flush(0);
+            client.close(0, "enough");
+            let mut said = Vec::new();
+            server.read_to_end(&mut said).unwrap();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert!(said.starts_with("GET /socket.io/?EIO=4&transport=websocket&client=0 "), "{said}");
+            assert!(said.contains("40/bench,") && said.ends_with('3'), "joins, and answers the ping: {said}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_told() {
+        let dialect = Dialect::new("/", "tick");
+        let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());
+        let (mut client, _server) = connection(&target);
+        client.take(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", (&dialect, &mut Tally::new(1)), 7);
+        assert_eq!(client.closed, Some((7, "HTTP/1.1 503 Service Unavailable".to_owned())));
+        assert_eq!(client.stage, Stage::Closed);
+    }
+}

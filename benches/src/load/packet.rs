@@ -1,0 +1,122 @@
+//! Socket.IO as text: what a client says, and what it is told.
+
+/// The words of one namespace and one event.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialect {
+    /// `/bench,`, or nothing for the root namespace.
+    namespace: String,
+    /// What a message under test begins with.
+    message: Vec<u8>,
+}
+
+/// What a server said.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Packet<'a> {
+    /// The Engine.IO session is open.
+    Open,
+    /// To be answered with a pong.
+    Ping,
+    /// The namespace lets us in.
+    Connected,
+    /// The namespace refuses us, and why.
+    Refused(&'a str),
+    /// An event: `["name",args..]`.
+    Event(&'a str),
+    /// The answer to a call: `[args..]`.
+    Ack(u64, &'a str),
+    /// The server took us out of the namespace.
+    Disconnected,
+    /// Something else.
+    Other,
+}
+
+impl Dialect {
+    /// The words for messages `event` in `namespace`.
+    pub(crate) fn new(namespace: &str, event: &str) -> Self {
+        let namespace = if namespace == "/" { String::new() } else { format!("{namespace},") };
+        let message = format!("42{namespace}[\"{event}\"").into_bytes();
+        Self { namespace, message }
+    }
+
+    /// Whether this is a message under test.
+    #[inline]
+    pub(crate) fn is_message(&self, text: &[u8]) -> bool {
+        text.starts_with(&self.message)
+    }
+
+    /// Asks to be let into the namespace.
+    pub(crate) fn connect(&self) -> String {
+        format!("40{}", self.namespace)
+    }
+
+    /// An event with one argument, as JSON.
+    pub(crate) fn event(&self, name: &str, argument: &str) -> String {
+        format!("42{}[\"{name}\",{argument}]", self.namespace)
+    }
+
+    /// The same, with an answer wanted.
+    pub(crate) fn call(&self, id: u64, name: &str, argument: &str) -> String {
+        format!("42{}{id}[\"{name}\",{argument}]", self.namespace)
+    }
+
+    /// Reads any packet but a message under test.
+    pub(crate) fn parse<'a>(&self, text: &'a [u8]) -> Packet<'a> {
+        let Ok(text) = std::str::from_utf8(text) else { return Packet::Other };
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some('0'), _) => Packet::Open,
+            (Some('2'), _) => Packet::Ping,
+            (Some('4'), Some(kind)) => match text[2..].strip_prefix(&*self.namespace) {
+                Some(rest) => Self::socket_io(kind, rest),
+                None => Packet::Other,
+            },
+            _ => Packet::Other,
+        }
+    }
+
+    fn socket_io(kind: char, rest: &str) -> Packet<'_> {
+        match kind {
+            '0' => Packet::Connected,
+            '1' => Packet::Disconnected,
+            '2' => Packet::Event(rest),
+            '3' => {
+                let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+                rest[..digits].parse().map_or(Packet::Other, |id| Packet::Ack(id, &rest[digits..]))
+            }
+            '4' => Packet::Refused(rest),
+            _ => Packet::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_packet() {
+        let bench = Dialect::new("/bench", "tick");
+        assert_eq!(bench.parse(b"0{\"sid\":\"x\"}"), Packet::Open);
+        assert_eq!(bench.parse(b"2"), Packet::Ping);
+        assert_eq!(bench.parse(b"40/bench,{\"sid\":\"x\"}"), Packet::Connected);
+        assert_eq!(bench.parse(b"40{\"sid\":\"x\"}"), Packet::Other, "of another namespace");
+        assert_eq!(bench.parse(b"41/bench,"), Packet::Disconnected);
+        assert_eq!(bench.parse(b"42/bench,[\"done\",1]"), Packet::Event("[\"done\",1]"));
+        assert_eq!(bench.parse(b"43/bench,17[1]"), Packet::Ack(17, "[1]"));
+        assert_eq!(bench.parse(b"44/bench,{\"message\":\"no\"}"), Packet::Refused("{\"message\":\"no\"}"));
+        for other in [&b""[..], b"4", b"6", b"3probe", b"\xff\xfe", b"43/bench,x", b"48/bench,"] {
+            assert_eq!(bench.parse(other), Packet::Other);
+        }
+    }
+
+    #[test]
+    fn the_root_namespace_has_no_name() {
+        let root = Dialect::new("/", "tick");
+        assert_eq!((root.connect().as_str(), root.event("e", "1").as_str()), ("40", "42[\"e\",1]"));
+        assert_eq!(root.parse(b"40{\"sid\":\"x\"}"), Packet::Connected);
+        assert!(root.is_message(b"42[\"tick\",{}]") && !root.is_message(b"42[\"tock\",{}]"));
+        let bench = Dialect::new("/bench", "tick");
+        assert_eq!(bench.connect(), "40/bench,");
+        assert_eq!(bench.call(3, "echo", "{}"), "42/bench,3[\"echo\",{}]");
+    }
+}

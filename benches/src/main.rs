@@ -1,0 +1,59 @@
+//! The load tool: sets Carillon beside its peers, and beside what the kernel alone takes, and says what a delivery costs.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod clock;
+mod load;
+mod machine;
+mod measure;
+mod peers;
+mod report;
+
+use cli::{Cli, What};
+
+/// The same for Carillon, the floor and bare socketioxide; Node brings its own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What can go wrong here is told to a person and ends the run.
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    // Carillon under test is this program: `carillon-benches serve` is `carillon serve` with one more plugin.
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("serve")) {
+        machine::die_with_parent();
+        return carillon_server::main();
+    }
+    match run(Cli::parse().what) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Does what the command line says; false when a round failed.
+fn run(what: What) -> Result<bool> {
+    match what {
+        What::Fanout(options) => measure::fanout::run(&options),
+        What::Idle(options) => measure::idle::run(&options),
+        What::Slow(options) => measure::slow::run(&options),
+        What::Relay(options) => measure::relay::run(&options),
+        What::Ack(options) => measure::ack::run(&options),
+        What::ServeFloor(serve) => {
+            machine::die_with_parent();
+            peers::floor::serve(serve.address).map(|()| true)
+        }
+        What::ServeSocketioxide(serve) => {
+            machine::die_with_parent();
+            peers::socketioxide::serve(serve.address, serve.workers).map(|()| true)
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What is measured: servers are started and connected to, rounds are run in turn, and compared.
+
+pub(crate) mod ack;
+mod contest;
+pub(crate) mod fanout;
+pub(crate) mod idle;
+mod metrics;
+pub(crate) mod relay;
+mod round;
+pub(crate) mod slow;

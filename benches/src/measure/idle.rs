@@ -1,0 +1,183 @@
+//! What an idle connection costs: memory while nothing happens, processor time for pings, and whether all is given back.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::contest::{Contest, Contestant, Driver};
+use super::metrics::Metrics;
+use super::round;
+use crate::cli::Idle;
+use crate::machine::proc;
+use crate::peers::Peer;
+use crate::peers::protocol::Run;
+use crate::report::stats::Figure;
+use crate::report::table::{Table, figure, in_order, number};
+use crate::{Result, clock};
+
+/// Seconds after which memory is read: handshakes are over, allocators have given back what they do not need.
+const SETTLE: f64 = 3.0;
+/// How long gauges may take to return after all have hung up.
+const RETURN: f64 = 20.0;
+/// Broadcasts to all after the idle time, one a second.
+const BROADCASTS: f64 = 3.0;
+
+/// What one server did.
+#[derive(Debug, Clone, Serialize)]
+struct Outcome {
+    server: String,
+    round: usize,
+    connect_seconds: f64,
+    rss_before_kb: u64,
+    rss_connected_kb: u64,
+    rss_broadcast_kb: u64,
+    rss_closed_kb: u64,
+    kb_per_connection: f64,
+    /// Part of a core while nothing happens but pings.
+    idle_cpu: f64,
+    /// From the broadcast's time to its arrival at half of the clients, and at the last one.
+    broadcast_p50_ms: Option<f64>,
+    broadcast_max_ms: Option<f64>,
+    /// Seconds until every gauge was back; `None` where there are none to read.
+    gauges_back_seconds: Option<f64>,
+    mistakes: Vec<String>,
+}
+
+/// Runs the measurement.
+pub(crate) fn run(options: &Idle) -> Result<bool> {
+    let peers = [Peer::Socketioxide, Peer::Node];
+    let each = SETTLE * 3.0 + options.seconds + BROADCASTS;
+    let servers = options.common.servers(&peers).len();
+    let mut contest = Contest::new(&options.common, (options.rounds * servers) as f64 * each)?;
+    contest.reserve(options.clients)?;
+    let mut outcomes = Vec::new();
+    for nth in 1..=options.rounds {
+        if let Some(target) = contest.target()? {
+            outcomes.push(one(&mut contest, target, options, nth)?);
+        }
+        for peer in contest.servers(&peers) {
+            let contestant = contest.start(peer, &peer.to_string(), &[])?;
+            outcomes.push(one(&mut contest, contestant, options, nth)?);
+        }
+    }
+    for outcome in &outcomes {
+        contest.fail(&outcome.server, &outcome.mistakes);
+    }
+    let text = text(&outcomes, options);
+    contest.finish("idle", (options, &outcomes, &[(); 0]), (&[text], &[]))
+}
+
+fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round: usize) -> Result<Outcome> {
+    let pid = contestant.pid.ok_or("--target needs --pid: memory is read from its process")?;
+    let address = contestant.target.address;
+    let is_carillon = contestant.peer == Some(Peer::Carillon);
+    let scrape = || if is_carillon { Metrics::scrape(address).map(Some) } else { Ok(None) };
+    contest.progress.say(format!("{}: settling", contestant.name));
+    rest(contest, SETTLE / 2.0)?;
+    let gauges = scrape()?;
+    rest(contest, SETTLE / 2.0)?;
+    let rss_before_kb = proc::rss_kb(pid)?;
+    let start = clock::now();
+    contest.connect(&mut contestant, options.clients)?;
+    let connect_seconds = clock::seconds(clock::now() - start);
+    rest(contest, SETTLE)?;
+    let rss_connected_kb = proc::rss_kb(pid)?;
+    contest.progress.say(format!("{}: {} idle clients", contestant.name, options.clients));
+    let (cpu, from) = (proc::cpu(pid)?, clock::now());
+    rest(contest, options.seconds)?;
+    let idle_cpu = proc::cpu(pid)?.since(cpu).total() / clock::seconds(clock::now() - from);
+
+    let mut mistakes: Vec<String> = contest.load.group(contestant.group).casualty().into_iter().collect();
+    let mut latency = None;
+    if contestant.driver != Driver::Unknown {
+        let run = Run::paced(1.0, BROADCASTS, 128);
+        let round = round::run(contest, &contestant, (&run, 1), |_| Ok(()))?;
+        mistakes.extend(round.mistakes);
+        latency = round.latency;
+    }
+    let rss_broadcast_kb = proc::rss_kb(pid)?;
+
+    contest.progress.say(format!("{}: hanging up", contestant.name));
+    contest.load.hang_up(contestant.group);
+    let gauges_back_seconds = match &gauges {
+        Some(before) => back(contest, before, &scrape, &mut mistakes)?,
+        None => None,
+    };
+    rest(contest, SETTLE)?;
+    Ok(Outcome {
+        server: contestant.name,
+        round,
+        connect_seconds,
+        rss_before_kb,
+        rss_connected_kb,
+        rss_broadcast_kb,
+        rss_closed_kb: proc::rss_kb(pid)?,
+        kb_per_connection: (rss_connected_kb as f64 - rss_before_kb as f64) / options.clients as f64,
+        idle_cpu,
+        broadcast_p50_ms: latency.map(|latency| latency.p50 / 1e3),
+        broadcast_max_ms: latency.map(|latency| latency.max / 1e3),
+        gauges_back_seconds,
+        mistakes,
+    })
+}
+
+/// Lets time pass; pings are answered.
+fn rest(contest: &mut Contest, seconds: f64) -> Result<()> {
+    let end = clock::now() + clock::nanos(seconds);
+    while clock::now() < end {
+        contest.load.turn(Duration::from_millis(100))?;
+    }
+    contest.progress.spent(seconds);
+    Ok(())
+}
+
+/// Waits until every gauge is what it was, and says how long that took.
+fn back(
+    contest: &mut Contest,
+    before: &Metrics,
+    scrape: &impl Fn() -> Result<Option<Metrics>>,
+    mistakes: &mut Vec<String>,
+) -> Result<Option<f64>> {
+    let start = clock::now();
+    loop {
+        let off = scrape()?.unwrap_or_default().gauges_off(before);
+        let took = clock::seconds(clock::now() - start);
+        if off.is_empty() {
+            return Ok(Some(took));
+        }
+        if took > RETURN {
+            mistakes.push(format!("gauges did not return: {}", off.join(", ")));
+            return Ok(None);
+        }
+        rest(contest, 0.2)?;
+    }
+}
+
+fn text(outcomes: &[Outcome], options: &Idle) -> String {
+    let mut table = Table::new(&[
+        "server",
+        "KB/connection",
+        "RSS MB",
+        "idle CPU %",
+        "broadcast p50 ms",
+        "last ms",
+        "RSS MB closed",
+        "gauges back s",
+    ]);
+    for name in in_order(outcomes.iter().map(|outcome| &*outcome.server)) {
+        let of = |value: fn(&Outcome) -> Option<f64>| {
+            Figure::of(outcomes.iter().filter(|outcome| outcome.server == name).filter_map(value))
+        };
+        table.row([
+            name.to_owned(),
+            figure(of(|outcome| Some(outcome.kb_per_connection))),
+            figure(of(|outcome| Some(outcome.rss_connected_kb as f64 / 1024.0))),
+            of(|outcome| Some(outcome.idle_cpu * 100.0)).map_or_else(|| "-".to_owned(), |cpu| number(cpu.median)),
+            figure(of(|outcome| outcome.broadcast_p50_ms)),
+            figure(of(|outcome| outcome.broadcast_max_ms)),
+            figure(of(|outcome| Some(outcome.rss_closed_kb as f64 / 1024.0))),
+            figure(of(|outcome| outcome.gauges_back_seconds)),
+        ]);
+    }
+    format!("Idle: {} clients for {} s\n{}", options.clients, options.seconds, table.text())
+}

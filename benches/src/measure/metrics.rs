@@ -1,0 +1,118 @@
+//! Carillon's own `/metrics`, read over HTTP by hand.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use crate::Result;
+
+/// One scrape.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Metrics {
+    /// Value by series, `name{labels}`.
+    series: BTreeMap<String, f64>,
+    /// Names of the families that are gauges.
+    gauges: Vec<String>,
+}
+
+impl Metrics {
+    /// Scrapes the server at `address`.
+    pub(crate) fn scrape(address: SocketAddr) -> Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream
+            .write_all(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("/metrics: no answer")?;
+        if !head.starts_with("HTTP/1.1 200") {
+            return Err(format!("/metrics: {}", head.lines().next().unwrap_or_default()).into());
+        }
+        Ok(Self::parse(body))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut metrics = Self::default();
+        for line in text.lines() {
+            if let Some(gauge) = line.strip_prefix("# TYPE ").and_then(|line| line.strip_suffix(" gauge")) {
+                metrics.gauges.push(gauge.to_owned());
+            } else if let Some((series, value)) = line.rsplit_once(' ')
+                && let Ok(value) = value.parse()
+                && !line.starts_with('#')
+            {
+                metrics.series.insert(series.to_owned(), value);
+            }
+        }
+        metrics
+    }
+
+    /// The value of one series; 0 where there is none.
+    pub(crate) fn value(&self, series: &str) -> f64 {
+        self.series.get(series).copied().unwrap_or(0.0)
+    }
+
+    /// What the counters of `name` have gained since `earlier`, by labels, where they have gained anything.
+    pub(crate) fn gains(&self, earlier: &Self, name: &str) -> Vec<(String, f64)> {
+        let of_family = self.series.iter().filter_map(|(series, value)| {
+            let labels = series.strip_prefix(name).filter(|labels| labels.is_empty() || labels.starts_with('{'))?;
+            Some((labels.to_owned(), value - earlier.value(series)))
+        });
+        of_family.filter(|(_, gain)| *gain > 0.0).collect()
+    }
+
+    /// Gauges of Carillon's that differ from `earlier`: of the whole, not of the process and its threads.
+    pub(crate) fn gauges_off(&self, earlier: &Self) -> Vec<String> {
+        let is_ours = |series: &str| {
+            let name = series.split('{').next().unwrap_or(series);
+            let of_runtime =
+                ["process_", "tokio_"].iter().any(|kind| name.trim_start_matches("carillon_").starts_with(kind));
+            !of_runtime && self.gauges.iter().any(|gauge| gauge == name)
+        };
+        let differs = |(series, value): (&String, &f64)| {
+            let before = earlier.value(series);
+            (is_ours(series) && *value != before).then(|| format!("{series} is {value}, was {before}"))
+        };
+        self.series.iter().filter_map(differs).collect()
+    }
+
+    /// Mean and 99th percentile of what a histogram has observed since `earlier`; the latter is the bound of its bucket.
+    pub(crate) fn histogram(&self, earlier: &Self, name: &str) -> Option<(f64, f64)> {
+        let gain = |series: &str| self.value(series) - earlier.value(series);
+        let count = gain(&format!("{name}_count"));
+        if count <= 0.0 {
+            return None;
+        }
+        let prefix = format!("{name}_bucket{{le=\"");
+        let bound = |series: &str| series.strip_prefix(&prefix)?.strip_suffix("\"}")?.parse::<f64>().ok();
+        let mut buckets: Vec<_> = self.series.keys().filter_map(|key| Some((bound(key)?, gain(key)))).collect();
+        buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+        let p99 = buckets.iter().find(|(_, below)| *below >= count * 0.99).map_or(f64::INFINITY, |(bound, _)| *bound);
+        Some((gain(&format!("{name}_sum")) / count, p99))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# HELP carillon_open Open.\n# TYPE carillon_open gauge\ncarillon_open{t=\"a b\"} 3\n\
+        # TYPE carillon_tokio_tasks gauge\ncarillon_tokio_tasks 9\n# TYPE carillon_n counter\ncarillon_n{r=\"x\"} 5\n\
+        # TYPE carillon_s histogram\ncarillon_s_bucket{le=\"0.1\"} 99\ncarillon_s_bucket{le=\"+Inf\"} 100\n\
+        carillon_s_sum 5\ncarillon_s_count 100\n";
+
+    #[test]
+    fn series_are_read_and_compared() {
+        let (now, before) = (Metrics::parse(TEXT), Metrics::default());
+        assert_eq!(now.value("carillon_open{t=\"a b\"}"), 3.0);
+        assert_eq!(now.gains(&before, "carillon_n"), [("{r=\"x\"}".to_owned(), 5.0)]);
+        assert_eq!(
+            now.gauges_off(&before),
+            ["carillon_open{t=\"a b\"} is 3, was 0"],
+            "not what belongs to the process"
+        );
+        assert_eq!(now.gauges_off(&now), Vec::<String>::new());
+        assert_eq!(now.histogram(&before, "carillon_s"), Some((0.05, 0.1)));
+        assert_eq!(now.histogram(&now, "carillon_s"), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! One round of one server: it publishes, every delivery is checked, and its processor time is read before and after.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::contest::{Contest, Contestant, Driver};
+use crate::load::{Heard, Load};
+use crate::machine::proc::{self, Cpu};
+use crate::peers::protocol::{DONE, Done, Mode, Run, Tick};
+use crate::report::stats::Latency;
+use crate::{Result, clock};
+
+/// Milestones of a flood in one window: after each the server may publish so much more.
+const MILESTONES: u64 = 8;
+/// In a flood one message in so many is timed.
+const SAMPLE: u64 = 64;
+/// How long nothing may arrive before what is missing counts as lost.
+const SILENCE: u64 = 5_000_000_000;
+/// Threads whose part of the work is told.
+const SHARE: f64 = 0.02;
+
+/// What one round measured.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Round {
+    pub(crate) server: String,
+    pub(crate) mode: Mode,
+    pub(crate) round: usize,
+    /// Messages the floor was told to put into one write.
+    pub(crate) batch: u64,
+    pub(crate) messages: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) seconds: f64,
+    pub(crate) cpu: Option<Cpu>,
+    /// The server's processor time for each delivery, in microseconds.
+    pub(crate) us_per_delivery: Option<f64>,
+    pub(crate) deliveries_per_second: f64,
+    /// Messages for each TCP segment that carried data: what left in one write.
+    pub(crate) messages_per_write: Option<f64>,
+    pub(crate) latency: Option<Latency>,
+    pub(crate) rss_kb: Option<u64>,
+    /// The threads that did the work, and which part of it.
+    pub(crate) threads: Vec<(String, f64)>,
+    /// What went wrong; the round counts only when this is empty.
+    pub(crate) mistakes: Vec<String>,
+}
+
+/// What is read of a server before and after a round.
+struct Reading {
+    cpu: Option<Cpu>,
+    threads: std::collections::HashMap<u32, (String, Cpu)>,
+    segments: Option<u64>,
+    at: u64,
+}
+
+impl Reading {
+    fn of(contestant: &Contestant) -> Result<Self> {
+        let (cpu, threads) = match contestant.pid {
+            Some(pid) => (Some(proc::cpu(pid)?), proc::threads(pid)?),
+            None => (None, Default::default()),
+        };
+        Ok(Self { cpu, threads, segments: proc::segments().ok(), at: clock::now() })
+    }
+}
+
+/// Runs a round; `each` is called about every 50 ms, for whatever else there is to watch or to do.
+pub(crate) fn run(
+    contest: &mut Contest,
+    contestant: &Contestant,
+    (run, round): (&Run, usize),
+    mut each: impl FnMut(&mut Load) -> Result<()>,
+) -> Result<Round> {
+    let Contest { load, progress, .. } = contest;
+    progress.say(format!("{} {}", contestant.name, run.mode));
+    let id = contestant.group;
+    let (sample, step) = match run.mode {
+        Mode::Flood => (SAMPLE, (run.window / MILESTONES).max(1)),
+        Mode::Paced => (1, u64::MAX),
+    };
+    load.group(id).begin(sample, step);
+    load.group(id).heard(0);
+    let before = Reading::of(contestant)?;
+    let mut driven = Driven::start(load, contestant, run)?;
+    let (mut told, mut heard) = (0, (0, clock::now()));
+    let mut ticked = clock::now();
+    loop {
+        let wait = driven.publish(load, run);
+        load.turn(wait)?;
+        let group = load.group(id);
+        let (messages, seen) = (group.tally.messages, group.tally.seen());
+        if run.mode == Mode::Flood && seen > told {
+            told = seen;
+            driven.seen(load, seen);
+        }
+        let now = clock::now();
+        if messages > heard.0 {
+            heard = (messages, now);
+        }
+        if now - ticked > 50_000_000 {
+            progress.spent(clock::seconds(now - ticked));
+            ticked = now;
+            each(load)?;
+        }
+        if driven.is_over(load) || now - heard.1.max(driven.quiet_until) > SILENCE && now > driven.quiet_until {
+            break;
+        }
+    }
+    let after = Reading::of(contestant)?;
+    let total = driven.total(load);
+    let group = load.group(id);
+    let (tally, casualty) = (&group.tally, group.casualty());
+    let mut mistakes = match total {
+        Some(total) => tally.mistakes(total),
+        None if contestant.driver == Driver::Unknown => Vec::new(),
+        None => vec!["the server did not say that it was done".to_owned()],
+    };
+    mistakes.extend(casualty);
+    if tally.messages == 0 {
+        mistakes.push("nothing was delivered".to_owned());
+    }
+    if let (false, Some(server)) = (mistakes.is_empty(), &contestant.server) {
+        mistakes.push(format!("the server's last words: {}", server.last_words()));
+    }
+    let cpu = after.cpu.zip(before.cpu).map(|(after, before)| after.since(before));
+    let deliveries = tally.messages;
+    let seconds = clock::seconds(after.at - before.at);
+    let segments = after.segments.zip(before.segments).map(|(after, before)| after - before);
+    Ok(Round {
+        server: contestant.name.clone(),
+        mode: run.mode,
+        round,
+        batch: run.batch,
+        messages: total.unwrap_or(deliveries / tally.clients.max(1)),
+        deliveries,
+        seconds,
+        cpu,
+        us_per_delivery: cpu.map(|cpu| cpu.total() * 1e6 / deliveries as f64),
+        deliveries_per_second: deliveries as f64 / seconds,
+        messages_per_write: segments.map(|segments| deliveries as f64 / segments as f64),
+        latency: Latency::of(&tally.latency),
+        rss_kb: contestant.pid.map(proc::rss_kb).transpose()?,
+        threads: shares(&before, &after),
+        mistakes,
+    })
+}
+
+/// The threads that did more than a trifle, busiest first.
+fn shares(before: &Reading, after: &Reading) -> Vec<(String, f64)> {
+    let used = |(id, (name, cpu)): (&u32, &(String, Cpu))| {
+        let earlier = before.threads.get(id).map_or(Cpu::default(), |(_, cpu)| *cpu);
+        (name.clone(), cpu.since(earlier).total())
+    };
+    let mut threads: Vec<(String, f64)> = after.threads.iter().map(used).collect();
+    let all: f64 = threads.iter().map(|(_, used)| used).sum();
+    threads.iter_mut().for_each(|(_, used)| *used /= all);
+    threads.retain(|(_, share)| *share >= SHARE);
+    threads.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    threads
+}
+
+/// A run under way, whoever publishes.
+struct Driven<'a> {
+    contestant: &'a Contestant,
+    done: Option<Done>,
+    /// When the last message is sent at the latest; silence before that means nothing.
+    quiet_until: u64,
+    start: u64,
+    sent: u64,
+    seen: u64,
+}
+
+impl<'a> Driven<'a> {
+    fn start(load: &mut Load, contestant: &'a Contestant, run: &Run) -> Result<Self> {
+        if contestant.driver == Driver::Server {
+            let packet = contestant.target.dialect.event("run", &serde_json::to_string(run)?);
+            load.say(contestant.group, 0, &packet);
+        }
+        let elsewhere = contestant.driver == Driver::Elsewhere;
+        let done = elsewhere.then(|| Done { messages: run.paced_messages() });
+        let start = clock::now();
+        let quiet_until = start + clock::nanos(run.seconds);
+        Ok(Self { contestant, done, quiet_until, start, sent: 0, seen: 0 })
+    }
+
+    /// Sends what is due, when the load itself publishes; says how long nothing will be.
+    fn publish(&mut self, load: &mut Load, run: &Run) -> Duration {
+        const IDLE: Duration = Duration::from_millis(50);
+        let Driver::Client(event) = &self.contestant.driver else { return IDLE };
+        loop {
+            let now = clock::now();
+            let at = match run.mode {
+                Mode::Flood if now >= self.quiet_until => break self.over(),
+                Mode::Flood if self.sent < self.seen + run.window => now,
+                Mode::Flood => break IDLE,
+                Mode::Paced if self.sent == run.paced_messages() => break self.over(),
+                Mode::Paced => match self.start + run.due(self.sent) {
+                    due if due > now => break IDLE.min(Duration::from_nanos(due - now)),
+                    due => due,
+                },
+            };
+            let Tick { text } = Tick::new(self.sent, at, run.bytes);
+            let packet = self.contestant.target.dialect.event(event, &format!("{{\"text\":\"{text}\"}}"));
+            load.say(self.contestant.group, 0, &packet);
+            self.sent += 1;
+        }
+    }
+
+    fn over(&mut self) -> Duration {
+        self.done.get_or_insert(Done { messages: self.sent });
+        Duration::from_millis(50)
+    }
+
+    /// All clients have received so many messages.
+    fn seen(&mut self, load: &mut Load, seen: u64) {
+        self.seen = seen;
+        if self.contestant.driver == Driver::Server {
+            let packet = self.contestant.target.dialect.event("seen", &seen.to_string());
+            load.say(self.contestant.group, 0, &packet);
+        }
+    }
+
+    /// How many messages were published, once that is known.
+    fn total(&mut self, load: &mut Load) -> Option<u64> {
+        if self.done.is_none() && self.contestant.driver == Driver::Server {
+            for heard in load.group(self.contestant.group).heard(0) {
+                if let Heard::Event(text) = heard
+                    && let Ok((name, done)) = serde_json::from_str::<(String, Done)>(&text)
+                    && name == DONE
+                {
+                    self.done = Some(done);
+                }
+            }
+        }
+        self.done.map(|done| done.messages)
+    }
+
+    fn is_over(&mut self, load: &mut Load) -> bool {
+        let group = self.contestant.group;
+        match self.total(load) {
+            Some(total) => load.group(group).tally.complete(total),
+            None => self.contestant.driver == Driver::Unknown && clock::now() >= self.quiet_until,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Carillon under test: this very program as `carillon serve`, with the bench plugin linked in and all others switched off.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use carillon_core::registry::Registry;
+
+use super::Options;
+use crate::Result;
+
+mod plugin;
+
+/// The name of the bench plugin.
+pub(crate) const PLUGIN: &str = "bench";
+
+/// `serve`, as Carillon's own command line understands it.
+pub(crate) fn command(options: &Options, address: SocketAddr, directory: &Path) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    // No carillon.toml of the place the tool was called from.
+    command.arg("serve").current_dir(directory);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARILLON_") {
+            command.env_remove(name);
+        }
+    }
+    let mut set = |key: &str, value: &str| {
+        command.env(format!("CARILLON_{}", key.to_uppercase().replace('.', "__").replace('-', "_")), value);
+    };
+    set("server.listen", &address.to_string());
+    set("server.workers", &options.workers.to_string());
+    set("log.level", "warn");
+    for plugin in Registry::linked()?.iter() {
+        let name = plugin.name();
+        if name != PLUGIN && !options.settings.iter().any(|(key, _)| key.starts_with(&format!("plugins.{name}."))) {
+            set(&format!("plugins.{name}.enabled"), "false");
+        }
+    }
+    for (key, value) in &options.settings {
+        set(key, value);
+    }
+    Ok(command)
+}
+
+/// The version under test.
+pub(crate) fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}

@@ -1,0 +1,99 @@
+//! `/bench`: publishes inside the server as the load asks it to, answers calls, and remembers who has gone.
+
+use std::sync::{Mutex, PoisonError};
+
+use carillon_core::prelude::*;
+use tokio::sync::watch;
+
+use crate::clock;
+use crate::peers::protocol::{DONE, Done, NAMESPACE, Run, TICK, Tick};
+use crate::peers::publisher::{self, Outlet};
+
+/// A client whose connection the server ended.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Gone {
+    /// The number the client gave in the query of its handshake.
+    client: String,
+    /// Why.
+    reason: &'static str,
+    /// When the plugin was told, in nanoseconds of the machine's monotonic clock.
+    at: u64,
+}
+
+struct Bench {
+    host: Host,
+    seen: watch::Sender<u64>,
+    gone: Mutex<Vec<Gone>>,
+}
+
+impl Plugin for Bench {
+    const NAME: &'static str = super::PLUGIN;
+    const NAMESPACE: &'static str = NAMESPACE;
+    type Config = NoConfig;
+
+    async fn init(_: NoConfig, host: Host) -> Result<Self> {
+        Ok(Self { host, seen: watch::Sender::new(0), gone: Mutex::default() })
+    }
+
+    fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+        on.event("run", "Publishes as told.", Self::run);
+        on.event("seen", "So many messages have been received by all.", Self::seen);
+        on.event("echo", "Answers with the same.", Self::echo);
+        on.event("gone", "Whose connections the server ended since the last call.", Self::gone);
+        on.emits::<Tick>(TICK, "A message under test.");
+        on.emits::<Done>(DONE, "All messages of a run have been published.");
+    }
+
+    async fn disconnected(self: Arc<Self>, ctx: Ctx, reason: Reason) {
+        if matches!(reason, Reason::TransportClose | Reason::ClientDisconnect) {
+            return; // It left by itself, and knows when.
+        }
+        let query = ctx.peer().query();
+        let client = query.split('&').find_map(|pair| pair.strip_prefix("client=")).unwrap_or_default().to_owned();
+        let gone = Gone { client, reason: reason.as_str(), at: clock::now() };
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(gone);
+    }
+}
+
+impl Bench {
+    async fn run(self: Arc<Self>, ctx: Ctx, run: Run) -> Result<()> {
+        self.seen.send_replace(0);
+        let seen = self.seen.subscribe();
+        let host = self.host.clone();
+        self.host.spawn("publisher", async move {
+            let done = publisher::publish(&run, seen, &Everybody(host)).await;
+            if let Err(error) = ctx.emit(DONE, &done) {
+                eprintln!("{error}");
+            }
+        });
+        Ok(())
+    }
+
+    async fn seen(self: Arc<Self>, _: Ctx, seen: u64) -> Result<()> {
+        self.seen.send_replace(seen);
+        Ok(())
+    }
+
+    async fn echo(self: Arc<Self>, _: Ctx, payload: Payload) -> Result<Plain<Payload>> {
+        Ok(Plain(payload))
+    }
+
+    async fn gone(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<Vec<Gone>>> {
+        Ok(Plain(std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner))))
+    }
+}
+
+struct Everybody(Host);
+
+impl Outlet for Everybody {
+    // The plugin has threads of its own: it stands in nobody's way.
+    const BURST: u64 = 64;
+
+    async fn publish(&self, tick: &Tick) {
+        if let Err(error) = self.0.to(NAMESPACE).publish(TICK, tick) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+plugin!(Bench);

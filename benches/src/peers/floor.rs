@@ -1,0 +1,274 @@
+//! The floor: what the kernel alone takes. One thread writes the same prebuilt frame to every socket, and does nothing else.
+//!
+//! It speaks just enough of the protocol to be driven like the others. `batch` messages leave in one `write`, so it also
+//! tells what coalescing is worth: no server that makes one system call for so many messages can cost less.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use super::protocol::{DONE, Done, Mode, Run, TICK, Tick, dialect};
+use crate::load::frame;
+use crate::load::packet::{Dialect, Packet};
+use crate::load::target::ACCEPT;
+use crate::{Result, clock};
+
+const LISTENER: Token = Token(usize::MAX);
+/// What opens an Engine.IO session.
+const OPEN: &str = r#"0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+
+/// Serves until killed.
+pub(crate) fn serve(address: SocketAddr) -> Result<()> {
+    Floor::listen(address)?.run()
+}
+
+struct Floor {
+    poll: Poll,
+    listener: TcpListener,
+    clients: Vec<Option<Client>>,
+    dialect: Dialect,
+    publishing: Option<Publishing>,
+}
+
+/// A run under way.
+struct Publishing {
+    run: Run,
+    controller: usize,
+    start: u64,
+    sent: u64,
+    seen: u64,
+}
+
+impl Publishing {
+    /// Whether to publish now, or else how long to wait, or else that it is over.
+    fn next(&self, now: u64) -> Next {
+        let Run { mode, seconds, window, batch, .. } = self.run;
+        match mode {
+            Mode::Flood if now >= self.start + clock::nanos(seconds) => Next::Over,
+            Mode::Flood if self.sent + batch <= self.seen + window => Next::Now(now),
+            Mode::Flood => Next::In(Duration::from_millis(100)),
+            Mode::Paced if self.sent == self.run.paced_messages() => Next::Over,
+            Mode::Paced => {
+                let due = self.start + self.run.due(self.sent);
+                if now >= due { Next::Now(due) } else { Next::In(Duration::from_nanos(due - now)) }
+            }
+        }
+    }
+}
+
+enum Next {
+    /// Publish, marked with this time.
+    Now(u64),
+    In(Duration),
+    Over,
+}
+
+impl Floor {
+    fn listen(address: SocketAddr) -> Result<Self> {
+        let (poll, mut listener) = (Poll::new()?, TcpListener::bind(address)?);
+        poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
+        Ok(Self { poll, listener, clients: Vec::new(), dialect: dialect(), publishing: None })
+    }
+
+    fn run(mut self) -> Result<()> {
+        let mut events = Events::with_capacity(4096);
+        loop {
+            let now = clock::now();
+            let wait = match self.publishing.as_ref().map(|publishing| publishing.next(now)) {
+                None => None,
+                Some(Next::In(wait)) => Some(wait),
+                Some(Next::Now(at)) => {
+                    self.publish(at);
+                    Some(Duration::ZERO)
+                }
+                Some(Next::Over) => {
+                    self.finish();
+                    continue;
+                }
+            };
+            match self.poll.poll(&mut events, wait) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            for event in &events {
+                if event.token() == LISTENER {
+                    self.accept()?;
+                } else if let Some(slot) = self.clients.get_mut(event.token().0) {
+                    let alive = slot.as_mut().is_some_and(|client| client.flush().is_ok());
+                    if !alive || (event.is_readable() && !self.read(event.token().0)) {
+                        self.clients[event.token().0] = None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        loop {
+            let mut stream = match self.listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            stream.set_nodelay(true)?;
+            let token = Token(self.clients.len());
+            self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+            self.clients.push(Some(Client { stream, input: Vec::new(), member: false, queue: VecDeque::new() }));
+        }
+    }
+
+    /// Writes the next messages to everybody: the whole of the measured work.
+    fn publish(&mut self, at: u64) {
+        let Some(publishing) = &mut self.publishing else { return };
+        let mut frames = Vec::new();
+        let batch = if publishing.run.mode == Mode::Flood { publishing.run.batch.max(1) } else { 1 };
+        for _ in 0..batch {
+            let tick = Tick::new(publishing.sent, at, publishing.run.bytes);
+            let packet = self.dialect.event(TICK, &format!("{{\"text\":\"{}\"}}", tick.text));
+            frame::from_server(frame::TEXT, packet.as_bytes(), &mut frames);
+            publishing.sent += 1;
+        }
+        let frames = Bytes::from(frames);
+        for slot in &mut self.clients {
+            if slot.as_mut().is_some_and(|client| client.member && client.send(&frames).is_err()) {
+                *slot = None;
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let Some(Publishing { controller, sent, .. }) = self.publishing.take() else { return };
+        let done = format!("{{\"messages\":{}}}", Done { messages: sent }.messages);
+        let packet = self.dialect.event(DONE, &done);
+        self.tell(controller, &packet);
+    }
+
+    fn tell(&mut self, index: usize, text: &str) {
+        let mut bytes = Vec::new();
+        frame::from_server(frame::TEXT, text.as_bytes(), &mut bytes);
+        if let Some(Some(client)) = self.clients.get_mut(index)
+            && client.send(&bytes.into()).is_err()
+        {
+            self.clients[index] = None;
+        }
+    }
+
+    /// Reads and answers a client; false when it is gone.
+    fn read(&mut self, index: usize) -> bool {
+        let Some(Some(client)) = self.clients.get_mut(index) else { return true };
+        let Ok(texts) = client.read() else { return false };
+        for text in texts {
+            match text.as_str() {
+                "GET" => {
+                    let upgrade = format!(
+                        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                         Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
+                    );
+                    if let Some(Some(client)) = self.clients.get_mut(index)
+                        && client.send(&upgrade.into()).is_err()
+                    {
+                        return false;
+                    }
+                    self.tell(index, OPEN);
+                }
+                text => self.packet(index, text),
+            }
+        }
+        true
+    }
+
+    fn packet(&mut self, index: usize, text: &str) {
+        match self.dialect.parse(text.as_bytes()) {
+            Packet::Connected => {
+                if let Some(Some(client)) = self.clients.get_mut(index) {
+                    client.member = true;
+                }
+                let reply = format!("{}{{\"sid\":\"floor\"}}", self.dialect.connect());
+                self.tell(index, &reply);
+            }
+            Packet::Event(event) => {
+                if let Ok((_, run)) = serde_json::from_str::<(String, Run)>(event) {
+                    self.publishing =
+                        Some(Publishing { run, controller: index, start: clock::now(), sent: 0, seen: 0 });
+                } else if let (Ok((_, seen)), Some(publishing)) =
+                    (serde_json::from_str::<(String, u64)>(event), &mut self.publishing)
+                {
+                    publishing.seen = seen;
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    input: Vec<u8>,
+    member: bool,
+    /// What the kernel had no room for.
+    queue: VecDeque<Bytes>,
+}
+
+impl Client {
+    fn send(&mut self, bytes: &Bytes) -> io::Result<()> {
+        if !self.queue.is_empty() {
+            self.queue.push_back(bytes.clone());
+            return Ok(());
+        }
+        let written = self.write(bytes)?;
+        if written < bytes.len() {
+            self.queue.push_back(bytes.slice(written..));
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.stream.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while let Some(bytes) = self.queue.pop_front() {
+            let written = self.write(&bytes)?;
+            if written < bytes.len() {
+                self.queue.push_front(bytes.slice(written..));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The texts a client has sent; its upgrade request is `GET`.
+    fn read(&mut self) -> io::Result<Vec<String>> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(read) => self.input.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        let (mut texts, mut at) = (Vec::new(), 0);
+        if self.input.starts_with(b"GET ") {
+            let Some(end) = memchr::memmem::find(&self.input, b"\r\n\r\n") else { return Ok(texts) };
+            at = end + 4;
+            texts.push("GET".to_owned());
+        }
+        while let Some(head) = frame::header(&self.input[at..]) {
+            let Some(payload) = self.input.get_mut(at + head.head..at + head.total()) else { break };
+            frame::unmask(payload, head.mask.unwrap_or_default());
+            texts.push(String::from_utf8_lossy(payload).into_owned());
+            at += head.total();
+        }
+        self.input.drain(..at);
+        Ok(texts)
+    }
+}
