@@ -92,6 +92,7 @@ test('the page speaks the language of the browser, or the one that is asked for'
   const page = await TestPage.open(t, browser, server, { locale: 'en-US', colorScheme: 'dark' });
   await page.click('Connect');
   await page.status(/^Connected - Socket ID: /);
+  await page.line('Connected to namespace /health');
   await page.click('Request health');
   await page.line('Health response received: ');
   await picture(page.tab, 'page-en');
