@@ -72,6 +72,7 @@ test('the page connects, shows every event as a line, and lets go again', async 
   // A second round begins where the first did.
   await page.click('Se connecter');
   await page.line('Connecté au namespace /monitoring');
+  await page.line('Connecté au namespace /health');
   assert.equal((await page.having('Connexion établie !')).length, 1);
   assert.equal((await page.having('Connecté au namespace')).length, 2);
 });
@@ -140,6 +141,7 @@ test('an old publisher in Python drives the page through Redis, also after three
   const page = await TestPage.open(t, await openBrowser(t), server);
   await page.click('Se connecter');
   await page.line('Connecté au namespace /monitoring');
+  await page.line('Connecté au namespace /health');
 
   /** What the page shows of one round of the publisher, and that it shows it once. */
   const round = async (temperature) => {
@@ -170,6 +172,7 @@ test('an old publisher in Python drives the page through Redis, also after three
     await page.line('Déconnecté: transport close');
     server = await start(t, { args, listen: `127.0.0.1:${server.port}` });
     await page.line('Connecté au namespace /monitoring');
+    await page.line('Connecté au namespace /health');
     // What the publisher left under its key is shown to whoever comes later.
     assert.equal((await page.line('WS /monitoring -> cluster_metrics: ')).data.nodes['node6.lan'].temperature, 85.5);
     assert.equal((await page.line('WS /health -> health_update: ')).data.nodes_online, 7);
