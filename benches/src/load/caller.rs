@@ -12,7 +12,7 @@ use super::target::Target;
 use super::{frame, histogram};
 use crate::{Result, clock};
 
-/// How long an answer may take before the run is given up.
+/// How long the last answers may take before the run is given up.
 const PATIENCE: u64 = 10_000_000_000;
 
 /// One client.
@@ -22,9 +22,12 @@ pub(crate) struct Caller {
     /// Read and not yet looked at.
     bytes: Vec<u8>,
     buffer: Vec<u8>,
-    calls: u64,
     ready: bool,
-    answered: Option<u64>,
+    /// When each call was due, by its number.
+    calls: Vec<u64>,
+    /// Calls without an answer so far.
+    open: u64,
+    latency: Histogram<u64>,
 }
 
 impl Caller {
@@ -38,9 +41,10 @@ impl Caller {
             target: target.clone(),
             bytes: Vec::new(),
             buffer: vec![0; 64 << 10],
-            calls: 0,
             ready: false,
-            answered: None,
+            calls: Vec::new(),
+            open: 0,
+            latency: histogram(),
         };
         let deadline = clock::now() + PATIENCE;
         let head = loop {
@@ -53,42 +57,42 @@ impl Caller {
             return Err("the server refuses WebSockets".into());
         }
         caller.bytes.drain(..head);
+        // The first packets may have come along with the answer.
+        caller.handle()?;
         while !caller.ready {
             caller.listen(deadline)?;
         }
         Ok(caller)
     }
 
-    /// Calls `event` at `rate` calls a second until `end`, on time whether or not the last answer came quickly; returns
+    /// Calls `event` at `rate` calls a second until `end`, on time whether or not earlier ones have been answered; returns
     /// how long after its time each call was answered.
     pub(crate) fn run(&mut self, event: &str, argument: &str, rate: f64, end: u64) -> Result<Histogram<u64>> {
-        let mut latency = histogram();
-        let (start, period) = (clock::now(), clock::nanos(1.0 / rate));
-        for nth in 0.. {
-            let due = start + nth * period;
-            if due >= end {
-                break;
-            }
-            while clock::now() < due {
+        let period = clock::nanos(1.0 / rate);
+        let mut due = clock::now();
+        while due < end {
+            if clock::now() < due {
                 self.listen(due)?;
+                continue;
             }
-            self.calls += 1;
-            self.say(&self.target.dialect.call(self.calls, event, argument))?;
-            while self.answered != Some(self.calls) {
-                if clock::now() > due + PATIENCE {
-                    return Err(format!("`{event}` was not answered within {} s", PATIENCE / 1_000_000_000).into());
-                }
-                self.listen(due + PATIENCE)?;
-            }
-            latency.saturating_record(clock::now() - due);
+            self.say(&self.target.dialect.call(self.calls.len() as u64, event, argument))?;
+            self.calls.push(due);
+            self.open += 1;
+            due += period;
         }
-        Ok(latency)
+        while self.open > 0 {
+            if clock::now() > end + PATIENCE {
+                return Err(format!("{} calls of `{event}` were not answered", self.open).into());
+            }
+            self.listen(end + PATIENCE)?;
+        }
+        Ok(std::mem::replace(&mut self.latency, histogram()))
     }
 
     fn say(&mut self, text: &str) -> Result<()> {
         let mut bytes = Vec::new();
         frame::from_client(frame::TEXT, text.as_bytes(), &mut bytes);
-        self.stream.write_all(&bytes).map_err(|error| format!("after {} calls: {error}", self.calls).into())
+        self.stream.write_all(&bytes).map_err(|error| format!("after {} calls: {error}", self.calls.len()).into())
     }
 
     /// Reads once, waiting no longer than until `deadline`.
@@ -100,7 +104,7 @@ impl Caller {
             return Ok(());
         }
         match self.stream.read(&mut self.buffer)? {
-            0 => Err(format!("after {} calls: the server closed the connection", self.calls).into()),
+            0 => Err(format!("after {} calls: the server closed the connection", self.calls.len()).into()),
             read => {
                 self.bytes.extend_from_slice(&self.buffer[..read]);
                 Ok(())
@@ -111,6 +115,10 @@ impl Caller {
     /// Reads once and handles whatever is complete.
     fn listen(&mut self, deadline: u64) -> Result<()> {
         self.read(deadline)?;
+        self.handle()
+    }
+
+    fn handle(&mut self) -> Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
         let mut at = 0;
         while let Some(head) = frame::header(&bytes[at..]) {
@@ -123,7 +131,12 @@ impl Caller {
                 Packet::Open => self.say(&self.target.dialect.connect())?,
                 Packet::Ping => self.say("3")?,
                 Packet::Connected => self.ready = true,
-                Packet::Ack(id, _) => self.answered = Some(id),
+                Packet::Ack(id, _) => {
+                    if let Some(due) = self.calls.get(id as usize) {
+                        self.latency.saturating_record(clock::now() - due);
+                        self.open = self.open.saturating_sub(1);
+                    }
+                }
                 Packet::Refused(why) => return Err(why.to_owned().into()),
                 _ => {}
             }

@@ -53,13 +53,23 @@ struct Gone {
     at: u64,
 }
 
+/// A client that does not read, as the server's kernel has it.
+struct SlowClient {
+    index: usize,
+    /// Bytes in the kernel's queue, and since when there are so many: the last change is the moment from which nothing
+    /// more fitted.
+    queued: u64,
+    since: u64,
+    /// When its connection was found gone.
+    closed: Option<u64>,
+}
+
 /// Watches the slow clients and the server while a round runs.
 struct Watch {
     pid: u32,
     server_port: u16,
-    /// Slow clients by their port: index, bytes in the server's kernel queue, and since when there are so many. The last
-    /// change is the moment from which nothing more fitted.
-    queues: HashMap<u16, (usize, u64, u64)>,
+    /// Slow clients by their port.
+    queues: HashMap<u16, SlowClient>,
     rss_peak_kb: u64,
     looked: u64,
     ponged: u64,
@@ -102,7 +112,8 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Res
 
     let mut ports = HashMap::new();
     for index in &slow {
-        ports.insert(contest.load.group(id).clients[*index].port()?, (*index, 0, clock::now()));
+        let client = SlowClient { index: *index, queued: 0, since: clock::now(), closed: None };
+        ports.insert(contest.load.group(id).clients[*index].port()?, client);
         contest.load.group(id).cast(*index, Role::Deaf);
     }
     let is_carillon = contestant.peer == Some(Peer::Carillon);
@@ -124,17 +135,19 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Res
     let reasons = metrics(&contestant)?.unwrap_or_default().gains(&before, "carillon_disconnections_total");
     let told = if is_carillon { told(&mut contest.load, &contestant)? } else { Vec::new() };
     let clients = &contest.load.group(id).clients;
-    let closed_at = |index: usize| clients.get(index).filter(|client| client.stage == Stage::Closed)?.closed.as_ref();
-    let lived = |(index, _, full): &(usize, u64, u64)| Some(clock::seconds(closed_at(*index)?.0.saturating_sub(*full)));
+    // To the client's own knowledge, which is exact, or else when the connection was found gone.
+    let closed_at = |slow: &SlowClient| clients[slow.index].closed.as_ref().map(|(at, _)| *at).or(slow.closed);
+    let lived = |slow: &SlowClient| Some(clock::seconds(closed_at(slow)?.saturating_sub(slow.since)));
     let late = |gone: &Gone| {
-        let closed = closed_at(gone.client.parse().ok()?)?.0;
+        let index: usize = gone.client.parse().ok()?;
+        let closed = closed_at(watch.queues.values().find(|slow| slow.index == index)?)?;
         Some((gone.at as f64 - closed as f64) / 1e6)
     };
     let p99 = |round: &Round| Some(round.latency?.p99);
     Ok(Outcome {
         p99_ratio: p99(&with_slow).zip(p99(&baseline)).map(|(with, without)| with / without),
         slow: slow.len(),
-        closed: slow.iter().filter(|index| closed_at(**index).is_some()).count(),
+        closed: watch.queues.values().filter(|slow| closed_at(slow).is_some()).count(),
         closed_after: Figure::of(watch.queues.values().filter_map(lived)),
         told_after_ms: Figure::of(told.iter().filter_map(late)),
         rss_before_kb,
@@ -164,10 +177,13 @@ impl Watch {
         }
         self.looked = now;
         self.rss_peak_kb = self.rss_peak_kb.max(proc::rss_kb(self.pid)?);
-        for (port, queued) in proc::send_queues(self.server_port)? {
-            let Some((_, known, since)) = self.queues.get_mut(&port) else { continue };
-            if queued != *known {
-                (*known, *since) = (queued, now);
+        let queued = proc::send_queues(self.server_port)?;
+        for (port, slow) in &mut self.queues {
+            match queued.get(port) {
+                Some(bytes) if *bytes != slow.queued => (slow.queued, slow.since) = (*bytes, now),
+                Some(_) => {}
+                // A client that does not read may never hear of it, so the server's side is what counts.
+                None => slow.closed = slow.closed.or(Some(now)),
             }
         }
         Ok(())
