@@ -194,6 +194,8 @@ impl Client {
         let mut queue = self.queue();
         let Some(job) = queue.jobs.pop_front() else {
             queue.running = false;
+            // Most clients say little: they keep no memory for what they may say.
+            queue.jobs = VecDeque::new();
             return None;
         };
         queue.bytes -= job.bytes();

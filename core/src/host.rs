@@ -52,7 +52,7 @@ impl Host {
             namespace: namespace.into(),
             selection: Selection::default(),
             local: false,
-            mode: Mode::All,
+            mode: None,
         }
     }
 
@@ -120,7 +120,8 @@ pub struct Target {
     namespace: Arc<str>,
     selection: Selection,
     local: bool,
-    mode: Mode,
+    /// As the event was declared when `None`.
+    mode: Option<Mode>,
 }
 
 impl Target {
@@ -149,19 +150,19 @@ impl Target {
 
     /// A client that has not read an older publish of this event gets this one in its place.
     pub fn latest(mut self) -> Self {
-        self.mode = Mode::Latest;
+        self.mode = Some(Mode::Latest);
         self
     }
 
     /// A client for which anything is waiting already does not get this one.
     pub fn volatile(mut self) -> Self {
-        self.mode = Mode::Volatile;
+        self.mode = Some(Mode::Volatile);
         self
     }
 
-    /// What may become of the publish on its way to a client that does not read fast enough.
+    /// What may become of the publish on its way to a client that does not read fast enough; else as the event was declared.
     pub fn mode(mut self, mode: Mode) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
         self
     }
 
@@ -179,12 +180,13 @@ impl Target {
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
             return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
         }
+        let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |namespace| namespace.mode(event)));
         let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
         if let Some(namespace) = here {
-            namespace.publish_item(self.selection.clone(), event, item.clone(), self.mode);
+            namespace.publish_item(self.selection.clone(), event, item.clone(), mode);
         }
         if let Some(cluster) = self.cluster() {
-            cluster.publish(&self.namespace, &self.selection, &item, self.mode);
+            cluster.publish(&self.namespace, &self.selection, &item, mode);
         }
         Ok(())
     }

@@ -118,9 +118,8 @@ impl App {
                 .start(entry.name())
                 .map_err(|error| BootError::Failed(format!("threads of {}: {error}", entry.name())))?;
             let runtime = (own.handle.clone(), clients.clone(), Arc::clone(&metrics), limits);
-            let emits = emits.iter().map(String::as_str);
             let place = (Arc::clone(&hub), space);
-            let namespace = Namespace::new(entry.namespace(), entry.name(), plan.outline(), emits, place, runtime);
+            let namespace = Namespace::new(entry.namespace(), entry.name(), plan.outline(), &emits, place, runtime);
             let namespace = Arc::new(namespace);
             namespaces.insert(Arc::clone(&namespace.name), namespace);
             started.push((entry, plan, own));

@@ -15,7 +15,7 @@ use self::families::Families;
 pub use self::series::Deliveries;
 pub(crate) use self::series::{Inbound, Outbound};
 use crate::error::Result;
-use crate::sink::{Reason, Transport};
+use crate::sink::{Mode, Reason, Transport};
 
 /// Label of every event that nobody declared: no text a client sends becomes a label.
 pub const OTHER: &str = "_other";
@@ -225,8 +225,9 @@ impl Metrics {
         )
     }
 
-    pub(crate) fn outbound(&self, namespace: &str, event: &str) -> Outbound {
+    pub(crate) fn outbound(&self, namespace: &str, event: &str, mode: Mode) -> Outbound {
         Outbound {
+            mode,
             sent: self.sent.with_label_values(&[namespace, event]),
             bytes: self.sent_bytes.with_label_values(&[namespace, event]),
             publishes: self.publishes.with_label_values(&[namespace, event]),

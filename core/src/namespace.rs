@@ -57,12 +57,12 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// `emits` are all events declared for this namespace, by its own plugin and by others.
-    pub(crate) fn new<'a>(
+    /// `emits` are all events declared for this namespace, by its own plugin and by others, and their modes.
+    pub(crate) fn new(
         name: &str,
         plugin: &'static str,
         outline: &Outline,
-        emits: impl Iterator<Item = &'a str>,
+        emits: &[(String, Mode)],
         (hub, space): (Arc<Hub>, Space),
         runtime: (Handle, TaskTracker, Arc<Metrics>, Limits),
     ) -> Self {
@@ -80,9 +80,12 @@ impl Namespace {
             events: outline.events.iter().enumerate().map(|(index, event)| (event.name.clone(), index)).collect(),
             inbound: outline.events.iter().map(|event| metrics.inbound(name, &event.name)).collect(),
             other: metrics.inbound(name, OTHER),
-            outbound: emits.map(|event| (event.to_owned(), Arc::new(metrics.outbound(name, event)))).collect(),
-            acks: Arc::new(metrics.outbound(name, ACK)),
-            others: Arc::new(metrics.outbound(name, OTHER)),
+            outbound: emits
+                .iter()
+                .map(|(event, mode)| (event.clone(), Arc::new(metrics.outbound(name, event, *mode))))
+                .collect(),
+            acks: Arc::new(metrics.outbound(name, ACK, Mode::All)),
+            others: Arc::new(metrics.outbound(name, OTHER, Mode::All)),
             in_flight: metrics.in_flight.with_label_values(&[name]),
             metrics,
             log: Throttle::per_second(),
@@ -109,6 +112,11 @@ impl Namespace {
 
     fn series(&self, event: &str) -> &Arc<Outbound> {
         self.outbound.get(event).unwrap_or(&self.others)
+    }
+
+    /// The mode declared for an event.
+    pub(crate) fn mode(&self, event: &str) -> Mode {
+        self.series(event).mode
     }
 
     /// Fans an encoded event out.

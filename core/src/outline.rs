@@ -7,13 +7,14 @@ use carillon_config::Loaded;
 use crate::lifecycle::BootError;
 use crate::registry::{Plan, Registration, Registry};
 use crate::routes::mistake_in_event_name;
+use crate::sink::Mode;
 
 /// A plugin about to be started.
 pub(crate) struct Planned {
     pub(crate) entry: Registration,
     pub(crate) plan: Box<dyn Plan>,
-    /// Events sent to its namespace, by whichever plugin.
-    pub(crate) emits: Vec<String>,
+    /// Events sent to its namespace, by whichever plugin, and their modes.
+    pub(crate) emits: Vec<(String, Mode)>,
 }
 
 /// The enabled plugins in order, and the namespaces of the disabled ones.
@@ -73,7 +74,7 @@ fn check_paths(planned: &[Planned], problems: &mut Vec<String>) {
 /// Tells every namespace which events are sent to it.
 fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, problems: &mut Vec<String>) {
     let index: HashMap<&str, usize> = planned.iter().enumerate().map(|(at, p)| (p.entry.namespace(), at)).collect();
-    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut found: Vec<(usize, (String, Mode))> = Vec::new();
     for (own, Planned { entry, plan, .. }) in planned.iter().enumerate() {
         for emit in &plan.outline().emits {
             let target = match emit.namespace.as_deref() {
@@ -81,7 +82,7 @@ fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, proble
                 Some(name) => index.get(name).copied(),
             };
             match (target, emit.namespace.as_deref()) {
-                (Some(at), _) => found.push((at, emit.name.clone())),
+                (Some(at), _) => found.push((at, (emit.name.clone(), emit.mode))),
                 (None, Some(name)) if disabled.contains(name) => {
                     tracing::info!(
                         plugin = entry.name(),
@@ -104,7 +105,7 @@ fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, proble
             }
         }
     }
-    for (at, name) in found {
-        planned[at].emits.push(name);
+    for (at, emit) in found {
+        planned[at].emits.push(emit);
     }
 }

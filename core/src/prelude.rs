@@ -15,5 +15,5 @@ pub use crate::peer::Peer;
 pub use crate::plugin;
 pub use crate::plugin::Plugin;
 pub use crate::routes::Routes;
-pub use crate::sink::{Reason, Transport};
+pub use crate::sink::{Mode, Reason, Transport};
 pub use crate::time::timestamp;

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::packet::Item;
 use crate::params::Params;
 use crate::payload::{AnyEvent, Arguments, Decode, Reply};
+use crate::sink::Mode;
 
 /// A started call: resolves to the ack packet, where one was asked for.
 pub(crate) type Answer = BoxFuture<'static, Result<Option<Item>>>;
@@ -81,6 +82,26 @@ pub struct EmitOutline {
     pub doc: String,
     /// JSON schema of the first argument.
     pub payload: Schema,
+    /// What may become of a publish on its way to a client that does not read fast enough, unless the publish says.
+    #[serde(skip_serializing_if = "Mode::is_all")]
+    pub mode: Mode,
+}
+
+impl EmitOutline {
+    /// A client that has not read an older publish of this event gets the new one in its place.
+    pub fn latest(&mut self) {
+        self.mode = Mode::Latest;
+    }
+
+    /// A client for which anything is waiting already does not get a publish of this event.
+    pub fn volatile(&mut self) {
+        self.mode = Mode::Volatile;
+    }
+
+    /// See [`Mode`].
+    pub fn mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
 }
 
 /// An HTTP GET route.
@@ -167,19 +188,28 @@ impl<P: Send + Sync + 'static> Routes<P> {
         }));
     }
 
-    /// Declares an event this namespace sends.
-    pub fn emits<T: JsonSchema>(&mut self, event: impl Into<String>, doc: &str) {
-        self.declare::<T>(None, event.into(), doc);
+    /// Declares an event this namespace sends. What is returned can say that slow clients need not get every publish of
+    /// it: `on.emits::<T>("snapshot", "..").latest()`.
+    pub fn emits<T: JsonSchema>(&mut self, event: impl Into<String>, doc: &str) -> &mut EmitOutline {
+        self.declare::<T>(None, event.into(), doc)
     }
 
     /// Declares an event the plugin sends to a namespace of another plugin; boot fails when nobody serves it.
-    pub fn emits_to<T: JsonSchema>(&mut self, namespace: impl Into<String>, event: impl Into<String>, doc: &str) {
-        self.declare::<T>(Some(namespace.into()), event.into(), doc);
+    pub fn emits_to<T: JsonSchema>(
+        &mut self,
+        namespace: impl Into<String>,
+        event: impl Into<String>,
+        doc: &str,
+    ) -> &mut EmitOutline {
+        self.declare::<T>(Some(namespace.into()), event.into(), doc)
     }
 
-    fn declare<T: JsonSchema>(&mut self, namespace: Option<String>, name: String, doc: &str) {
+    fn declare<T: JsonSchema>(&mut self, namespace: Option<String>, name: String, doc: &str) -> &mut EmitOutline {
         let payload = self.schemas.subschema_for::<T>();
-        self.table.outline.emits.push(EmitOutline { namespace, name, doc: doc.to_owned(), payload });
+        let emits = &mut self.table.outline.emits;
+        let at = emits.len();
+        emits.push(EmitOutline { namespace, name, doc: doc.to_owned(), payload, mode: Mode::All });
+        &mut emits[at]
     }
 
     /// Ends the declarations.

@@ -75,6 +75,12 @@ pub enum Mode {
     Volatile,
 }
 
+impl Mode {
+    pub(crate) fn is_all(&self) -> bool {
+        *self == Self::All
+    }
+}
+
 /// An Engine.IO transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {

@@ -37,12 +37,19 @@ pub(crate) struct Relay {
 
 /// What becomes of the messages of one channel.
 struct Channel {
-    /// Event and namespace, in the order of sending.
-    targets: Vec<(String, String)>,
+    /// In the order of sending.
+    targets: Vec<Destination>,
     relayed: IntCounter,
     wrapped: IntCounter,
     too_large: IntCounter,
     failed: IntCounter,
+}
+
+/// An event of a namespace that a message becomes.
+struct Destination {
+    namespace: String,
+    event: String,
+    mode: Mode,
 }
 
 impl Channel {
@@ -72,7 +79,8 @@ impl Plugin for Relay {
         let mut channels = HashMap::new();
         for row in config.rows {
             let channel = channels.entry(row.channel.clone()).or_insert_with(|| Channel::new(&row.channel, &results));
-            channel.targets.extend(row.namespaces.into_iter().map(|namespace| (row.event.clone(), namespace)));
+            let target = |namespace| Destination { namespace, event: row.event.clone(), mode: row.mode };
+            channel.targets.extend(row.namespaces.into_iter().map(target));
         }
         let retry_max = Duration::from_millis(config.retry_max_ms);
         Ok(Self { channels, max_message_bytes: config.max_message_bytes, retry_max, log: Throttle::per_second() })
@@ -83,7 +91,7 @@ impl Plugin for Relay {
         for row in &config.rows {
             for namespace in &row.namespaces {
                 let doc = format!("Each message of bus channel `{}`, as it was published.", row.channel);
-                on.emits_to::<Value>(namespace, &row.event, &doc);
+                on.emits_to::<Value>(namespace, &row.event, &doc).mode(row.mode);
             }
         }
     }
@@ -152,9 +160,10 @@ impl Relay {
         let sent = payload.and_then(|payload| {
             // Local, because every Carillon of the bus hears the message itself. And a target that fails does not take
             // it from the others.
-            let targets = channel.targets.iter();
-            let sent = targets.map(|(event, namespace)| host.to(namespace).local().publish(event, &payload));
-            sent.fold(Ok(()), Result::and)
+            let publish = |target: &Destination| {
+                host.to(&target.namespace).local().mode(target.mode).publish(&target.event, &payload)
+            };
+            channel.targets.iter().map(publish).fold(Ok(()), Result::and)
         });
         match sent {
             Ok(()) => counter.inc(),

@@ -155,9 +155,8 @@ impl Link {
             self.clock().upgrading = Some(Instant::now());
         }
         // A second WebSocket for one session is refused before it comes to this.
-        self.wire.set(wire.clone()).ok();
-        if !upgrade {
-            self.go_direct();
+        if self.wire.set(wire.clone()).is_ok() {
+            self.takes(wire.stream(), upgrade);
         }
         if self.ended.get().is_some() {
             wire.cut();

@@ -13,6 +13,7 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 use carillon_core::packet::Item;
+use smallvec::SmallVec;
 
 use crate::link::cost;
 
@@ -86,7 +87,8 @@ struct Unit {
 #[derive(Debug)]
 pub(crate) struct Outbox {
     stage: Stage,
-    gates: Vec<Gate>,
+    /// Most clients are in one namespace: this one is found without a look elsewhere in memory.
+    gates: SmallVec<[Gate; 1]>,
     next_gate: GateId,
     /// Frames without an order towards ours: pings, CONNECT replies.
     urgent: VecDeque<Bytes>,
@@ -104,7 +106,7 @@ impl Outbox {
     pub(crate) fn new() -> Self {
         Self {
             stage: Stage::Polling,
-            gates: Vec::new(),
+            gates: SmallVec::new(),
             next_gate: 0,
             urgent: VecDeque::new(),
             ordered: VecDeque::new(),
@@ -227,7 +229,7 @@ impl Outbox {
     /// The session goes over a WebSocket from its start.
     pub(crate) fn go_direct(&mut self) {
         self.stage = Stage::Direct;
-        self.ordered.append(&mut self.held);
+        self.ordered.extend(std::mem::take(&mut self.held));
     }
 
     /// The client has probed a WebSocket. From now on ours are held, until `sentinel` (with its Engine.IO prefix) passes.
@@ -335,6 +337,10 @@ impl Outbox {
             }
             written -= rest;
             gone.add(piece.left);
+        }
+        if self.begun.is_none() && self.urgent.is_empty() && self.ordered.is_empty() {
+            // Most connections are idle most of the time: they keep no memory for what may wait again.
+            (self.urgent, self.ordered) = (VecDeque::new(), VecDeque::new());
         }
         gone
     }

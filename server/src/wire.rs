@@ -4,8 +4,11 @@
 //! and whole, into the session's outbox, where our own frames join it: one queue, one order. It can be told not to read, it
 //! can be cut at once from anywhere, and it does not wait for ever for a client to read.
 
+mod ahead;
 mod frames;
 mod handle;
+mod patience;
+mod stream;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -15,14 +18,15 @@ use std::task::{Context, Poll, ready};
 
 use carillon_core::sink::Reason;
 use futures_util::future::BoxFuture;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
 
+use self::ahead::Ahead;
 use self::frames::{Scanner, Splitter};
 pub(crate) use self::handle::{Handle, Options};
+use self::patience::Patience;
+pub(crate) use self::stream::Stream;
 use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
 
@@ -31,18 +35,19 @@ const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 
 /// The pipe itself, owned by whoever reads and writes it: hyper, later the WebSocket.
 pub(crate) struct Wire {
-    stream: Arc<TcpStream>,
+    stream: Arc<Stream>,
     handle: Handle,
     options: Options,
     metrics: Arc<Metrics>,
     /// The session, once frames pass.
     link: Option<Arc<Link>>,
     inbound: Scanner,
+    ahead: Ahead,
     outbound: Outbound,
     /// Resolves when reading may go on.
     paused: Option<BoxFuture<'static, ()>>,
-    /// Runs while a write is pending.
-    stall: Option<Pin<Box<Sleep>>>,
+    /// Runs while something waits that the client does not take.
+    patience: Option<Patience>,
     /// The place among the connections that are allowed at once.
     _permit: OwnedSemaphorePermit,
 }
@@ -63,10 +68,7 @@ impl Wire {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         metrics.connections.inc();
-        if let Err(error) = options.apply(&stream) {
-            tracing::debug!(%error, %peer, "socket options refused");
-        }
-        let stream = Arc::new(stream);
+        let stream = Arc::new(Stream::new(stream, &options));
         let handle = Handle::new(peer, &stream);
         Self {
             stream,
@@ -75,9 +77,10 @@ impl Wire {
             metrics,
             link: None,
             inbound: Scanner::default(),
+            ahead: Ahead::default(),
             outbound: Outbound::Http,
             paused: None,
-            stall: None,
+            patience: None,
             _permit: permit,
         }
     }
@@ -145,34 +148,25 @@ impl Wire {
     fn drive(&mut self, cx: &mut Context<'_>) {
         let Some(link) = &self.link else { return };
         match link.drive(&self.stream, cx) {
-            Writing::Done => self.stall = None,
-            Writing::Blocked(progress) => {
-                if progress {
-                    self.stall = None;
-                }
-                // When the time is up the connection has been cut, and reading ends.
-                if self.watch(cx, Poll::Pending).is_ready() {
-                    self.stall = None;
-                }
-            }
+            Writing::Done => self.patience = None,
+            // When patience is at its end the connection has been cut, and reading ends.
+            Writing::Blocked(written) => drop(self.wait(cx, written)),
         }
     }
 
-    /// A write is done or waits; one that waits too long ends the connection.
-    fn watch(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if result.is_ready() {
-            self.stall = None;
-            return result;
-        }
-        let deadline = Instant::now() + self.options.write_stall;
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        ready!(stall.as_mut().poll(cx));
+    /// The client took so many bytes and leaves the rest waiting: one that is too slow ends the connection.
+    fn wait(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<()> {
+        let pace = self.options.pace;
+        let patience = self.patience.get_or_insert_with(|| Patience::new(pace));
+        patience.took(written);
+        ready!(patience.poll_exhausted(cx));
+        self.patience = None;
         match &self.link {
             Some(link) => link.end(Reason::Slow),
             None => self.metrics.killed(Reason::Slow),
         }
         self.handle.cut();
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        Poll::Ready(())
     }
 }
 
@@ -189,13 +183,10 @@ impl AsyncRead for Wire {
             }
         }
         let before = buf.filled().len();
-        loop {
-            ready!(this.stream.poll_read_ready(cx))?;
-            match this.stream.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(_) => break,
-            }
+        if this.link.is_some() {
+            ready!(this.ahead.poll_read(&this.stream, cx, buf))?;
+        } else {
+            ready!(this.stream.poll_read(cx, buf))?;
         }
         this.received(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
@@ -218,7 +209,7 @@ impl AsyncWrite for Wire {
             return Poll::Ready(this.take(bufs));
         }
         let result = loop {
-            match this.stream.poll_write_ready(cx) {
+            match this.stream.poll_writable(cx) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) => {}
@@ -229,11 +220,11 @@ impl AsyncWrite for Wire {
                 let Outbound::Head(before) = this.outbound else { continue };
                 let head = this.head(first);
                 this.outbound = Outbound::Head(before);
-                this.stream.try_write(&first[..head]).inspect(|written| {
+                this.stream.try_write(&[IoSlice::new(&first[..head])]).inspect(|written| {
                     this.head(&first[..*written]);
                 })
             } else {
-                this.stream.try_write_vectored(bufs)
+                this.stream.try_write(bufs)
             };
             match written {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -243,7 +234,13 @@ impl AsyncWrite for Wire {
         if matches!(this.outbound, Outbound::Head(matched) if matched == HEAD_END.len()) {
             this.outbound = Outbound::Frames(Splitter::default());
         }
-        this.watch(cx, result)
+        match result {
+            Poll::Pending => this.wait(cx, 0).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(result) => {
+                this.patience = None;
+                Poll::Ready(result)
+            }
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -257,10 +254,7 @@ impl AsyncWrite for Wire {
     /// Tells the peer that no more follows. Queued bytes are still delivered by the kernel; the descriptor is closed
     /// when the pipe is dropped.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match SockRef::from(&*self.stream).shutdown(std::net::Shutdown::Write) {
-            Err(error) if error.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(error)),
-            _ => Poll::Ready(Ok(())),
-        }
+        Poll::Ready(self.stream.finish())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
+use crate::sink::Mode;
+
 /// Handles of one received event's series.
 pub(crate) struct Inbound {
     received: IntCounter,
@@ -40,8 +42,10 @@ impl Inbound {
     }
 }
 
-/// Handles of one sent event's series.
+/// Handles of one sent event's series, and how it is sent.
 pub(crate) struct Outbound {
+    /// The mode of publishes that do not say.
+    pub(crate) mode: Mode,
     pub(crate) sent: IntCounter,
     pub(crate) bytes: IntCounter,
     pub(crate) publishes: IntCounter,

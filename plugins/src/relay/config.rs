@@ -29,11 +29,20 @@ pub(super) struct Row {
     pub(super) event: String,
     /// The namespaces whose clients get the event.
     pub(super) namespaces: Vec<String>,
+    /// What a client that does not read fast enough gets: `all` of it (until it is closed as slow), the `latest` message in
+    /// the place of older ones, or none while anything waits for it (`volatile`).
+    #[serde(default)]
+    pub(super) mode: Mode,
 }
 
 impl Row {
     fn new(channel: &str, event: &str, namespace: &str) -> Self {
-        Self { channel: channel.to_owned(), event: event.to_owned(), namespaces: vec![namespace.to_owned()] }
+        Self {
+            channel: channel.to_owned(),
+            event: event.to_owned(),
+            namespaces: vec![namespace.to_owned()],
+            mode: Mode::All,
+        }
     }
 }
 

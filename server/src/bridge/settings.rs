@@ -17,8 +17,8 @@ const UNREACHED: u64 = 1 << 30;
 const SPARE_PACKETS: usize = 4096;
 /// Attachments of one event, and the time all of them may take to arrive.
 const ATTACHMENTS: (usize, Duration) = (10, Duration::from_secs(10));
-/// Bytes read from a WebSocket at once. Most events are smaller; every idle connection holds such a buffer.
-const READ_BUFFER: usize = 2048;
+/// Bytes a WebSocket takes at once. Every idle connection holds such a buffer; the wire reads ahead of it.
+const READ_BUFFER: usize = 512;
 
 /// The part of the configuration that concerns Socket.IO.
 #[derive(Debug, Clone)]
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(engine.max_buffer_size, 65_536 / 64 * 4 + 4096);
         assert_eq!(engine.ws_max_message_size, 12_345);
         assert_eq!(engine.ws_max_frame_size, 12_345);
-        assert_eq!(engine.ws_read_buffer_size, 2048);
+        assert_eq!(engine.ws_read_buffer_size, 512);
         assert!(engine.allowed_transport(TransportType::Websocket));
         assert!(!engine.allowed_transport(TransportType::Polling));
         assert_eq!(config.connect_timeout.as_millis(), 700);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use carillon_config::{Loaded, Loader, Setting};
 use carillon_core::registry::{Description, Registry};
+use carillon_core::sink::Mode;
 use serde_json::Value;
 
 use super::load;
@@ -38,7 +39,12 @@ fn describe(config: &Loaded, plugin: &Description, settings: &[Setting]) -> Stri
             Some(namespace) => format!("{} to {namespace}", emit.name),
             None => emit.name.clone(),
         };
-        ("sends", name, emit.doc.clone())
+        let mode = match emit.mode {
+            Mode::All => "",
+            Mode::Latest => " (latest)",
+            Mode::Volatile => " (volatile)",
+        };
+        ("sends", name + mode, emit.doc.clone())
     }));
     rows.extend(outline.http.iter().map(|get| ("GET", get.path.clone(), get.doc.clone())));
     rows.extend(settings.iter().map(|setting| {

@@ -63,6 +63,8 @@ async fn websocket(site: &Arc<Site>, parts: Parts, session: Option<Arc<Link>>) -
         None => site.links.open(),
     };
     let mut request = slim(&parts, Body::empty());
+    // Kept for life, and made for several headers by default.
+    *request.headers_mut() = HeaderMap::with_capacity(1);
     copy(header::SEC_WEBSOCKET_KEY, &parts.headers, request.headers_mut());
     request.extensions_mut().insert(Caller { address: wire.peer(), link: Arc::clone(&link) });
     if let Some(taken_over) = parts.extensions.get::<OnUpgrade>() {

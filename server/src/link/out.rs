@@ -10,10 +10,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use carillon_core::packet::{Batch, Item};
 use carillon_core::sink::{Mode, Pushed, Reason};
-use tokio::net::TcpStream;
 
 use super::{Link, cost};
 use crate::outbox::{GateId, Left, Outbox, Stage};
+use crate::wire::Stream;
 
 /// A client's way into Socket.IO's queue, for the one packet that has to come out of it again.
 pub(crate) trait Speaker: Send + Sync {
@@ -24,6 +24,8 @@ pub(crate) trait Speaker: Send + Sync {
 /// The guarded part of a session's way out.
 pub(super) struct Out {
     outbox: Outbox,
+    /// The socket, once a WebSocket carries the session.
+    stream: Weak<Stream>,
     /// The namespaces whose clients are connected.
     speakers: Vec<(GateId, Weak<dyn Speaker>)>,
     /// The socket took no more: the reading task writes on.
@@ -32,15 +34,24 @@ pub(super) struct Out {
 
 impl Out {
     pub(super) fn new() -> Self {
-        Self { outbox: Outbox::new(), speakers: Vec::new(), blocked: false }
+        Self { outbox: Outbox::new(), stream: Weak::new(), speakers: Vec::new(), blocked: false }
     }
+}
+
+/// How much of what is sent was written before it would have been queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    /// So many bytes of its first frame: the rest has to follow.
+    Some(usize),
+    Whole,
 }
 
 /// How the writing stands.
 pub(crate) enum Writing {
     Done,
-    /// The client takes nothing for now; true when it has just taken something.
-    Blocked(bool),
+    /// The client takes nothing for now, after so many bytes.
+    Blocked(usize),
 }
 
 /// What so many Engine.IO messages of so many bytes count while they wait: the sum of their [`cost`].
@@ -77,7 +88,13 @@ impl Link {
 
     /// Sends one packet; `through` puts it into Socket.IO's queue, should the session still use polling.
     pub(crate) fn send(&self, gate: GateId, item: &Item, through: impl FnOnce(&Item) -> Result<(), Pushed>) -> Pushed {
-        self.put(gate, item.frames(), Left { cost: weight(item.messages()), copies: 0 }, None, || through(item))
+        let mut out = self.out();
+        let written = self.write_through(&mut out, gate, item.frames());
+        if written == Written::Whole {
+            return Pushed::Delivered;
+        }
+        let left = Left { cost: weight(item.messages()), copies: 0 };
+        self.put(out, gate, (item.frames(), written), left, None, || through(item))
     }
 
     /// Sends a run of publishes.
@@ -88,25 +105,30 @@ impl Link {
         mode: Mode,
         through: impl Fn(&Item) -> Result<(), Pushed>,
     ) -> Pushed {
-        if mode == Mode::Volatile && self.queued_bytes() > 0 {
+        let mut out = self.out();
+        let written = self.write_through(&mut out, gate, batch.frames());
+        if written == Written::Whole {
+            return Pushed::Delivered;
+        }
+        if mode == Mode::Volatile && written == Written::Nothing && (out.blocked || self.queued_bytes() > 0) {
             return Pushed::Volatile;
         }
-        if self.out().outbox.stage() == Stage::Polling {
+        if out.outbox.stage() == Stage::Polling {
+            drop(out);
             // One by one, as a poll takes them; a change of transport in between changes nothing about the order.
             return self.publish_each(gate, batch, through);
         }
         let left = Left { cost: weight(batch.messages()), copies: batch.items().len() as u64 };
         let topic = batch.items().first().filter(|_| mode == Mode::Latest);
-        self.put(gate, batch.frames(), left, topic, || Err(Pushed::Closed))
+        self.put(out, gate, (batch.frames(), written), left, topic, || Err(Pushed::Closed))
     }
 
     fn publish_each(&self, gate: GateId, batch: &Batch, through: impl Fn(&Item) -> Result<(), Pushed>) -> Pushed {
         for (done, item) in batch.items().iter().enumerate() {
-            let pushed = self
-                .put(gate, item.frames(), Left { cost: weight(item.messages()), copies: 1 }, None, || through(item));
-            if pushed == Pushed::Delivered {
-                self.deliveries.delivered(1);
-            } else if pushed != Pushed::Queued {
+            let left = Left { cost: weight(item.messages()), copies: 1 };
+            let frames = (item.frames(), Written::Nothing);
+            let pushed = self.put(self.out(), gate, frames, left, None, || through(item));
+            if pushed != Pushed::Queued {
                 // The hub counts the whole batch by this answer; what was queued reports for itself already.
                 let rest = (batch.items().len() - done) as u64;
                 if pushed == Pushed::Slow {
@@ -114,30 +136,24 @@ impl Link {
                 } else {
                     self.deliveries.closed(rest)
                 }
-                return Pushed::Queued;
+                break;
             }
         }
         Pushed::Queued
     }
 
+    /// Queues frames, of whose first some may be written already, and writes what can be.
     fn put(
         &self,
+        mut out: MutexGuard<'_, Out>,
         gate: GateId,
-        frames: &[Bytes],
+        (frames, written): (&[Bytes], Written),
         left: Left,
         topic: Option<&Item>,
         through: impl FnOnce() -> Result<(), Pushed>,
     ) -> Pushed {
-        let mut out = self.out();
         if self.ended.get().is_some() || !out.outbox.has_gate(gate) {
             return Pushed::Closed;
-        }
-        let written = match frames {
-            [frame] => self.write_through(&mut out, gate, frame),
-            _ => 0,
-        };
-        if matches!(frames, [frame] if frame.len() == written) {
-            return Pushed::Delivered;
         }
         if !self.reserve(left.cost) {
             drop(out);
@@ -165,30 +181,32 @@ impl Link {
             return Pushed::Queued;
         }
         out.outbox.push(gate, frames, left, topic);
-        self.has_left(out.outbox.advance(written));
+        if let Written::Some(bytes) = written {
+            self.has_left(out.outbox.advance(bytes));
+        }
         self.write(&mut out);
         Pushed::Queued
     }
 
-    /// The common case: nothing waits, and the socket takes the frame at once. How much of it was taken; the rest has to
-    /// be queued.
-    fn write_through(&self, out: &mut Out, gate: GateId, frame: &Bytes) -> usize {
+    /// The common case: nothing waits, and the socket takes a single frame at once.
+    fn write_through(&self, out: &mut Out, gate: GateId, frames: &[Bytes]) -> Written {
+        let [frame] = frames else { return Written::Nothing };
         if out.blocked || !out.outbox.is_idle(gate) {
-            return 0;
+            return Written::Nothing;
         }
-        let Some(stream) = self.wire.get().and_then(crate::wire::Handle::stream) else { return 0 };
-        match stream.try_write(frame) {
+        let Some(stream) = out.stream.upgrade() else { return Written::Nothing };
+        match stream.send(frame) {
             Ok(written) => {
                 self.metrics.writes.inc();
-                written
+                if written == frame.len() { Written::Whole } else { Written::Some(written) }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 out.blocked = true;
                 self.reader.wake();
-                0
+                Written::Nothing
             }
             // The reading task meets the same end and closes the session.
-            Err(_) => 0,
+            Err(_) => Written::Nothing,
         }
     }
 
@@ -228,9 +246,13 @@ impl Link {
 
     // --- Passing by --------------------------------------------------------------------------------------------
 
-    /// The session goes over a WebSocket from its start.
-    pub(super) fn go_direct(&self) {
-        self.out().outbox.go_direct();
+    /// A WebSocket carries the session: from its start, or after the upgrade that has just begun.
+    pub(super) fn takes(&self, stream: Weak<Stream>, upgrade: bool) {
+        let mut out = self.out();
+        out.stream = stream;
+        if !upgrade {
+            out.outbox.go_direct();
+        }
     }
 
     /// Complete frames that Socket.IO sends, through `each(frame, payload, binary)`.
@@ -273,18 +295,18 @@ impl Link {
         if out.blocked || !out.outbox.has_output() {
             return;
         }
-        let Some(stream) = self.wire.get().and_then(crate::wire::Handle::stream) else { return };
+        let Some(stream) = out.stream.upgrade() else { return };
         self.write_to(&stream, out);
     }
 
-    /// Writes until everything is out or the socket takes no more; true when it took anything.
-    fn write_to(&self, stream: &TcpStream, out: &mut Out) -> bool {
-        let mut progress = false;
+    /// Writes until everything is out or the socket takes no more; how many bytes it took.
+    fn write_to(&self, stream: &Stream, out: &mut Out) -> usize {
+        let mut taken = 0;
         while out.outbox.has_output() {
-            let written = stream.try_write_vectored(&out.outbox.slices());
+            let written = stream.try_write(&out.outbox.slices());
             match written {
                 Ok(written) => {
-                    progress |= written > 0;
+                    taken += written;
                     self.has_left(out.outbox.advance(written));
                     self.metrics.writes.inc();
                 }
@@ -297,26 +319,26 @@ impl Link {
                 Err(_) => break,
             }
         }
-        progress
+        taken
     }
 
     /// Called by the reading task, which is woken whenever the socket takes more.
-    pub(crate) fn drive(&self, stream: &TcpStream, cx: &mut Context<'_>) -> Writing {
+    pub(crate) fn drive(&self, stream: &Stream, cx: &mut Context<'_>) -> Writing {
         self.reader.register(cx.waker());
         let mut out = self.out();
-        let mut progress = false;
+        let mut taken = 0;
         while out.outbox.has_output() {
-            match stream.poll_write_ready(cx) {
+            match stream.poll_writable(cx) {
                 Poll::Pending => {
                     out.blocked = true;
-                    return Writing::Blocked(progress);
+                    return Writing::Blocked(taken);
                 }
                 Poll::Ready(Err(_)) => return Writing::Done,
                 Poll::Ready(Ok(())) => {
                     out.blocked = false;
                     let wrote = self.write_to(stream, &mut out);
-                    progress |= wrote;
-                    if !wrote && !out.blocked {
+                    taken += wrote;
+                    if wrote == 0 && !out.blocked {
                         // An error: reading will tell.
                         return Writing::Done;
                     }

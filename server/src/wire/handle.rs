@@ -1,7 +1,7 @@
 //! A connection from outside: what is asked of the kernel for it, and the switch that closes it from anywhere.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -10,13 +10,17 @@ use carillon_config::WireSettings;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+use super::Stream;
+use super::patience::Pace;
 use crate::link::Link;
 
 /// What is asked of the kernel and of the peer on every connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
-    /// A write that makes no progress for this long cuts the connection.
-    pub(super) write_stall: Duration,
+    /// How slow the client may be.
+    pub(super) pace: Pace,
+    /// Bytes the kernel may hold for the client.
+    send_buffer: Option<usize>,
     user_timeout: Option<Duration>,
     keepalive: Option<Duration>,
 }
@@ -25,7 +29,8 @@ impl Options {
     pub(crate) fn new(settings: &WireSettings) -> Self {
         let set = |time: Duration| (!time.is_zero()).then_some(time);
         Self {
-            write_stall: Duration::from_millis(settings.write_stall_ms),
+            pace: Pace::new(settings),
+            send_buffer: (settings.send_buffer_bytes > 0).then_some(settings.send_buffer_bytes),
             user_timeout: set(Duration::from_millis(settings.tcp_user_timeout_ms.into())),
             keepalive: set(Duration::from_secs(settings.keepalive_s.into())),
         }
@@ -35,6 +40,9 @@ impl Options {
     pub(super) fn apply(self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
+        if let Some(bytes) = self.send_buffer {
+            socket.set_send_buffer_size(bytes)?;
+        }
         if let Some(time) = self.keepalive {
             let probes = TcpKeepalive::new().with_time(time).with_interval((time / 4).max(Duration::from_secs(1)));
             socket.set_tcp_keepalive(&probes)?;
@@ -51,7 +59,7 @@ pub(crate) struct Handle(Arc<Shared>);
 
 struct Shared {
     peer: SocketAddr,
-    stream: Weak<TcpStream>,
+    stream: Weak<Stream>,
     /// The session that goes over this connection, once a WebSocket has been agreed on.
     link: Mutex<Weak<Link>>,
     /// Set with the link, before the 101 is written.
@@ -59,7 +67,7 @@ struct Shared {
 }
 
 impl Handle {
-    pub(super) fn new(peer: SocketAddr, stream: &Arc<TcpStream>) -> Self {
+    pub(super) fn new(peer: SocketAddr, stream: &Arc<Stream>) -> Self {
         Self(Arc::new(Shared {
             peer,
             stream: Arc::downgrade(stream),
@@ -92,16 +100,13 @@ impl Handle {
     /// The tasks that read and write see an end of stream and an error, and end by themselves.
     pub(crate) fn cut(&self) {
         if let Some(stream) = self.0.stream.upgrade() {
-            let socket = SockRef::from(&*stream);
-            // Both fail only when the peer was faster.
-            socket.set_linger(Some(Duration::ZERO)).ok();
-            socket.shutdown(Shutdown::Both).ok();
+            stream.cut();
         }
     }
 
-    /// The socket, while it exists.
-    pub(crate) fn stream(&self) -> Option<Arc<TcpStream>> {
-        self.0.stream.upgrade()
+    /// The socket, for those that write to it. Does not keep it open.
+    pub(crate) fn stream(&self) -> Weak<Stream> {
+        Weak::clone(&self.0.stream)
     }
 
     /// Whether the connection still exists.
@@ -112,7 +117,8 @@ impl Handle {
     /// Ends the stream towards the client after what the kernel holds for it; the client closes its side in answer.
     pub(crate) fn finish(&self) {
         if let Some(stream) = self.0.stream.upgrade() {
-            SockRef::from(&*stream).shutdown(Shutdown::Write).ok();
+            // What keeps it from ending ends it.
+            stream.finish().ok();
         }
     }
 }
