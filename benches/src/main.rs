@@ -16,10 +16,6 @@ mod report;
 
 use cli::{Cli, What};
 
-/// The same for Carillon, the floor and bare socketioxide; Node brings its own.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// What can go wrong here is told to a person and ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

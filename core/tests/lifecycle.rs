@@ -57,7 +57,14 @@ probe!(Beta, "beta", "/beta");
 probe!(AlphaAgain, "alpha", "/elsewhere");
 probe!(AlphaPlace, "gamma", "/alpha");
 probe!(Broken, "broken", "/broken", init = Err(Error::unavailable("no database at db:1")));
-probe!(Lost, "lost", "/lost", routes = |on| on.emits_to::<u8>("/nowhere", "e", "Goes nowhere."));
+probe!(
+    Lost,
+    "lost",
+    "/lost",
+    routes = |on| {
+        on.emits_to::<u8>("/nowhere", "e", "Goes nowhere.");
+    }
+);
 probe!(
     Twice,
     "twice",
@@ -129,7 +136,14 @@ async fn plugins_start_in_order_and_stop_in_reverse() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disabled_plugin_is_not_there_and_may_still_be_addressed() {
-    probe!(Sender, "sender", "/sender", routes = |on| on.emits_to::<u8>("/alpha2", "e", "Goes to alpha."));
+    probe!(
+        Sender,
+        "sender",
+        "/sender",
+        routes = |on| {
+            on.emits_to::<u8>("/alpha2", "e", "Goes to alpha.");
+        }
+    );
     probe!(Alpha2, "alpha2", "/alpha2");
     let entries = [Registration::of::<Sender>("s.rs", 1), Registration::of::<Alpha2>("a.rs", 1)];
     let settings = [("plugins.alpha2.enabled", "false")];

@@ -51,8 +51,16 @@ impl Plugin for Probe {
         });
         on.event("room", "Joins a room.", async |_, ctx: Ctx, room: String| ctx.join(&room));
         on.event("tell", "Publishes to a room, but not to the sender.", Self::tell);
+        on.event("send", "Publishes in several ways.", async |probe: Arc<Self>, _, _: Ignored| {
+            let all = || probe.host.to(Self::NAMESPACE);
+            all().publish("step", &1)?;
+            all().publish("shot", &2)?;
+            all().latest().publish("step", &3)?;
+            all().mode(Mode::All).publish("shot", &4)
+        });
         on.any("Names the event.", async |_, _, event: AnyEvent| Ok(Plain(event.name)));
         on.emits::<u8>("step", "Part of a story.");
+        on.emits::<u8>("shot", "Not for slow clients.").volatile();
     }
 
     async fn admit(self: Arc<Self>, peer: Peer) -> Result<()> {
@@ -182,6 +190,19 @@ async fn the_server_can_ask_a_client() {
     client.answer(Payload::new(&json!({"text": "yes"})).unwrap());
     let ack = client.call("ask", json!(null)).await;
     assert_eq!(code(&ack), "timeout", "nobody answered the second question");
+}
+
+/// What slow clients get is said with the publish, or else where the event is declared.
+#[tokio::test(start_paused = true)]
+async fn publishes_have_their_modes() {
+    let harness = Harness::of::<Probe>().await;
+    let client = connected(&harness).await;
+    client.emit("send", &json!(null));
+    client.expect("step").await;
+    client.expect("shot").await;
+    client.expect("step").await;
+    client.expect("shot").await;
+    assert_eq!(client.sink().modes(), [Mode::All, Mode::Volatile, Mode::Latest, Mode::All]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -164,6 +164,11 @@ impl Link {
         self.changed.notify_waiters();
     }
 
+    /// Where the client's WebSocket comes from; empty while it polls.
+    pub(crate) fn address(&self) -> String {
+        self.wire.get().map(|wire| wire.peer().to_string()).unwrap_or_default()
+    }
+
     /// Whether a WebSocket carries the session or is about to.
     pub(crate) fn has_wire(&self) -> bool {
         self.wire.get().is_some()

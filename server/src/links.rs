@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use carillon_core::metrics::Deliveries;
 use carillon_core::sink::Reason;
+use carillon_core::throttle::Throttle;
 use tokio_util::sync::CancellationToken;
 
 use crate::link::{Limits, Link};
@@ -23,6 +24,8 @@ pub(crate) struct Links {
     limits: Arc<Limits>,
     metrics: Arc<Metrics>,
     deliveries: Arc<Deliveries>,
+    /// Limits log lines about slow clients to one a second.
+    slow: Throttle,
     register: RwLock<Register>,
     close: OnceLock<CloseSession>,
     /// The server is going away: no new sessions.
@@ -44,6 +47,7 @@ impl Links {
             limits: Arc::new(limits),
             metrics,
             deliveries,
+            slow: Throttle::per_second(),
             register: RwLock::default(),
             close: OnceLock::new(),
             refusing: AtomicBool::new(false),
@@ -125,6 +129,17 @@ impl Links {
 
     fn write(&self) -> RwLockWriteGuard<'_, Register> {
         self.register.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A session is being ended from here: counts it, and tells the operator of clients that are too slow.
+    pub(crate) fn killed(&self, link: &Link, reason: Reason) {
+        self.metrics.killed(reason);
+        if reason == Reason::Slow
+            && let Some(left_out) = self.slow.allow()
+        {
+            let (client, waiting) = (link.address(), link.queued_bytes());
+            tracing::warn!(left_out, client, waiting, "a client does not read fast enough and was closed");
+        }
     }
 
     /// Ends the polling session of this id.

@@ -83,7 +83,23 @@ struct Unit {
     ordered: bool,
 }
 
-/// See the module's documentation.
+/// Something of which a part is written.
+#[derive(Debug)]
+struct Begun {
+    piece: Piece,
+    written: usize,
+}
+
+/// What there is only until a session is on its WebSocket.
+#[derive(Debug, Default)]
+struct Transition {
+    held: VecDeque<Slot>,
+    /// Published copies of each packet of ours in Socket.IO's queue.
+    polled: VecDeque<u64>,
+    sentinel: Option<Box<[u8]>>,
+}
+
+/// See the module's documentation. Every connection has one, so what is seldom used lies elsewhere.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     stage: Stage,
@@ -93,13 +109,9 @@ pub(crate) struct Outbox {
     /// Frames without an order towards ours: pings, CONNECT replies.
     urgent: VecDeque<Bytes>,
     ordered: VecDeque<Slot>,
-    held: VecDeque<Slot>,
-    /// What is partly written, and how much of it.
-    begun: Option<(Piece, usize)>,
-    /// Published copies of each packet of ours in Socket.IO's queue.
-    polled: VecDeque<u64>,
-    sentinel: Option<Box<[u8]>>,
-    unit: Option<Unit>,
+    begun: Option<Box<Begun>>,
+    unit: Option<Box<Unit>>,
+    transition: Option<Box<Transition>>,
 }
 
 impl Outbox {
@@ -110,11 +122,9 @@ impl Outbox {
             next_gate: 0,
             urgent: VecDeque::new(),
             ordered: VecDeque::new(),
-            held: VecDeque::new(),
             begun: None,
-            polled: VecDeque::new(),
-            sentinel: None,
             unit: None,
+            transition: Some(Box::default()),
         }
     }
 
@@ -144,7 +154,7 @@ impl Outbox {
         let Some(gate) = self.gates.iter_mut().find(waiting) else { return };
         gate.open = true;
         let id = gate.id;
-        for slot in self.ordered.iter_mut().chain(&mut self.held) {
+        for slot in slots(&mut self.ordered, &mut self.transition) {
             if let Slot::Gated(waits, piece) = slot
                 && *waits == id
             {
@@ -165,7 +175,9 @@ impl Outbox {
             _ => true,
         };
         self.ordered.retain(&mut keep);
-        self.held.retain(&mut keep);
+        if let Some(transition) = &mut self.transition {
+            transition.held.retain(&mut keep);
+        }
         lost
     }
 
@@ -173,12 +185,16 @@ impl Outbox {
 
     /// Notes a packet that was put into Socket.IO's queue.
     pub(crate) fn queued_for_polling(&mut self, copies: u64) {
-        self.polled.push_back(copies);
+        if let Some(transition) = &mut self.transition {
+            transition.polled.push_back(copies);
+        }
     }
 
     /// It was not put there after all.
     pub(crate) fn not_queued(&mut self) {
-        self.polled.pop_back();
+        if let Some(transition) = &mut self.transition {
+            transition.polled.pop_back();
+        }
     }
 
     /// Queues complete frames; `left` counts for all of them.
@@ -190,13 +206,12 @@ impl Outbox {
             .iter()
             .map(|bytes| Piece { bytes: bytes.clone(), left: nothing, topic: None })
             .chain([Piece { bytes: last.clone(), left, topic: topic.filter(|_| rest.is_empty()).cloned() }]);
-        let line = if self.stage == Stage::Direct { &mut self.ordered } else { &mut self.held };
-        line.extend(pieces.map(|piece| if open { Slot::Ready(piece) } else { Slot::Gated(gate, piece) }));
+        self.line().extend(pieces.map(|piece| if open { Slot::Ready(piece) } else { Slot::Gated(gate, piece) }));
     }
 
     /// Puts `item` in the place of a waiting publish of the same event, and says what that one was; `None` when none waits.
     pub(crate) fn replace(&mut self, frame: &Bytes, left: Left, item: &Item) -> Option<Left> {
-        let older = self.ordered.iter_mut().chain(&mut self.held).find_map(|slot| match slot {
+        let older = slots(&mut self.ordered, &mut self.transition).find_map(|slot| match slot {
             Slot::Ready(piece) | Slot::Gated(_, piece) => {
                 piece.topic.as_ref().is_some_and(|old| old.topic() == item.topic()).then_some(piece)
             }
@@ -221,7 +236,10 @@ impl Outbox {
     }
 
     fn line(&mut self) -> &mut VecDeque<Slot> {
-        if self.stage == Stage::Direct { &mut self.ordered } else { &mut self.held }
+        match &mut self.transition {
+            Some(transition) if self.stage != Stage::Direct => &mut transition.held,
+            _ => &mut self.ordered,
+        }
     }
 
     // --- The upgrade -------------------------------------------------------------------------------------------
@@ -229,13 +247,18 @@ impl Outbox {
     /// The session goes over a WebSocket from its start.
     pub(crate) fn go_direct(&mut self) {
         self.stage = Stage::Direct;
-        self.ordered.extend(std::mem::take(&mut self.held));
+        if let Some(transition) = &mut self.transition {
+            self.ordered.append(&mut transition.held);
+        }
+        self.end_transition();
     }
 
     /// The client has probed a WebSocket. From now on ours are held, until `sentinel` (with its Engine.IO prefix) passes.
     pub(crate) fn hold_until(&mut self, sentinel: &[u8]) {
         self.stage = Stage::Upgrading;
-        self.sentinel = Some(sentinel.into());
+        if let Some(transition) = &mut self.transition {
+            transition.sentinel = Some(sentinel.into());
+        }
     }
 
     // --- Socket.IO's -------------------------------------------------------------------------------------------
@@ -245,8 +268,7 @@ impl Outbox {
         if binary {
             return self.attachment(frame, payload);
         }
-        if self.sentinel.as_deref() == Some(payload) {
-            self.sentinel = None;
+        if self.transition.as_ref().is_some_and(|transition| transition.sentinel.as_deref() == Some(payload)) {
             return self.go_direct();
         }
         match payload {
@@ -266,11 +288,20 @@ impl Outbox {
 
     /// A packet that was queued for polling, or a call.
     fn packet(&mut self, frame: &[u8], payload: &[u8], missing: usize) {
-        // Before the sentinel, everything was queued for polling; after it, only calls come this way.
-        let queued = if self.stage == Stage::Direct { None } else { self.polled.pop_front() };
+        // Before the sentinel, everything was queued for polling; after it, only calls come this way, and what a client
+        // that had left by then was still to get.
+        let queued = self.transition.as_mut().and_then(|transition| transition.polled.pop_front());
         let left = Left { cost: cost(payload.len()), copies: queued.unwrap_or(0) };
-        self.unit = Some(Unit { bytes: frame.to_vec(), left, missing, ordered: self.stage != Stage::Direct });
+        let ordered = queued.is_some() || self.stage != Stage::Direct;
+        self.end_transition();
+        self.unit = Some(Box::new(Unit { bytes: frame.to_vec(), left, missing, ordered }));
         self.complete();
+    }
+
+    fn end_transition(&mut self) {
+        if self.stage == Stage::Direct {
+            self.transition.take_if(|transition| transition.polled.is_empty());
+        }
     }
 
     fn attachment(&mut self, frame: &[u8], payload: &[u8]) {
@@ -293,7 +324,7 @@ impl Outbox {
 
     /// A packet of ours left in the response of a poll; its published copies.
     pub(crate) fn polled(&mut self) -> u64 {
-        self.polled.pop_front().unwrap_or(0)
+        self.transition.as_mut().and_then(|transition| transition.polled.pop_front()).unwrap_or(0)
     }
 
     // --- Out ---------------------------------------------------------------------------------------------------
@@ -314,7 +345,7 @@ impl Outbox {
 
     /// What can leave now, in order.
     pub(crate) fn slices(&self) -> Vec<IoSlice<'_>> {
-        let begun = self.begun.iter().map(|(piece, written)| &piece.bytes[*written..]);
+        let begun = self.begun.iter().map(|begun| &begun.piece.bytes[begun.written..]);
         let urgent = self.urgent.iter().map(|bytes| &**bytes);
         let ready = self.ordered.iter().map_while(|slot| match slot {
             Slot::Ready(piece) => Some(&*piece.bytes),
@@ -327,15 +358,23 @@ impl Outbox {
     pub(crate) fn advance(&mut self, mut written: usize) -> Left {
         let mut gone = Left::default();
         while written > 0 {
-            let Some((piece, before)) = self.begun.take().or_else(|| self.next().map(|piece| (piece, 0))) else {
-                break;
-            };
-            let rest = piece.bytes.len() - before;
-            if written < rest {
-                self.begun = Some((piece, before + written));
+            if let Some(begun) = &mut self.begun {
+                let rest = begun.piece.bytes.len() - begun.written;
+                if written < rest {
+                    begun.written += written;
+                    break;
+                }
+                written -= rest;
+                gone.add(begun.piece.left);
+                self.begun = None;
+                continue;
+            }
+            let Some(piece) = self.next() else { break };
+            if written < piece.bytes.len() {
+                self.begun = Some(Box::new(Begun { piece, written }));
                 break;
             }
-            written -= rest;
+            written -= piece.bytes.len();
             gone.add(piece.left);
         }
         if self.begun.is_none() && self.urgent.is_empty() && self.ordered.is_empty() {
@@ -358,18 +397,27 @@ impl Outbox {
     /// The connection is over: what never leaves.
     pub(crate) fn close(&mut self) -> Left {
         let mut lost = Left::default();
-        let slots = self.ordered.drain(..).chain(self.held.drain(..)).filter_map(|slot| match slot {
+        let transition = self.transition.take().unwrap_or_default();
+        let slots = self.ordered.drain(..).chain(transition.held).filter_map(|slot| match slot {
             Slot::Ready(piece) | Slot::Gated(_, piece) => Some(piece),
             Slot::Hole => None,
         });
-        let begun = self.begun.take().map(|(piece, _)| piece);
+        let begun = self.begun.take().map(|begun| begun.piece);
         slots.chain(begun).for_each(|piece| lost.add(piece.left));
-        lost.copies += self.polled.drain(..).sum::<u64>();
+        lost.copies += transition.polled.iter().sum::<u64>();
         self.urgent.clear();
         self.gates.clear();
         self.unit = None;
         lost
     }
+}
+
+/// Everything that waits, in order.
+fn slots<'a>(
+    ordered: &'a mut VecDeque<Slot>,
+    transition: &'a mut Option<Box<Transition>>,
+) -> impl Iterator<Item = &'a mut Slot> {
+    ordered.iter_mut().chain(transition.iter_mut().flat_map(|transition| &mut transition.held))
 }
 
 /// The namespace of a packet with its Engine.IO prefix: `40/ns,{..}`, `40/ns` or `40{..}`.

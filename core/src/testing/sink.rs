@@ -24,6 +24,7 @@ struct Log {
     events: VecDeque<Item>,
     acks: HashMap<i64, Item>,
     calls: VecDeque<oneshot::Sender<Payload>>,
+    modes: Vec<Mode>,
     pauses: Vec<bool>,
     disconnected: bool,
     closed: Option<Reason>,
@@ -63,6 +64,11 @@ impl RecordingSink {
         self.log().events.drain(..).collect()
     }
 
+    /// Takes the modes of the publishes received so far.
+    pub fn modes(&self) -> Vec<Mode> {
+        std::mem::take(&mut self.log().modes)
+    }
+
     /// How reading was paused (`true`) and resumed, in order.
     pub fn pauses(&self) -> Vec<bool> {
         self.log().pauses.clone()
@@ -98,7 +104,8 @@ impl Sink for RecordingSink {
         Pushed::Delivered
     }
 
-    fn push(&self, batch: &Batch, _: Mode) -> Pushed {
+    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
+        self.log().modes.extend(batch.items().iter().map(|_| mode));
         batch.items().iter().map(|item| self.send(item)).last().unwrap_or(Pushed::Delivered)
     }
 

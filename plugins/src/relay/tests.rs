@@ -150,6 +150,20 @@ async fn order_is_kept() {
     assert_eq!(received(&client), expected);
 }
 
+/// A row says what slow clients get; one that says nothing sends all.
+#[tokio::test(start_paused = true)]
+async fn rows_have_their_modes() {
+    let rows = r#"[{channel = "a", event = "e", namespaces = ["/"], mode = "latest"},
+                   {channel = "a", event = "f", namespaces = ["/"], mode = "volatile"},
+                   {channel = "a", event = "g", namespaces = ["/"]}]"#;
+    let harness = Harness::with::<Relay>(&[("plugins.relay.rows", rows)]).await;
+    let client = client(&harness, "/").await;
+    publish(&harness, "a", "1").await;
+    assert_eq!(client.sink().modes(), [Mode::Latest, Mode::Volatile, Mode::All]);
+    let wrong = problems(r#"[{channel = "a", event = "e", namespaces = ["/"], mode = "newest"}]"#).await;
+    assert!(wrong.contains("rows[0].mode") && wrong.contains("latest"), "{wrong}");
+}
+
 /// A message over the limit is dropped and counted; the next one passes.
 #[tokio::test(start_paused = true)]
 async fn large_messages_are_dropped() {

@@ -33,7 +33,7 @@ impl Link {
         self.changed.notify_waiters();
         let links = self.links.upgrade();
         if let Some(links) = &links {
-            links.metrics().killed(reason);
+            links.killed(self, reason);
         }
         if let Some(wire) = self.wire.get() {
             wire.cut();
@@ -78,7 +78,7 @@ impl Link {
         }
         self.changed.notify_waiters();
         if let Some(links) = self.links.upgrade() {
-            links.metrics().killed(reason);
+            links.killed(self, reason);
         }
         // The client closes its side in answer; one that does not is cut.
         wire.finish();
