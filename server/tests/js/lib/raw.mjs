@@ -76,6 +76,15 @@ export function http(url, method, path, body, type = 'text/plain;charset=UTF-8',
   }), `${method} ${path} answers`);
 }
 
+/** Resolves once nobody listens on a port of this machine. */
+export function released(port, ms) {
+  return until(() => new Promise((done) => {
+    const socket = tcpConnect(port, '127.0.0.1', () => done(false));
+    socket.on('error', ({ code }) => done(code === 'ECONNREFUSED'));
+    socket.on('connect', () => socket.destroy());
+  }), `port ${port} is free`, ms);
+}
+
 /** Writes bytes over one TCP connection, as they are, and resolves to all the server said once it hung up. */
 export function talk(port, ...writes) {
   return within(new Promise((done, fail) => {
