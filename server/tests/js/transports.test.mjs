@@ -37,6 +37,16 @@ for (const [name, options] of Object.entries(TRANSPORTS)) {
     assert.deepEqual(await socket.next('message-back'), ['text', { list: [1, null, 'é'] }, Buffer.from([0, 255])]);
   });
 
+  test(`${name}: a client that has sent more than its queue holds can still answer a question`, async (t) => {
+    const server = await start(t, { program: 'fixture' });
+    const socket = await server.connect('/proto', options);
+    socket.on('question', (what, answer) => answer(what));
+    const asked = socket.call('ask', { what: 'now?', timeout_ms: 8_000 });
+    const calls = Array.from({ length: 500 }, (_, n) => socket.call('number', { n }));
+    assert.deepEqual(await asked, ['now?']);
+    for (const [n, call] of calls.entries()) assert.deepEqual(await call, [{ ok: true, data: { n } }]);
+  });
+
   for (const [count, pad] of [[10_000, ''], [3_000, 'x'.repeat(1024)]]) {
     test(`${name}: ${count} events of ${pad.length || 'a few'} bytes flushed at once are all answered once, in order`, async (t) => {
       const server = await start(t, { program: 'fixture' });
