@@ -39,6 +39,8 @@ struct Queue {
     running: bool,
     /// Reading from the client is paused until the queue is a quarter full.
     paused: bool,
+    /// Questions the client has not answered yet: it is not paused meanwhile.
+    asking: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,8 @@ pub(crate) fn event_bytes(json: &str, attachments: &[Bytes]) -> usize {
 
 impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
-        let queue = Queue { phase: Phase::Admitted, jobs: VecDeque::new(), bytes: 0, running: false, paused: false };
+        let queue =
+            Queue { phase: Phase::Admitted, jobs: VecDeque::new(), bytes: 0, running: false, paused: false, asking: 0 };
         let seat = namespace.hub.seat(namespace.space, &*sink);
         Self { peer, namespace, sink, seat, rooms: Mutex::default(), state: Mutex::default(), queue: Mutex::new(queue) }
     }
@@ -146,7 +149,7 @@ impl Client {
         }
         queue.bytes += job.bytes();
         queue.jobs.push_back(job);
-        if !queue.paused && queue.jobs.len() >= limits.queue_events {
+        if !queue.paused && queue.asking == 0 && queue.jobs.len() >= limits.queue_events {
             queue.paused = true;
             // Under the lock, so that it cannot overtake the resume of the task at work.
             self.sink.pause_reading(true);
@@ -154,6 +157,18 @@ impl Client {
         if queue.phase == Phase::Open {
             self.wake(&mut queue);
         }
+    }
+
+    /// The client is asked something. Until the value is dropped it is read from, however many events wait: its answer
+    /// comes behind those it has sent already. Their bytes are limited all the same.
+    pub(crate) fn ask(self: &Arc<Self>) -> Asking {
+        let mut queue = self.queue();
+        queue.asking += 1;
+        if queue.paused {
+            queue.paused = false;
+            self.sink.pause_reading(false);
+        }
+        Asking(Arc::clone(self))
     }
 
     /// The client is gone. What it sent before still runs.
@@ -212,6 +227,21 @@ impl Client {
         let value = state.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         // The key is the type, so the downcast always succeeds.
         Arc::clone(value).downcast().unwrap_or_default()
+    }
+}
+
+/// A question that the client has not answered yet.
+pub(crate) struct Asking(Arc<Client>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.asking -= 1;
+        let full = queue.jobs.len() >= self.0.namespace.limits.queue_events;
+        if full && queue.asking == 0 && !queue.paused && queue.phase != Phase::Closed {
+            queue.paused = true;
+            self.0.sink.pause_reading(true);
+        }
     }
 }
 

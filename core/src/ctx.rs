@@ -63,6 +63,7 @@ impl Ctx {
     /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not an `R`.
     pub async fn call<R: Decode>(&self, event: &str, value: &(impl Emit + ?Sized), timeout: Duration) -> Result<R> {
         let item: Item = encode_event(&self.0.namespace.name, event, value)?;
+        let _asking = self.0.ask();
         self.0.namespace.count_call(event, &item);
         // The call takes its turn in the client's order; its answer comes back over the channel.
         let (answer, answered) = oneshot::channel();

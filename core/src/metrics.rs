@@ -12,7 +12,7 @@ use prometheus::{
 
 pub use self::families::Described;
 use self::families::Families;
-pub use self::series::Deliveries;
+pub use self::series::{Deliveries, Ledger};
 pub(crate) use self::series::{Inbound, Outbound};
 use crate::error::Result;
 use crate::sink::{Mode, Reason, Transport};
@@ -209,6 +209,12 @@ impl Metrics {
         Arc::clone(&self.deliveries)
     }
 
+    /// What became of every published copy so far.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(&self.expected, &self.deliveries)
+    }
+
     /// Every family registered so far, by name.
     #[must_use]
     pub fn described(&self) -> Vec<Described> {
@@ -252,6 +258,23 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ledger_is_balanced_once_every_copy_is_accounted_for() {
+        let metrics = Metrics::new().unwrap();
+        assert!(metrics.ledger().is_balanced());
+        metrics.expected.inc_by(15);
+        let deliveries = metrics.deliveries();
+        deliveries.delivered(1);
+        deliveries.replaced(2);
+        deliveries.volatile(3);
+        deliveries.slow(4);
+        assert!(!metrics.ledger().is_balanced());
+        deliveries.closed(5);
+        let ledger = metrics.ledger();
+        assert!(ledger.is_balanced());
+        assert_eq!(ledger.to_string(), "expected 15: delivered 1, replaced 2, volatile 3, slow 4, closed 5");
+    }
 
     #[test]
     fn series_show_zero_from_the_start_and_names_are_unique() {

@@ -49,6 +49,13 @@ impl Running {
             tracing::warn!("some connections did not close in time and are abandoned");
         }
         self.app.shutdown().await;
+        // Nobody can ask /metrics any more.
+        let ledger = self.app.metrics().ledger();
+        if ledger.is_balanced() {
+            tracing::info!("deliveries: {ledger}");
+        } else {
+            tracing::warn!("deliveries: {ledger}; they do not add up");
+        }
     }
 
     /// Closes every session once its client has its answers. Spread over a time, or everybody would be back at once.

@@ -10,7 +10,7 @@ mod pace;
 mod queue;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ pub(crate) struct Link {
     /// The Engine.IO session id: whoever knows it can act as the client, so it is never logged nor shown.
     id: OnceLock<Box<str>>,
     queued: AtomicI64,
+    /// Bytes that were queued and have left, since the start.
+    left: AtomicU64,
     out: Mutex<Out>,
     /// The task that reads from the WebSocket, which also writes what did not go at once.
     reader: AtomicWaker,
@@ -107,6 +109,7 @@ impl Link {
             limits: Arc::clone(links.limits()),
             id: OnceLock::new(),
             queued: AtomicI64::new(0),
+            left: AtomicU64::new(0),
             out: Mutex::new(Out::new()),
             reader: AtomicWaker::new(),
             deliveries: Arc::clone(links.deliveries()),

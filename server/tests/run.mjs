@@ -52,7 +52,7 @@ const steps = {
 // Takes minutes and tells nothing new about a small change.
 const OPTIONAL = ['soak'];
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports'].map((name) => `${name}.test.mjs`);
 
 /** The value of an environment variable or path cannot be used: one line, exit code 2. */
 function giveUp(line) {

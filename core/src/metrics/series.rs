@@ -1,5 +1,7 @@
 //! Handles of series, bound at boot so that the hot path is atomics.
 
+use std::fmt;
+
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
 use crate::sink::Mode;
@@ -102,5 +104,45 @@ impl Deliveries {
     /// Lost with a client that was gone.
     pub fn closed(&self, copies: u64) {
         self.closed.inc_by(copies);
+    }
+}
+
+/// What became of every published copy so far. In a moment of rest, and at the end, it is balanced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ledger {
+    expected: u64,
+    delivered: u64,
+    replaced: u64,
+    volatile: u64,
+    slow: u64,
+    closed: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(expected: &IntCounter, deliveries: &Deliveries) -> Self {
+        Self {
+            expected: expected.get(),
+            delivered: deliveries.delivered.get(),
+            replaced: deliveries.replaced.get(),
+            volatile: deliveries.volatile.get(),
+            slow: deliveries.slow.get(),
+            closed: deliveries.closed.get(),
+        }
+    }
+
+    /// Whether every copy is accounted for.
+    #[must_use]
+    pub fn is_balanced(&self) -> bool {
+        self.expected == self.delivered + self.replaced + self.volatile + self.slow + self.closed
+    }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expected, delivered, replaced, volatile, slow, closed } = self;
+        write!(
+            f,
+            "expected {expected}: delivered {delivered}, replaced {replaced}, volatile {volatile}, slow {slow}, closed {closed}"
+        )
     }
 }

@@ -109,10 +109,12 @@ impl Sink for ToClient {
     }
 
     fn send(&self, item: &Item) -> Pushed {
+        let pushed = self.link.send(self.gate, item, |item| self.through(item));
+        // Not before it is queued: whoever ends the session waits for it then.
         if item.ack_id().is_some() {
             self.link.answered();
         }
-        self.link.send(self.gate, item, |item| self.through(item))
+        pushed
     }
 
     fn push(&self, batch: &Batch, mode: Mode) -> Pushed {

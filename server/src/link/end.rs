@@ -54,19 +54,28 @@ impl Link {
     }
 
     /// Ends the session so that its client loses nothing it was promised: reads no further, waits up to `patience` for
-    /// the answers it is owed, and for what is queued to leave as long as some of it does.
+    /// the answers it is owed, and for what is queued by then to leave, as long as some of it does. What others publish
+    /// meanwhile is not waited for: it may never end.
     pub(crate) async fn end_gently(&self, reason: Reason, patience: Duration) {
         self.draining.store(true, Ordering::Release);
         let start = Instant::now();
         let deadline = start + patience;
-        let mut seen = (self.queued_bytes(), Instant::now());
+        let mut promised = 0;
+        let mut seen = (self.left(), start);
+        let mut owed = true;
         while self.ended.get().is_none() && Instant::now() < deadline {
-            let (owed, queued) = (self.owed.load(Ordering::Acquire) > 0, self.queued_bytes());
-            if owed || queued != seen.0 {
-                seen = (queued, Instant::now());
+            let left = self.left();
+            // The last time after the last answer, which is queued by then.
+            if owed {
+                owed = self.owed.load(Ordering::Acquire) > 0;
+                promised = left + self.queued_bytes() as u64;
+            }
+            if owed || left != seen.0 {
+                seen = (left, Instant::now());
             }
             let upgrading = self.is_upgrading() && start.elapsed() < UPGRADE;
-            if !owed && !upgrading && (queued == 0 || seen.1.elapsed() > FAREWELL) {
+            let served = self.queued_bytes() == 0 || left >= promised;
+            if !owed && !upgrading && (served || seen.1.elapsed() > FAREWELL) {
                 break;
             }
             tokio::time::sleep(POLL).await;
@@ -87,6 +96,11 @@ impl Link {
             tokio::time::sleep(POLL).await;
         }
         wire.cut();
+    }
+
+    /// Bytes that were queued and have left.
+    fn left(&self) -> u64 {
+        self.left.load(Ordering::Acquire)
     }
 
     /// Why the session ended, once it has.

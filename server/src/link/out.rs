@@ -4,6 +4,7 @@
 //! woken: it waits for both directions, and writes the rest as soon as the client reads.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
@@ -283,7 +284,7 @@ impl Link {
                 self.has_left(Left { cost, copies });
             }
             [b'4', b'0', ..] => self.out().outbox.connected(packet),
-            [b'b', ..] => self.settle(cost),
+            [b'b', ..] => self.has_left(Left { cost, copies: 0 }),
             [b'2'] => self.ping_sent(),
             _ => {}
         }
@@ -351,6 +352,7 @@ impl Link {
 
     fn has_left(&self, left: Left) {
         if left.cost > 0 {
+            self.left.fetch_add(left.cost as u64, Ordering::AcqRel);
             self.settle(left.cost);
         }
         if left.copies > 0 {

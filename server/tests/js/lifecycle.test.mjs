@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { disconnected, upgraded } from './lib/client.mjs';
-import { http } from './lib/raw.mjs';
+import { disconnected, TRANSPORTS, upgraded } from './lib/client.mjs';
+import { lastLedger } from './lib/metrics.mjs';
+import { http, released } from './lib/raw.mjs';
 import { start } from './lib/server.mjs';
 import { until, within } from './lib/wait.mjs';
 
@@ -87,4 +88,47 @@ test('clients reconnect to a server that was restarted on the same port', async 
   await start(t, { listen: `127.0.0.1:${first.port}` });
   await socket.next('health_connected');
   assert.equal((await socket.call('request_health'))[0].ok, true);
+});
+
+test('SIGTERM under a flood: every copy is accounted for, who does not read delays nothing, clients go on at the next instance', async (t) => {
+  // 4 MB a second to each, and no limit but the stop's own for the one who does not read.
+  const env = {
+    CARILLON_PLUGINS__ORDER__FLOOD_EVERY_MS: '4', CARILLON_PLUGINS__ORDER__FLOOD_BYTES: '16000',
+    CARILLON_WIRE__MAX_QUEUED_BYTES: String(2 ** 30), CARILLON_WIRE__WRITE_STALL_MS: '600000', CARILLON_DRAIN__DEADLINE_MS: '25000',
+  };
+  const first = await start(t, { program: 'fixture', env });
+  const sockets = Object.values(TRANSPORTS).flatMap((transport) => [transport, transport]).map((transport) => {
+    const socket = first.client('/order', { ...transport, reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 50 });
+    socket.offAny();
+    // What came over each of its connections.
+    socket.lives = [];
+    socket.on('connect', () => socket.lives.push([]));
+    socket.on('drop', ({ n }) => socket.lives.at(-1).push(n));
+    return socket;
+  });
+  // They go on when the first server has ended.
+  t.after(() => first.closeClients());
+  const flooded = (life) => until(() => sockets.every(({ lives }) => lives.length === life && lives.at(-1).length >= 100), `the flood of instance ${life} comes`);
+  const raw = await first.raw({ namespace: '/order' });
+  raw.pause();
+  await flooded(1);
+  // More piles up for the one who does not read than two kernels keep.
+  const bucket = (metrics, le) => metrics.sum('carillon_wire_queued_bytes_bucket', { le });
+  await first.metricsSettle((metrics) => assert.ok(bucket(metrics, '+Inf') > bucket(metrics, '1048576')), 20_000);
+
+  first.child.kill('SIGTERM');
+  const from = performance.now();
+  await released(first.port);
+  const second = await start(t, { program: 'fixture', env, listen: `127.0.0.1:${first.port}` });
+  assert.deepEqual(await within(first.exit, 'the first one ends'), { code: 0, signal: null });
+  t.diagnostic(`the next instance listened, and the first one had ended, ${Math.round(performance.now() - from)} ms after SIGTERM`);
+  const { expected, ...outcomes } = lastLedger(first);
+  t.diagnostic(`${expected} copies: ${JSON.stringify(outcomes)}`);
+  assert.equal(Object.values(outcomes).reduce((sum, count) => sum + count, 0), expected);
+  assert.ok(outcomes.closed > 0, 'what nobody read is counted as lost');
+  await flooded(2);
+  for (const { lives } of sockets) {
+    for (const drops of lives) assert.deepEqual(drops, drops.map((_, at) => drops[0] + at), 'in order, none missing');
+  }
+  assert.equal((await second.metrics()).sum('carillon_disconnections_total'), 0);
 });

@@ -27,6 +27,13 @@ export class Metrics {
   }
 }
 
+/** What the server said of all published copies when it stopped: `{ expected, delivered, slow, .. }`. */
+export function lastLedger(server) {
+  const [, words] = server.log.map((line) => /deliveries: (.*)/.exec(line)).find(Boolean) ?? [];
+  if (!words) throw new Error(`the log has no ledger:\n${server.log.slice(-20).join('\n')}`);
+  return Object.fromEntries([...words.matchAll(/(\w+) (\d+)/g)].map(([, word, count]) => [word, Number(count)]));
+}
+
 /** Parses one scrape, and fails on a line it does not understand. */
 export function parseMetrics(text) {
   const series = [];

@@ -37,6 +37,27 @@ export async function openRaw(url, { query = '', headers = {}, namespace } = {})
   return ws;
 }
 
+/** A WebSocket in `namespace` that reads so many bytes a second: `closed`, and `after` how many milliseconds. */
+export async function openTrickle(t, port, namespace, bytesPerSecond) {
+  const EVERY_MS = 50;
+  const opened = performance.now();
+  const socket = tcpConnect(port, '127.0.0.1');
+  const trickle = { closed: false, after: undefined };
+  // In this mode it reads from the kernel only what is taken here, and a buffer's worth ahead.
+  socket.on('readable', () => {});
+  const timer = setInterval(() => socket.read(Math.min((bytesPerSecond * EVERY_MS) / 1000, socket.readableLength)), EVERY_MS);
+  const end = () => {
+    if (!trickle.closed) Object.assign(trickle, { closed: true, after: performance.now() - opened });
+    clearInterval(timer);
+  };
+  socket.on('error', end);
+  socket.on('close', end);
+  t.after(() => socket.destroy());
+  socket.write(webSocketRequest(port));
+  socket.write(textFrame(`40${namespace},`));
+  return trickle;
+}
+
 /** A polling session made by hand: `get()` and `post(body)` resolve to `{ status, body }`. */
 export async function openPolling(url, namespace) {
   const opened = await http(url, 'GET', `${ENDPOINT}&transport=polling`);
@@ -76,6 +97,15 @@ export function http(url, method, path, body, type = 'text/plain;charset=UTF-8',
   }), `${method} ${path} answers`);
 }
 
+/** Resolves once nobody listens on a port of this machine. */
+export function released(port, ms) {
+  return until(() => new Promise((done) => {
+    const socket = tcpConnect(port, '127.0.0.1', () => done(false));
+    socket.on('error', ({ code }) => done(code === 'ECONNREFUSED'));
+    socket.on('connect', () => socket.destroy());
+  }), `port ${port} is free`, ms);
+}
+
 /** Writes bytes over one TCP connection, as they are, and resolves to all the server said once it hung up. */
 export function talk(port, ...writes) {
   return within(new Promise((done, fail) => {
@@ -85,6 +115,14 @@ export function talk(port, ...writes) {
     socket.on('close', () => done(Buffer.concat(chunks)));
     socket.on('error', (error) => (error.code === 'ECONNRESET' || error.code === 'EPIPE' ? undefined : fail(error)));
   }), 'the server hangs up');
+}
+
+/** The request that makes a TCP connection a WebSocket at the Socket.IO endpoint. */
+export function webSocketRequest(port) {
+  return [
+    `GET ${ENDPOINT}&transport=websocket HTTP/1.1`, `Host: 127.0.0.1:${port}`, 'Connection: Upgrade', 'Upgrade: websocket',
+    'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', '',
+  ].join('\r\n');
 }
 
 /** One masked WebSocket text frame, as a client sends it. */

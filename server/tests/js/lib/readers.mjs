@@ -1,7 +1,7 @@
 //! WebSocket clients that cost next to nothing: what is due is known to the byte, so they compare instead of parsing.
 
 import { connect } from 'node:net';
-import { textFrame } from './raw.mjs';
+import { textFrame, webSocketRequest } from './raw.mjs';
 import { within } from './wait.mjs';
 
 const PING = Buffer.from([0x81, 1, '2'.charCodeAt(0)]);
@@ -68,10 +68,7 @@ export async function openReader(t, port, due) {
   });
   // Whoever waits for it hears of it.
   reader.done.catch(() => {});
-  socket.write([
-    'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1', `Host: 127.0.0.1:${port}`, 'Connection: Upgrade', 'Upgrade: websocket',
-    'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', '', '',
-  ].join('\r\n'));
+  socket.write(webSocketRequest(port));
   socket.write(textFrame('40'));
   await within(Promise.race([greeting, reader.done]), 'a reader is greeted');
   return reader;
