@@ -33,6 +33,10 @@ const CONNECT_MAX: u64 = 64 << 10;
 const CONNECT_BURST: u32 = 100;
 const CONNECTS_PER_SECOND: f64 = 2.0;
 
+/// A ping due so soon after an upgrade may be left out by Socket.IO. One too many does no harm: the client's extra pong
+/// only lets it be silent for one interval longer later on.
+const PING_MARGIN: Duration = Duration::from_millis(500);
+
 /// The limits of a session, from the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
@@ -40,6 +44,8 @@ pub(crate) struct Limits {
     pub(crate) max_queued_bytes: usize,
     /// Longest time a client is not read from: half the ping timeout, so that its pong still comes in time.
     pub(crate) max_pause: Duration,
+    /// How often Socket.IO pings.
+    pub(crate) ping_interval: Duration,
     /// How long a session may exist without a namespace.
     pub(crate) connect_timeout: Duration,
 }
@@ -90,6 +96,8 @@ struct Clock {
     pause_expired: bool,
     /// A ping left and its pong has not been seen.
     pinged: Option<Instant>,
+    /// When the last ping left, or would have.
+    last_ping: Instant,
     /// The client asked for a WebSocket and still uses polling.
     upgrading: Option<Instant>,
     namespaces: usize,
@@ -123,6 +131,7 @@ impl Link {
                 paused: None,
                 pause_expired: false,
                 pinged: None,
+                last_ping: now,
                 upgrading: None,
                 namespaces: 0,
                 idle: now,
@@ -179,8 +188,15 @@ impl Link {
 
     /// The client said that it has left polling.
     pub(crate) fn upgraded(&self) {
-        self.clock().upgrading = None;
+        let mut clock = self.clock();
+        let was = clock.upgrading.take();
+        // Socket.IO leaves a ping out that is due during an upgrade, and stock clients do not wait for the one after it.
+        let missed = was.is_some() && clock.last_ping.elapsed() + PING_MARGIN >= self.limits.ping_interval;
+        drop(clock);
         self.changed.notify_waiters();
+        if missed {
+            self.ping();
+        }
     }
 
     fn is_upgrading(&self) -> bool {

@@ -172,7 +172,8 @@ mod tests {
         let core = carillon_core::metrics::Metrics::new().unwrap();
         let metrics = Arc::new(Metrics::new(&core).unwrap());
         let second = Duration::from_secs(1);
-        let limits = Limits { max_queued_bytes: 1, max_pause: second, connect_timeout: 10 * second };
+        let limits =
+            Limits { max_queued_bytes: 1, max_pause: second, connect_timeout: 10 * second, ping_interval: second };
         let links = Links::new(limits, metrics, core.deliveries());
         let (idle, busy) = (links.open(), links.open());
         idle.named("idle");

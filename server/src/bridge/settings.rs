@@ -55,6 +55,7 @@ impl Settings {
         Limits {
             max_queued_bytes: self.max_queued_bytes,
             max_pause: self.max_pause(),
+            ping_interval: self.ping_interval,
             connect_timeout: self.connect_timeout,
         }
     }

@@ -16,6 +16,9 @@ use super::{Link, cost};
 use crate::outbox::{GateId, Left, Outbox, Stage};
 use crate::wire::Stream;
 
+/// An Engine.IO ping as a WebSocket frame.
+const PING: &[u8] = b"\x81\x012";
+
 /// A client's way into Socket.IO's queue, for the one packet that has to come out of it again.
 pub(crate) trait Speaker: Send + Sync {
     /// Queues the sentinel of an upgrade; what it will look like when it passes. `None` when it cannot be queued.
@@ -264,6 +267,12 @@ impl Link {
             self.hold(&mut out);
         }
         self.write(&mut out);
+    }
+
+    /// Sends a ping that Socket.IO has left out.
+    pub(super) fn ping(&self) {
+        self.foreign(PING, &PING[2..], false);
+        self.ping_sent();
     }
 
     /// The client has left polling or is about to: what is sent from now on follows what is queued there.

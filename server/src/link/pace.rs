@@ -61,7 +61,9 @@ impl Link {
 
     /// A ping left for the client.
     pub(crate) fn ping_sent(&self) {
-        self.clock().pinged = Some(Instant::now());
+        let mut clock = self.clock();
+        let now = Instant::now();
+        (clock.pinged, clock.last_ping) = (Some(now), now);
     }
 
     /// The client's pong arrived.

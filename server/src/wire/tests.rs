@@ -25,12 +25,18 @@ struct Pair {
 
 /// A wire that carries a session, the client at its other end, and everything that may be asked about both.
 async fn pair() -> Pair {
+    carried(false).await
+}
+
+/// The same, from the session's start or in the middle of an upgrade.
+async fn carried(upgrade: bool) -> Pair {
     let core = carillon_core::metrics::Metrics::new().unwrap();
     let metrics = Arc::new(Metrics::new(&core).unwrap());
     let limits = Limits {
         max_queued_bytes: 100_000,
         max_pause: Duration::from_millis(100),
         connect_timeout: Duration::from_secs(1),
+        ping_interval: Duration::from_millis(100),
     };
     let links = Links::new(limits, Arc::clone(&metrics), core.deliveries());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -42,7 +48,7 @@ async fn pair() -> Pair {
     let handle = wire.handle();
     let link = links.open();
     handle.carry(&link);
-    link.carried_by(&handle, false);
+    link.carried_by(&handle, upgrade);
     Pair { wire, handle, link, client, metrics, _links: links }
 }
 
@@ -74,6 +80,22 @@ async fn what_has_left_is_no_longer_counted() {
     let mut got = vec![0; 3 * bytes.len()];
     client.read_exact(&mut got).await.unwrap();
     assert_eq!(got, bytes.repeat(3), "it arrives as it was written");
+}
+
+/// Socket.IO leaves out a ping that is due during an upgrade; the client gets it when it is over.
+#[tokio::test]
+async fn a_ping_missed_in_an_upgrade_is_sent_after_it() {
+    let Pair { mut wire, mut client, .. } = carried(true).await;
+    client.write_all(b"\x81\x015").await.unwrap();
+    let mut packet = [0; 3];
+    wire.read_exact(&mut packet).await.unwrap();
+    // The reading task goes on: it writes what did not leave at once.
+    let mut more = [0; 1];
+    tokio::select! {
+        got = timeout(SOON, client.read_exact(&mut packet)) => drop(got.unwrap().unwrap()),
+        read = wire.read_exact(&mut more) => panic!("nothing was sent, yet: {read:?}"),
+    }
+    assert_eq!(&packet, b"\x81\x012");
 }
 
 /// A paused client is not read from until the pause ends, by itself at the latest.
