@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 
 use super::frame::{self, Header};
 use super::mark::Finder;
+use super::nats;
 use super::packet::{Dialect, Packet};
 use super::tally::Tally;
 use super::target::{ACCEPT, Target};
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     finder: Finder,
     /// The beginning of something whose end has not arrived.
     rest: Vec<u8>,
+    /// The same within the frames, where they carry a stream.
+    stream_rest: Vec<u8>,
     /// What could not be written yet.
     out: Vec<u8>,
 }
@@ -81,6 +84,7 @@ impl Connection {
             index: index as u64,
             finder: Finder::default(),
             rest: Vec::new(),
+            stream_rest: Vec::new(),
             out: target.handshake(index).into_bytes(),
         }
     }
@@ -178,12 +182,14 @@ impl Connection {
         if self.stage == Stage::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return 0 };
             at = end + 4;
-            self.upgraded(&bytes[..at], now);
+            self.upgraded(&bytes[..at], dialect, now);
         }
         while let Some(head) = frame::header(&bytes[at..]) {
             let Some(payload) = bytes.get(at + head.head..at + head.total()) else { break };
             at += head.total();
-            if head.opcode == frame::TEXT
+            if head.opcode == frame::BINARY && matches!(dialect, Dialect::Nats { .. }) {
+                self.streamed(payload, dialect, tally, now);
+            } else if head.opcode == frame::TEXT
                 && dialect.is_message(payload)
                 && let Some(mark) = self.finder.find(payload)
             {
@@ -197,10 +203,44 @@ impl Connection {
         at
     }
 
-    fn upgraded(&mut self, head: &[u8], now: u64) {
+    /// The next bytes of a stream of packets, as NATS sends them: a frame holds several, and may end within one.
+    fn streamed(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) {
+        if self.stream_rest.is_empty() {
+            let used = self.packets(bytes, dialect, tally, now);
+            self.stream_rest.extend_from_slice(&bytes[used..]);
+        } else {
+            let mut joined = std::mem::take(&mut self.stream_rest);
+            joined.extend_from_slice(bytes);
+            let used = self.packets(&joined, dialect, tally, now);
+            joined.drain(..used);
+            self.stream_rest = joined;
+        }
+    }
+
+    /// Handles the packets that are complete, and says how many bytes they were.
+    fn packets(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) -> usize {
+        let mut at = 0;
+        while let Some((packet, len)) = nats::next(&bytes[at..]) {
+            at += len;
+            match packet {
+                Packet::Message(payload) => {
+                    if let Some(mark) = self.finder.find(payload)
+                        && self.role == Role::Counted
+                    {
+                        self.next = tally.message(self.next, self.index, mark, now);
+                    }
+                }
+                packet => self.packet(packet, dialect, now),
+            }
+        }
+        at
+    }
+
+    fn upgraded(&mut self, head: &[u8], dialect: &Dialect, now: u64) {
         let head = String::from_utf8_lossy(head);
         if head.starts_with("HTTP/1.1 101") && head.contains(ACCEPT) {
-            self.stage = Stage::Opening;
+            // Where nothing but messages is said, whoever is let in is subscribed.
+            self.stage = if matches!(dialect, Dialect::Plain) { Stage::Ready } else { Stage::Opening };
         } else {
             self.close(now, head.lines().next().unwrap_or_default());
         }
@@ -214,12 +254,17 @@ impl Connection {
             frame::CLOSE => return self.close(now, "closed by the server"),
             _ => return,
         }
-        match dialect.parse(payload) {
+        self.packet(dialect.parse(payload), dialect, now);
+    }
+
+    #[cold]
+    fn packet(&mut self, packet: Packet<'_>, dialect: &Dialect, now: u64) {
+        match packet {
             Packet::Open => {
                 self.stage = Stage::Joining;
                 self.say(&dialect.connect());
             }
-            Packet::Ping => self.say("3"),
+            Packet::Ping => self.say(dialect.pong()),
             Packet::Connected => self.stage = Stage::Ready,
             Packet::Refused(why) => self.close(now, why),
             Packet::Disconnected => self.close(now, "put out of the namespace"),
@@ -234,7 +279,7 @@ impl Connection {
                     heard.push(Heard::Ack(id, arguments.to_owned()));
                 }
             }
-            Packet::Other => {}
+            Packet::Message(_) | Packet::Other => {}
         }
     }
 
@@ -299,6 +344,47 @@ mod tests {
             let said = String::from_utf8_lossy(&said).into_owned();
             assert!(said.starts_with("GET /socket.io/?EIO=4&transport=websocket&client=0 "), "{said}");
             assert!(said.contains("40/bench,") && said.ends_with('3'), "joins, and answers the ping: {said}");
+        }
+    }
+
+    /// The same for NATS, where packets and frames need not end together, and for plain frames.
+    #[test]
+    fn other_dialects_in_pieces() {
+        let upgrade = format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n");
+        let tick = |number| format!("{{\"text\":\"{}\"}}", Mark { number, at: 5 }.text(200));
+        let mut stream = "INFO {}\r\nPONG\r\nPING\r\n".to_owned();
+        for text in (0..4).map(tick) {
+            stream.push_str(&format!("MSG tick 1 {}\r\n{text}\r\n", text.len()));
+        }
+        let mut nats = upgrade.clone().into_bytes();
+        for piece in stream.as_bytes().chunks(150) {
+            frame::from_server(frame::BINARY, piece, &mut nats);
+        }
+        let mut plain = upgrade.into_bytes();
+        frame::from_server(frame::PING, b"", &mut plain);
+        for text in (0..4).map(tick) {
+            frame::from_server(frame::TEXT, text.as_bytes(), &mut plain);
+        }
+        for (dialect, bytes) in [(Dialect::Nats { subject: "tick".to_owned() }, nats), (Dialect::Plain, plain)] {
+            let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());
+            for size in 1..bytes.len() {
+                let (mut client, mut server) = connection(&target);
+                let mut tally = Tally::new(1);
+                for piece in bytes.chunks(size) {
+                    client.take(piece, (&dialect, &mut tally), 105);
+                }
+                assert_eq!((client.stage, client.next, tally.messages), (Stage::Ready, 4, 4), "{dialect:?} by {size}");
+                assert_eq!((tally.mistakes(4).len(), tally.latency.max()), (0, 100));
+                client.flush(0);
+                client.close(0, "enough");
+                let mut said = Vec::new();
+                server.read_to_end(&mut said).unwrap();
+                let said = String::from_utf8_lossy(&said).into_owned();
+                match dialect {
+                    Dialect::Plain => assert!(said.starts_with("GET /sub?client=0 "), "{said}"),
+                    _ => assert!(said.contains("SUB tick 1\r\n") && said.ends_with(nats::PONG), "{said}"),
+                }
+            }
         }
     }
 

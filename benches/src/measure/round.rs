@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::contest::{Contest, Contestant, Driver};
+use crate::load::feed::Feed;
 use crate::load::{Heard, Load};
 use crate::machine::proc::{self, Cpu};
-use crate::peers::protocol::{DONE, Done, Mode, Run, Tick};
+use crate::peers::Server;
+use crate::peers::protocol::{DONE, Done, Mode, Run, TICK, Tick};
 use crate::report::stats::Latency;
 use crate::{Result, clock};
 
@@ -17,6 +19,10 @@ const MILESTONES: u64 = 8;
 const SAMPLE: u64 = 64;
 /// How long nothing may arrive before what is missing counts as lost.
 const SILENCE: u64 = 5_000_000_000;
+/// How long after its end a round is still measured, while what was published arrives.
+const DRAIN: u64 = 10_000_000_000;
+/// How long after that the server may take to come to rest, before it is stopped.
+const REST: u64 = 60_000_000_000;
 /// Threads whose part of the work is told.
 const SHARE: f64 = 0.02;
 
@@ -41,6 +47,8 @@ pub(crate) struct Round {
     pub(crate) rss_kb: Option<u64>,
     /// The threads that did the work, and which part of it.
     pub(crate) threads: Vec<(String, f64)>,
+    /// False when a paced server published less than it should have, or delivered it much too late. Its figures hold.
+    pub(crate) kept_up: bool,
     /// What went wrong; the round counts only when this is empty.
     pub(crate) mistakes: Vec<String>,
 }
@@ -60,6 +68,21 @@ impl Reading {
             None => (None, Default::default()),
         };
         Ok(Self { cpu, threads, segments: proc::segments().ok(), at: clock::now() })
+    }
+}
+
+/// What counts in a round, as of its end.
+struct Measured {
+    after: Reading,
+    deliveries: u64,
+    latency: Option<Latency>,
+}
+
+impl Measured {
+    fn of(load: &mut Load, contestant: &Contestant) -> Result<Self> {
+        let after = Reading::of(contestant)?;
+        let tally = &load.group(contestant.group).tally;
+        Ok(Self { after, deliveries: tally.messages, latency: Latency::of(&tally.latency) })
     }
 }
 
@@ -83,6 +106,7 @@ pub(crate) fn run(
     let mut driven = Driven::start(load, contestant, run)?;
     let (mut told, mut heard) = (0, (0, clock::now()));
     let mut ticked = clock::now();
+    let mut cut = None;
     loop {
         let wait = driven.publish(load, run);
         load.turn(wait)?;
@@ -104,8 +128,21 @@ pub(crate) fn run(
         if driven.is_over(load) || now - heard.1.max(driven.quiet_until) > SILENCE && now > driven.quiet_until {
             break;
         }
+        // A server that is this far behind is measured as it is; the next round must not find it at work.
+        if cut.is_none() && now > driven.quiet_until + DRAIN {
+            cut = Some(Measured::of(load, contestant)?);
+            progress.say(format!("{} {}: waiting for what is left", contestant.name, run.mode));
+        }
+        if now > driven.quiet_until + DRAIN + REST {
+            contestant.server.iter().for_each(Server::stop);
+            break;
+        }
     }
-    let after = Reading::of(contestant)?;
+    let is_cut = cut.is_some();
+    let Measured { after, deliveries, latency } = match cut {
+        Some(measured) => measured,
+        None => Measured::of(load, contestant)?,
+    };
     let total = driven.total(load);
     let group = load.group(id);
     let (tally, casualty) = (&group.tally, group.casualty());
@@ -115,6 +152,7 @@ pub(crate) fn run(
         None => vec!["the server did not say that it was done".to_owned()],
     };
     mistakes.extend(casualty);
+    mistakes.extend(driven.broken.take());
     if tally.messages == 0 {
         mistakes.push("nothing was delivered".to_owned());
     }
@@ -122,7 +160,7 @@ pub(crate) fn run(
         mistakes.push(format!("the server's last words: {}", server.last_words()));
     }
     let cpu = after.cpu.zip(before.cpu).map(|(after, before)| after.since(before));
-    let deliveries = tally.messages;
+    let in_time = !is_cut && after.at <= driven.start + run.limit() && total >= Some(run.paced_messages());
     let seconds = clock::seconds(after.at - before.at);
     let segments = after.segments.zip(before.segments).map(|(after, before)| after - before);
     Ok(Round {
@@ -137,9 +175,11 @@ pub(crate) fn run(
         us_per_delivery: cpu.map(|cpu| cpu.total() * 1e6 / deliveries as f64),
         deliveries_per_second: deliveries as f64 / seconds,
         messages_per_write: segments.map(|segments| deliveries as f64 / segments as f64),
-        latency: Latency::of(&tally.latency),
-        rss_kb: contestant.pid.map(proc::rss_kb).transpose()?,
+        latency,
+        // A server that has ended has none.
+        rss_kb: contestant.pid.and_then(|pid| proc::rss_kb(pid).ok()),
         threads: shares(&before, &after),
+        kept_up: run.mode == Mode::Flood || in_time,
         mistakes,
     })
 }
@@ -167,6 +207,9 @@ struct Driven<'a> {
     start: u64,
     sent: u64,
     seen: u64,
+    /// The load's own connection to publish through, where there is one, and why it failed.
+    feed: Option<Feed>,
+    broken: Option<String>,
 }
 
 impl<'a> Driven<'a> {
@@ -175,18 +218,24 @@ impl<'a> Driven<'a> {
             let packet = contestant.target.dialect.event("run", &serde_json::to_string(run)?);
             load.say(contestant.group, 0, &packet);
         }
+        let feed = match contestant.driver {
+            Driver::Feed(inlet, address) => Some(Feed::connect(inlet, address)?),
+            _ => None,
+        };
         let elsewhere = contestant.driver == Driver::Elsewhere;
         let done = elsewhere.then(|| Done { messages: run.paced_messages() });
         let start = clock::now();
         let quiet_until = start + clock::nanos(run.seconds);
-        Ok(Self { contestant, done, quiet_until, start, sent: 0, seen: 0 })
+        Ok(Self { contestant, done, quiet_until, start, sent: 0, seen: 0, feed, broken: None })
     }
 
     /// Sends what is due, when the load itself publishes; says how long nothing will be.
     fn publish(&mut self, load: &mut Load, run: &Run) -> Duration {
         const IDLE: Duration = Duration::from_millis(50);
-        let Driver::Client(event) = &self.contestant.driver else { return IDLE };
-        loop {
+        if self.broken.is_some() || !matches!(self.contestant.driver, Driver::Client(_) | Driver::Feed(..)) {
+            return IDLE;
+        }
+        let wait = loop {
             let now = clock::now();
             let at = match run.mode {
                 Mode::Flood if now >= self.quiet_until => break self.over(),
@@ -199,9 +248,23 @@ impl<'a> Driven<'a> {
                 },
             };
             let Tick { text } = Tick::new(self.sent, at, run.bytes);
-            let packet = self.contestant.target.dialect.event(event, &format!("{{\"text\":\"{text}\"}}"));
-            load.say(self.contestant.group, 0, &packet);
+            let argument = format!("{{\"text\":\"{text}\"}}");
+            if let Some(feed) = &mut self.feed {
+                feed.publish(TICK, &argument);
+            } else if let Driver::Client(event) = &self.contestant.driver {
+                let packet = self.contestant.target.dialect.event(event, &argument);
+                load.say(self.contestant.group, 0, &packet);
+            }
             self.sent += 1;
+        };
+        match self.feed.as_mut().map_or(Ok(true), Feed::flush) {
+            Ok(true) => wait,
+            // The kernel has no room: the server is behind.
+            Ok(false) => Duration::from_millis(1),
+            Err(error) => {
+                self.broken = Some(error.to_string());
+                self.over()
+            }
         }
     }
 
