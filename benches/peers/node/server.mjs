@@ -18,7 +18,8 @@ const io = new Server(http, {
 io.engine.on("connection", (socket) => {
   socket.request = null;
 });
-serve(io.of("/bench"), () => process.hrtime.bigint());
+// The burst was found by trial: 64 messages at once cost half as much each as one, and more are no cheaper.
+serve(io.of("/bench"), () => process.hrtime.bigint(), 64);
 
 // The load holds our standard input open: when it ends, so do we.
 process.stdin.resume().on("end", () => process.exit());

@@ -105,7 +105,8 @@ uvicorn.run(
     port=port,
     loop="uvloop",
     http="httptools",
-    ws="websockets",
+    # Found by trial: a tenth faster than `websockets`, as fast as `websockets-sansio`.
+    ws="wsproto",
     ws_per_message_deflate=False,
     ws_ping_interval=None,
     ws_ping_timeout=None,

@@ -63,7 +63,10 @@ pub(crate) fn run(options: &Fanout) -> Result<bool> {
         let plan = plan(&everybody, *mode);
         for contestant in &everybody {
             let warm_up = Run { seconds: WARM_UP.min(options.seconds), ..command(options, *mode, 1) };
-            round::run(&mut contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            let round = round::run(&mut contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            if !round.mistakes.is_empty() {
+                contest.progress.note(&format!("{} {mode}, not measured: {}", round.server, round.mistakes.join("; ")));
+            }
         }
         for nth in 1..=options.rounds {
             for (contestant, batch) in &plan {

@@ -10,7 +10,7 @@ use super::{child, folder, pings};
 use crate::{Result, machine};
 
 /// What has to be there, and is asked for its version.
-const PACKAGES: [&str; 4] = ["python-socketio", "uvicorn", "uvloop", "websockets"];
+const PACKAGES: [&str; 4] = ["python-socketio", "uvicorn", "uvloop", "wsproto"];
 
 /// Where `make bench-peers` puts it: the executable is `target/<profile>/carillon-benches`.
 fn environment() -> PathBuf {
@@ -54,8 +54,8 @@ pub(super) fn command(address: SocketAddr) -> Result<Command> {
 /// The versions under test.
 pub(super) fn version() -> String {
     match versions().as_deref() {
-        Some([socketio, uvicorn, uvloop, websockets, python]) => {
-            format!("{socketio} (uvicorn {uvicorn}, uvloop {uvloop}, websockets {websockets}, Python {python})")
+        Some([socketio, uvicorn, uvloop, wsproto, python]) => {
+            format!("{socketio} (uvicorn {uvicorn}, uvloop {uvloop}, wsproto {wsproto}, Python {python})")
         }
         _ => "unknown".to_owned(),
     }
