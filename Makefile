@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run web test soak lint bench bench-micro docs
+.PHONY: help run web test soak lint bench bench-peers bench-micro docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -14,9 +14,6 @@ web = server/web
 page = $(web)/dist/index.html
 page_sources = $(addprefix $(web)/,index.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
 packages = $(web)/node_modules/.package-lock.json
-
-# A server to measure Carillon beside.
-node_peer = benches/peers/node/node_modules/.package-lock.json
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,22 +49,19 @@ lint: ## check formatting and lints only
 	$(need_node)
 	@node server/tests/run.mjs fmt clippy
 
-bench: ## measure Carillon beside its peers in five minutes, on a machine that does nothing else
+bench: bench-peers ## measure Carillon beside its peers in five minutes, on a machine that does nothing else
 	$(need_cargo)
-	@if ! command -v npm >/dev/null; then echo "without Node's socket.io: npm is missing" >&2; \
-	elif ! $(MAKE) --no-print-directory $(node_peer); then echo "without Node's socket.io: see the lines above" >&2; fi
 	cargo build --locked --release -p carillon-benches
 	@status=0; for bench in "fanout --seconds 2" "idle --seconds 10" "slow --seconds 30 --baseline 5" "relay --seconds 3" \
 	"ack --seconds 3"; do cargo run --quiet --locked --release -p carillon-benches -- $$bench || status=$$?; echo; done; \
 	exit $$status
 
+bench-peers: ## install the servers that Carillon is measured beside: from npm, PyPI and Debian
+	@benches/peers/install || echo "without some peers: see the lines above" >&2
+
 bench-micro: ## time the router and the hub alone
 	$(need_cargo)
 	cargo bench --locked -p carillon-benches
-
-$(node_peer): benches/peers/node/package-lock.json
-	cd benches/peers/node && npm ci --no-audit --no-fund
-	@touch $@
 
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)

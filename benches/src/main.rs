@@ -15,6 +15,7 @@ mod peers;
 mod report;
 
 use cli::{Cli, What};
+use peers::child;
 
 /// What can go wrong here is told to a person and ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -24,6 +25,16 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("serve")) {
         machine::die_with_parent();
         return carillon_server::main();
+    }
+    // A server that is no program of ours: see `peers::child::guarded`.
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(child::BECOME)) {
+        return match child::become_other(std::env::args_os().skip(2)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::from(2)
+            }
+        };
     }
     match run(Cli::parse().what) {
         Ok(true) => ExitCode::SUCCESS,

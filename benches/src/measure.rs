@@ -2,6 +2,7 @@
 
 pub(crate) mod ack;
 mod contest;
+mod driven;
 pub(crate) mod fanout;
 pub(crate) mod idle;
 mod metrics;

@@ -42,9 +42,13 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Ack) -> Result<bool> {
-    let peers = [Peer::Socketioxide, Peer::Node];
-    let servers = options.common.servers(&peers).len().max(1);
-    let mut contest = Contest::new(&options.common, (options.rounds * servers) as f64 * options.seconds * 1.5)?;
+    let peers = Peer::ACK;
+    let mut common = options.common.clone();
+    if let Some(named) = &mut common.peers {
+        named.retain(|peer| peer.answers());
+    }
+    let servers = common.servers(&peers).len().max(1);
+    let mut contest = Contest::new(&common, (options.rounds * servers) as f64 * options.seconds * 1.5)?;
     let everybody = contest.everybody(&peers, options.clients)?;
     let call = options.common.target.call.clone();
     let mut outcomes = Vec::new();
@@ -56,7 +60,7 @@ pub(crate) fn run(options: &Ack) -> Result<bool> {
         }
     }
     drop(everybody);
-    let (text, notes) = text(&outcomes, options);
+    let (text, notes) = text(&outcomes, options, |server| contest.label(server));
     contest.finish("ack", (options, &outcomes, &[(); 0]), (&[text], &notes))
 }
 
@@ -162,7 +166,7 @@ fn flush(
     Ok(())
 }
 
-fn text(outcomes: &[Outcome], options: &Ack) -> (String, Vec<String>) {
+fn text(outcomes: &[Outcome], options: &Ack, label: impl Fn(&str) -> String) -> (String, Vec<String>) {
     let mut table = Table::new(&[
         "server",
         "acks/s",
@@ -184,7 +188,7 @@ fn text(outcomes: &[Outcome], options: &Ack) -> (String, Vec<String>) {
         let cost = of(|outcome| outcome.us_per_ack);
         let (p99, sweep) = (of(|outcome| Some(outcome.flooded?.p99)), of(|outcome| Some(outcome.sweep?.0 * 1e6)));
         table.row([
-            name.to_owned(),
+            label(name),
             figure(of(|outcome| Some(outcome.acks_per_second))),
             figure(cost),
             table::spread(cost),

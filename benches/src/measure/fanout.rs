@@ -23,6 +23,8 @@ struct Row {
     mode: Mode,
     rounds: usize,
     failed: usize,
+    /// Whether the pace was kept in every round.
+    kept_up: bool,
     us_per_delivery: Option<Figure>,
     deliveries_per_second: Option<Figure>,
     messages_per_write: Option<Figure>,
@@ -34,18 +36,37 @@ struct Row {
     threads: Vec<(String, f64)>,
 }
 
+impl Row {
+    /// How many rounds there were, and what is to be known about them.
+    fn rounds(&self) -> String {
+        let failed = if self.failed > 0 { format!(", {} FAILED", self.failed) } else { String::new() };
+        let behind = if self.kept_up { "" } else { ", BEHIND" };
+        format!("{}{failed}{behind}", self.rounds)
+    }
+
+    /// How far a server fell behind the pace, in words.
+    fn behind(&self, options: &Fanout) -> Option<String> {
+        let reached = self.deliveries_per_second.filter(|_| !self.kept_up)?.median / options.clients as f64;
+        let Self { server, mode, .. } = self;
+        Some(format!("{mode}: {server} could not keep up: {} of {} broadcasts a second", number(reached), options.rate))
+    }
+}
+
 /// Runs the measurement.
 pub(crate) fn run(options: &Fanout) -> Result<bool> {
-    let servers = options.common.servers(&[Peer::Floor, Peer::Socketioxide, Peer::Node]).len() + 4;
+    let servers = options.common.servers(&Peer::FANOUT).len() + 4;
     let seconds = (options.rounds * options.mode.len() * servers) as f64 * options.seconds;
     let mut contest = Contest::new(&options.common, seconds)?;
-    let everybody = contest.everybody(&[Peer::Floor, Peer::Socketioxide, Peer::Node], options.clients)?;
+    let everybody = contest.everybody(&Peer::FANOUT, options.clients)?;
     let mut rounds = Vec::new();
     for mode in &options.mode {
         let plan = plan(&everybody, *mode);
         for contestant in &everybody {
             let warm_up = Run { seconds: WARM_UP.min(options.seconds), ..command(options, *mode, 1) };
-            round::run(&mut contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            let round = round::run(&mut contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            if !round.mistakes.is_empty() {
+                contest.progress.note(&format!("{} {mode}, not measured: {}", round.server, round.mistakes.join("; ")));
+            }
         }
         for nth in 1..=options.rounds {
             for (contestant, batch) in &plan {
@@ -63,8 +84,18 @@ pub(crate) fn run(options: &Fanout) -> Result<bool> {
     }
     drop(everybody);
     let rows = summary(&rounds);
-    let tables: Vec<_> = options.mode.iter().map(|mode| text(&rows, *mode, options)).collect();
-    let notes = notes(&rows);
+    let label = |server: &str| contest.label(server);
+    let tables: Vec<_> = options.mode.iter().map(|mode| text(&rows, *mode, (options, &label))).collect();
+    let mut notes = notes(&rows);
+    notes.extend(rows.iter().filter_map(|row| row.behind(options)));
+    let fed = contest
+        .versions
+        .keys()
+        .filter(|name| Peer::FANOUT.iter().any(|peer| peer.inlet().is_some() && peer.to_string() == **name));
+    let fed: Vec<_> = fed.map(String::as_str).collect();
+    if !fed.is_empty() {
+        notes.push(format!("{}: published to by the load; receiving that is part of their CPU", fed.join(", ")));
+    }
     contest.finish("fanout", (options, &rounds, &rows), (&tables, &notes))
 }
 
@@ -109,6 +140,7 @@ fn summary(rounds: &[Round]) -> Vec<Row> {
         Row {
             rounds: all.len(),
             failed: all.len() - good.len(),
+            kept_up: good.iter().all(|round| round.kept_up),
             us_per_delivery: of(|round| round.us_per_delivery),
             deliveries_per_second: of(|round| Some(round.deliveries_per_second)),
             messages_per_write: of(|round| round.messages_per_write),
@@ -134,7 +166,7 @@ fn threads(rounds: &[&Round]) -> Vec<(String, f64)> {
     (0..ranks).filter_map(rank).collect()
 }
 
-fn text(rows: &[Row], mode: Mode, options: &Fanout) -> String {
+fn text(rows: &[Row], mode: Mode, (options, label): (&Fanout, &impl Fn(&str) -> String)) -> String {
     let mut table = Table::new(&[
         "server",
         "us/delivery",
@@ -150,7 +182,7 @@ fn text(rows: &[Row], mode: Mode, options: &Fanout) -> String {
     let ms = |value: Option<Figure>| number(value.map_or(f64::NAN, |value| value.median / 1e3));
     for row in rows.iter().filter(|row| row.mode == mode) {
         table.row([
-            row.server.clone(),
+            label(&row.server),
             figure(row.us_per_delivery),
             table::spread(row.us_per_delivery),
             figure(row.deliveries_per_second),
@@ -159,7 +191,7 @@ fn text(rows: &[Row], mode: Mode, options: &Fanout) -> String {
             ms(row.p99_us),
             ms(row.p999_us),
             figure(row.rss_mb),
-            if row.failed > 0 { format!("{}, {} FAILED", row.rounds, row.failed) } else { row.rounds.to_string() },
+            row.rounds(),
         ]);
     }
     let Fanout { clients, payload, rate, window, .. } = options;

@@ -45,7 +45,7 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Idle) -> Result<bool> {
-    let peers = [Peer::Socketioxide, Peer::Node];
+    let peers = Peer::IDLE;
     let each = SETTLE * 3.0 + options.seconds + BROADCASTS;
     let servers = options.common.servers(&peers).len();
     let mut contest = Contest::new(&options.common, (options.rounds * servers) as f64 * each)?;
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Idle) -> Result<bool> {
     for outcome in &outcomes {
         contest.fail(&outcome.server, &outcome.mistakes);
     }
-    let text = text(&outcomes, options);
+    let text = text(&outcomes, options, |server| contest.label(server));
     contest.finish("idle", (options, &outcomes, &[(); 0]), (&[text], &[]))
 }
 
@@ -153,7 +153,7 @@ fn back(
     }
 }
 
-fn text(outcomes: &[Outcome], options: &Idle) -> String {
+fn text(outcomes: &[Outcome], options: &Idle, label: impl Fn(&str) -> String) -> String {
     let mut table = Table::new(&[
         "server",
         "KB/connection",
@@ -169,7 +169,7 @@ fn text(outcomes: &[Outcome], options: &Idle) -> String {
             Figure::of(outcomes.iter().filter(|outcome| outcome.server == name).filter_map(value))
         };
         table.row([
-            name.to_owned(),
+            label(name),
             figure(of(|outcome| Some(outcome.kb_per_connection))),
             figure(of(|outcome| Some(outcome.rss_connected_kb as f64 / 1024.0))),
             of(|outcome| Some(outcome.idle_cpu * 100.0)).map_or_else(|| "-".to_owned(), |cpu| number(cpu.median)),

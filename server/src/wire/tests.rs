@@ -85,7 +85,7 @@ async fn what_has_left_is_no_longer_counted() {
 /// Socket.IO leaves out a ping that is due during an upgrade; the client gets it when it is over.
 #[tokio::test]
 async fn a_ping_missed_in_an_upgrade_is_sent_after_it() {
-    let Pair { mut wire, mut client, .. } = carried(true).await;
+    let Pair { mut wire, mut client, link: _link, .. } = carried(true).await;
     client.write_all(b"\x81\x015").await.unwrap();
     let mut packet = [0; 3];
     wire.read_exact(&mut packet).await.unwrap();
