@@ -13,6 +13,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Clients of the fan-out.
 const MEMBERS: usize = 1_000;
 /// Events sent before their answers are waited for: a client that flushes a buffer.

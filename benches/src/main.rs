@@ -17,6 +17,10 @@ mod report;
 use cli::{Cli, What};
 use peers::child;
 
+/// The same for Carillon, the floor and bare socketioxide; the other peers bring their own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What can go wrong here is told to a person and ends the run.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

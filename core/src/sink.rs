@@ -21,6 +21,11 @@ pub trait Sink: Send + Sync + 'static {
     /// Queues an emit or an ack. On [`Pushed::Slow`] the sink has closed the connection already.
     fn send(&self, item: &Item) -> Pushed;
 
+    /// The next thing is a [`push`](Self::push) to this sink and to some others. What that needs lies somewhere in memory
+    /// for each client; touched for several clients in a row it comes from there side by side, and not one after the
+    /// other between two system calls.
+    fn warm(&self) {}
+
     /// Queues this client's copy of a run of publishes. When it answers [`Pushed::Queued`], it reports to the
     /// application's [`Deliveries`](crate::metrics::Deliveries) what became of each of them.
     fn push(&self, batch: &Batch, mode: Mode) -> Pushed;

@@ -25,7 +25,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::ahead::Ahead;
 use self::frames::{Scanner, Splitter};
 pub(crate) use self::handle::{Handle, Options};
-use self::patience::Patience;
+use self::patience::{Pace, Patience};
 pub(crate) use self::stream::Stream;
 use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
@@ -37,7 +37,7 @@ const HEAD_END: [u8; 4] = *b"\r\n\r\n";
 pub(crate) struct Wire {
     stream: Arc<Stream>,
     handle: Handle,
-    options: Options,
+    pace: Pace,
     metrics: Arc<Metrics>,
     /// The session, once frames pass.
     link: Option<Arc<Link>>,
@@ -47,7 +47,7 @@ pub(crate) struct Wire {
     /// Resolves when reading may go on.
     paused: Option<BoxFuture<'static, ()>>,
     /// Runs while something waits that the client does not take.
-    patience: Option<Patience>,
+    patience: Option<Box<Patience>>,
     /// The place among the connections that are allowed at once.
     _permit: OwnedSemaphorePermit,
 }
@@ -73,7 +73,7 @@ impl Wire {
         Self {
             stream,
             handle,
-            options,
+            pace: options.pace,
             metrics,
             link: None,
             inbound: Scanner::default(),
@@ -156,8 +156,7 @@ impl Wire {
 
     /// The client took so many bytes and leaves the rest waiting: one that is too slow ends the connection.
     fn wait(&mut self, cx: &mut Context<'_>, written: usize) -> Poll<()> {
-        let pace = self.options.pace;
-        let patience = self.patience.get_or_insert_with(|| Patience::new(pace));
+        let patience = self.patience.get_or_insert_with(|| Box::new(Patience::new(self.pace)));
         patience.took(written);
         ready!(patience.poll_exhausted(cx));
         self.patience = None;

@@ -244,7 +244,9 @@ impl Shard {
 
     fn part(&self, publish: &Publish, selected: &Selected, from: usize, batch: &Batch, tally: &mut Tally) {
         let table = self.table();
-        for sink in table.spaces[publish.space].part(selected, from, CHUNK) {
+        let members = &table.spaces[publish.space];
+        members.part(selected, from, CHUNK).for_each(|sink| sink.warm());
+        for sink in members.part(selected, from, CHUNK) {
             tally.add(sink.push(batch, publish.mode));
         }
     }

@@ -18,7 +18,7 @@ const SPARE_PACKETS: usize = 4096;
 /// Attachments of one event, and the time all of them may take to arrive.
 const ATTACHMENTS: (usize, Duration) = (10, Duration::from_secs(10));
 /// Bytes a WebSocket takes at once. Every idle connection holds such a buffer; the wire reads ahead of it.
-const READ_BUFFER: usize = 512;
+const READ_BUFFER: usize = 128;
 
 /// The part of the configuration that concerns Socket.IO.
 #[derive(Debug, Clone)]
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(engine.max_buffer_size, 65_536 / 64 * 4 + 4096);
         assert_eq!(engine.ws_max_message_size, 12_345);
         assert_eq!(engine.ws_max_frame_size, 12_345);
-        assert_eq!(engine.ws_read_buffer_size, 512);
+        assert_eq!(engine.ws_read_buffer_size, 128);
         assert!(engine.allowed_transport(TransportType::Websocket));
         assert!(!engine.allowed_transport(TransportType::Polling));
         assert_eq!(config.connect_timeout.as_millis(), 700);

@@ -117,6 +117,10 @@ impl Sink for ToClient {
         pushed
     }
 
+    fn warm(&self) {
+        self.link.warm(self.gate);
+    }
+
     fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
         self.link.publish(self.gate, batch, mode, |item| self.through(item))
     }
