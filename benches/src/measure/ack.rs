@@ -13,10 +13,13 @@ use crate::load::caller::Caller;
 use crate::machine::proc::{self, Cpu};
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
+use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, figure, in_order, number};
 use crate::{Result, clock};
 
+/// Those that answer calls.
+pub(crate) const PEERS: [Peer; 2] = [Peer::Socketioxide, Peer::Node];
 /// How long answers may stay away before the round is given up.
 const SILENCE: u64 = 5_000_000_000;
 /// Priority of the thread that calls: it must not wait for the load on its core. Kept lower where that is not allowed.
@@ -42,22 +45,32 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Ack) -> Result<bool> {
-    let peers = [Peer::Socketioxide, Peer::Node];
-    let servers = options.common.servers(&peers).len().max(1);
-    let mut contest = Contest::new(&options.common, (options.rounds * servers) as f64 * options.seconds * 1.5)?;
-    let everybody = contest.everybody(&peers, options.clients)?;
+    let mut contest = Contest::new(&options.common, seconds(options, options.common.servers(&PEERS).len().max(1)))?;
+    let part = measure(&mut contest, options)?;
+    contest.finish(&part)
+}
+
+/// About how long it takes with so many servers.
+pub(crate) fn seconds(options: &Ack, servers: usize) -> f64 {
+    servers as f64 * (2.0 + options.rounds as f64 * options.seconds * 2.0)
+}
+
+/// Measures; servers take turns.
+pub(crate) fn measure(contest: &mut Contest, options: &Ack) -> Result<Part> {
+    let everybody = contest.everybody(&options.common, &PEERS)?;
+    let everybody = contest.connect_all(everybody, options.clients)?;
     let call = options.common.target.call.clone();
     let mut outcomes = Vec::new();
     for nth in 1..=options.rounds {
         for contestant in &everybody {
-            let outcome = one(&mut contest, contestant, (options, &call), nth)?;
+            let outcome = one(contest, contestant, (options, &call), nth)?;
             contest.fail(&outcome.server, &outcome.mistakes);
             outcomes.push(outcome);
         }
     }
-    drop(everybody);
+    contest.dismiss(everybody);
     let (text, notes) = text(&outcomes, options);
-    contest.finish("ack", (options, &outcomes, &[(); 0]), (&[text], &notes))
+    Part::new("ack", (options, &outcomes, &[(); 0]), (vec![text], notes))
 }
 
 fn one(contest: &mut Contest, contestant: &Contestant, (options, call): (&Ack, &str), nth: usize) -> Result<Outcome> {
