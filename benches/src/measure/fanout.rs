@@ -63,7 +63,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
 }
 
 /// Messages that may be under way: no more than the user wants, than a server may keep, and than the kernel holds.
-fn window(options: &Fanout) -> u64 {
+pub(super) fn window(options: &Fanout) -> u64 {
     let bytes = UNDER_WAY.min(UNDER_WAY_TO_ALL / options.clients.max(1) as u64);
     options.window.min(bytes / (options.payload as u64 + AROUND)).max(1)
 }

@@ -162,15 +162,23 @@ fn steps(options: &Suite) -> Vec<Step> {
         batches: vec![1, 20, 200],
         common: everybody.clone(),
     };
-    let followed =
-        Fanout { rounds: size.sweep_rounds, batches: Vec::new(), common: among(&FOLLOWED), ..fanout.clone() };
+    let followed = Fanout {
+        rounds: size.sweep_rounds,
+        seconds: seconds.min(1.2),
+        batches: Vec::new(),
+        common: among(&FOLLOWED),
+        ..fanout.clone()
+    };
     let keeping: Vec<Peer> = peers().into_iter().filter(|peer| *peer != Peer::Floor).collect();
     let idle =
         Idle { clients: size.idle, seconds: 1.0, rounds: 2, settle: 1.5, broadcasts: 0.0, common: among(&keeping) };
     let mut steps = vec![step("peers", What::Fanout(fanout)), step("memory", What::Idle(idle))];
+    // The window of the largest step for all: what is compared is the number of clients, and nothing else.
+    let most = size.sweep.iter().copied().max().unwrap_or(clients);
+    let window = fanout::window(&Fanout { clients: most, ..followed.clone() });
     for clients in size.sweep {
         let rate = DELIVERIES / *clients as f64;
-        steps.push(step("clients", What::Fanout(Fanout { clients: *clients, rate, ..followed.clone() })));
+        steps.push(step("clients", What::Fanout(Fanout { clients: *clients, rate, window, ..followed.clone() })));
     }
     for payload in size.payloads {
         let flood =
@@ -182,7 +190,7 @@ fn steps(options: &Suite) -> Vec<Step> {
         slow: clients / 20,
         payload: 8 << 10,
         rate: 100.0,
-        seconds: 12.0,
+        seconds: 10.0,
         baseline: 3.0,
         common: among(&[]),
     };
@@ -221,7 +229,7 @@ mod tests {
         }
     }
 
-    /// With eight servers the runs leave a third of a quarter of an hour for building.
+    /// With eight servers the runs leave four of fifteen minutes for building.
     #[test]
     fn the_standard_set_keeps_its_time() {
         let eight = [vec![Peer::Carillon], peers(), vec![Peer::Node; 7 - peers().len().min(7)]].concat();

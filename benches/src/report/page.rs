@@ -40,7 +40,9 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
         let who = format!("{} clients, {}", count(asked.clients), bytes(asked.payload));
         match mode {
             Mode::Flood => format!("Flood: {who}, a window of {} messages, {rounds}", asked.window),
-            Mode::Paced => format!("Paced: {who}, {} broadcasts a second, {rounds}", number(asked.rate)),
+            Mode::Paced => {
+                format!("Paced: {who}, {} broadcasts a second, {rounds}", count(asked.rate.round() as usize))
+            }
         }
     };
     let memory = format!("Idle: {} clients", count(story.memory.asked.clients));

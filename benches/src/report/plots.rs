@@ -94,7 +94,7 @@ fn peers(story: &Story, mode: Mode, kind: Kind) -> Bars {
     }
     let load = match mode {
         Mode::Flood => "flood".to_owned(),
-        Mode::Paced => format!("{} broadcasts a second", number(asked.rate)),
+        Mode::Paced => format!("{} broadcasts a second", count(asked.rate.round() as usize)),
     };
     Bars {
         title: format!("{}: {load}, {} clients, {}", capital(kind.name), count(asked.clients), bytes(asked.payload)),
@@ -123,7 +123,7 @@ fn latency(story: &Story) -> Bars {
     Bars {
         title: format!(
             "Latency: {} broadcasts a second, {} clients, {}",
-            number(asked.rate),
+            count(asked.rate.round() as usize),
             count(asked.clients),
             bytes(asked.payload)
         ),
