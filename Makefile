@@ -15,9 +15,6 @@ page = $(web)/dist/index.html
 page_sources = $(addprefix $(web)/,index.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
 packages = $(web)/node_modules/.package-lock.json
 
-# A server to measure Carillon beside.
-node_peer = benches/peers/node/node_modules/.package-lock.json
-
 benches = cargo run --quiet --locked --release -p carillon-benches --
 
 help: ## list what there is to do
@@ -63,17 +60,12 @@ bench-page: ## write docs/benchmarks.md and its plots again, from the newest run
 	$(need_cargo)
 	$(benches) report --docs docs
 
-bench-peers: ## install the servers that Carillon is measured beside
-	@if ! command -v npm >/dev/null; then echo "without Node's socket.io: npm is missing" >&2; \
-	elif ! $(MAKE) --no-print-directory $(node_peer); then echo "without Node's socket.io: see the lines above" >&2; fi
+bench-peers: ## install the servers that Carillon is measured beside: from npm, PyPI and Debian
+	@benches/peers/install || echo "without some peers: see the lines above" >&2
 
 bench-micro: ## time the router and the hub alone
 	$(need_cargo)
 	cargo bench --locked -p carillon-benches
-
-$(node_peer): benches/peers/node/package-lock.json
-	cd benches/peers/node && npm ci --no-audit --no-fund
-	@touch $@
 
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)

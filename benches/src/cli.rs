@@ -22,7 +22,7 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  carillon-benches fanout                           Carillon, the floor, socketioxide and Node side by side
+  carillon-benches fanout                           Carillon, the floor and all peers side by side
   carillon-benches fanout --mode paced --peers none --seconds 2 --rounds 3
   carillon-benches fanout --target http://10.0.0.7:3000 --namespace / --event news --publish post
   carillon-benches idle --clients 15000 --peers none";

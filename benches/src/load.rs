@@ -1,4 +1,4 @@
-//! The load: thousands of Socket.IO clients in one thread, on raw sockets.
+//! The load: thousands of clients in one thread, on raw sockets.
 //!
 //! It looks at no more of a message than its first bytes and its mark, so that one core receives several times what a
 //! server on another core can send. All clients of all servers under test share one poll: a server that is not being
@@ -14,8 +14,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub(crate) mod caller;
 mod connection;
+pub(crate) mod feed;
 pub(crate) mod frame;
 pub(crate) mod mark;
+mod nats;
 pub(crate) mod packet;
 mod tally;
 pub(crate) mod target;

@@ -1,5 +1,6 @@
 //! The machine: which core does what, how many files may be open, and what to write beside the figures.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -100,6 +101,13 @@ pub(crate) fn output(program: &str, args: &[&str]) -> Option<String> {
     output.status.success().then(|| text.trim().to_owned())
 }
 
+/// Where a program is: on the path, or where Debian puts servers, which is not on everybody's path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/local/sbin", "/usr/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
 /// Reads a list of cores: `0`, `0,2`, `0-3`.
 pub(crate) fn cores(text: &str) -> std::result::Result<Vec<usize>, String> {
     let mut cores = Vec::new();
@@ -123,6 +131,12 @@ mod tests {
         assert_eq!(cores("0,2-4"), Ok(vec![0, 2, 3, 4]));
         assert_eq!(cores("none"), Ok(vec![]));
         assert!(cores("a").is_err() && cores("1-").is_err());
+    }
+
+    #[test]
+    fn programs_are_found() {
+        assert!(find("sh").is_some_and(|file| file.ends_with("sh")));
+        assert_eq!(find("no-such-program"), None);
     }
 
     #[test]

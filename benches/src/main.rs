@@ -15,6 +15,7 @@ mod peers;
 mod report;
 
 use cli::{Cli, What};
+use peers::child;
 
 /// The same for Carillon, the floor and bare socketioxide; Node brings its own.
 #[global_allocator]
@@ -28,6 +29,16 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("serve")) {
         machine::die_with_parent();
         return carillon_server::main();
+    }
+    // A server that is no program of ours: see `peers::child::guarded`.
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(child::BECOME)) {
+        return match child::become_other(std::env::args_os().skip(2)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::from(2)
+            }
+        };
     }
     match run(Cli::parse().what) {
         Ok(true) => ExitCode::SUCCESS,

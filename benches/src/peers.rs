@@ -6,16 +6,23 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+mod bun;
 pub(crate) mod carillon;
-mod child;
+pub(crate) mod child;
 pub(crate) mod floor;
+mod nats;
+mod nchan;
 mod node;
+mod npm;
 pub(crate) mod protocol;
 mod publisher;
+mod python;
 pub(crate) mod socketioxide;
 
 pub(crate) use self::child::Server;
 use crate::Result;
+use crate::load::feed::Inlet;
+use crate::load::packet::Dialect;
 
 /// How often every server pings, in milliseconds.
 pub(crate) const PING_INTERVAL: u64 = 25_000;
@@ -31,8 +38,16 @@ pub(crate) enum Peer {
     Floor,
     /// Bare socketioxide, which Carillon is built on
     Socketioxide,
+    /// NATS over WebSocket, without Socket.IO
+    Nats,
+    /// nchan on nginx: plain WebSocket, without Socket.IO
+    Nchan,
+    /// Bun with @socket.io/bun-engine
+    Bun,
     /// Node.js with socket.io
     Node,
+    /// python-socketio on uvicorn
+    Python,
     /// No peer
     None,
 }
@@ -43,7 +58,11 @@ impl fmt::Display for Peer {
             Self::Carillon => "carillon",
             Self::Floor => "floor",
             Self::Socketioxide => "socketioxide",
+            Self::Nats => "nats",
+            Self::Nchan => "nchan",
+            Self::Bun => "bun",
             Self::Node => "node",
+            Self::Python => "python",
             Self::None => "none",
         })
     }
@@ -65,27 +84,69 @@ pub(crate) struct Options {
 }
 
 impl Peer {
-    /// What is missing for this server, with the command that installs it.
-    pub(crate) fn missing(self) -> Option<String> {
+    /// Everybody Carillon is set beside, the floor included.
+    pub(crate) const FANOUT: [Self; 7] =
+        [Self::Floor, Self::Socketioxide, Self::Nats, Self::Nchan, Self::Bun, Self::Node, Self::Python];
+    /// Those that keep connections as servers do.
+    pub(crate) const IDLE: [Self; 6] =
+        [Self::Socketioxide, Self::Nats, Self::Nchan, Self::Bun, Self::Node, Self::Python];
+    /// Those that answer calls.
+    pub(crate) const ACK: [Self; 4] = [Self::Socketioxide, Self::Bun, Self::Node, Self::Python];
+
+    /// How messages get into a server that has no publisher inside.
+    pub(crate) fn inlet(self) -> Option<Inlet> {
         match self {
-            Self::Node => node::missing(),
+            Self::Nats => Some(Inlet::Nats),
+            Self::Nchan => Some(Inlet::Nchan),
             _ => None,
         }
     }
 
-    /// The version under test.
+    /// Whether it answers calls.
+    pub(crate) fn answers(self) -> bool {
+        matches!(self, Self::Carillon | Self::None) || Self::ACK.contains(&self)
+    }
+
+    /// What its clients speak.
+    pub(crate) fn dialect(self) -> Dialect {
+        match self {
+            Self::Nats => Dialect::Nats { subject: protocol::TICK.to_owned() },
+            Self::Nchan => Dialect::Plain,
+            _ => protocol::dialect(),
+        }
+    }
+
+    /// What is missing for this server, with the command that installs it.
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Self::Nats => nats::missing(),
+            Self::Nchan => nchan::missing(),
+            Self::Bun => bun::missing(),
+            Self::Node => node::missing(),
+            Self::Python => python::missing(),
+            Self::Carillon | Self::Floor | Self::Socketioxide | Self::None => None,
+        }
+    }
+
+    /// The version under test; what else matters follows in parentheses.
     pub(crate) fn version(self) -> String {
         match self {
             Self::Carillon => carillon::version(),
             Self::Floor | Self::None => String::new(),
             Self::Socketioxide => socketioxide::version(),
+            Self::Nats => nats::version(),
+            Self::Nchan => nchan::version(),
+            Self::Bun => bun::version(),
             Self::Node => node::version(),
+            Self::Python => python::version(),
         }
     }
 
     /// Starts it.
     pub(crate) fn start(self, options: &Options) -> Result<Server> {
         let address = Server::free_address()?;
+        // Only NATS takes messages elsewhere than from its clients.
+        let inlet = if self == Self::Nats { Server::free_address()? } else { address };
         let own = |role: &str| -> Result<Command> {
             let mut command = Command::new(std::env::current_exe()?);
             command.args([role, &address.to_string(), &options.workers.to_string()]);
@@ -95,14 +156,48 @@ impl Peer {
             Self::Carillon => carillon::command(options, address, &options.directory)?,
             Self::Floor | Self::None => own("serve-floor")?,
             Self::Socketioxide => own("serve-socketioxide")?,
+            Self::Nats => nats::command(options, address, inlet)?,
+            Self::Nchan => nchan::command(options, address)?,
+            Self::Bun => bun::command(address)?,
             Self::Node => node::command(address),
+            Self::Python => python::command(address)?,
         };
         let log = log_file(&options.directory, self);
-        Server::start(command, address, (&options.server_cores, &options.load_cores), &log)
-            .map_err(|error| format!("{self}: {error}").into())
+        let mut server = Server::start(command, address, (&options.server_cores, &options.load_cores), &log)
+            .map_err(|error| format!("{self}: {error}"))?;
+        server.inlet = inlet;
+        Ok(server)
     }
+}
+
+/// What a peer from elsewhere needs besides its program.
+fn folder(peer: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "peers", peer].iter().collect()
+}
+
+/// What every server that is a script is told about pings.
+fn pings() -> [String; 2] {
+    [PING_INTERVAL, PING_TIMEOUT].map(|number| number.to_string())
 }
 
 fn log_file(directory: &Path, peer: Peer) -> PathBuf {
     directory.join(format!("{peer}.log"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever answers calls speaks Socket.IO, and only a server without a publisher inside is published to.
+    #[test]
+    fn who_takes_part() {
+        for peer in Peer::ACK {
+            assert!(peer.inlet().is_none() && Peer::IDLE.contains(&peer), "{peer}");
+        }
+        for peer in Peer::FANOUT {
+            let own = matches!(peer.dialect(), Dialect::SocketIo { .. });
+            assert_eq!(peer.inlet().is_none(), own, "{peer}");
+            assert_eq!(peer.to_possible_value().unwrap().get_name(), peer.to_string());
+        }
+    }
 }

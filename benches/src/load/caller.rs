@@ -129,7 +129,7 @@ impl Caller {
             }
             match self.target.dialect.parse(payload) {
                 Packet::Open => self.say(&self.target.dialect.connect())?,
-                Packet::Ping => self.say("3")?,
+                Packet::Ping => self.say(self.target.dialect.pong())?,
                 Packet::Connected => self.ready = true,
                 Packet::Ack(id, _) => {
                     if let Some(due) = self.calls.get(id as usize) {

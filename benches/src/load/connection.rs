@@ -7,6 +7,7 @@ use mio::net::TcpStream;
 
 use super::frame::{self, Header};
 use super::mark::Finder;
+use super::nats;
 use super::packet::{Dialect, Packet};
 use super::tally::Tally;
 use super::target::{ACCEPT, Target};
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     finder: Finder,
     /// The beginning of something whose end has not arrived.
     rest: Vec<u8>,
+    /// The same within the frames, where they carry a stream.
+    stream_rest: Vec<u8>,
     /// What could not be written yet.
     out: Vec<u8>,
 }
@@ -81,6 +84,7 @@ impl Connection {
             index: index as u64,
             finder: Finder::default(),
             rest: Vec::new(),
+            stream_rest: Vec::new(),
             out: target.handshake(index).into_bytes(),
         }
     }
@@ -178,12 +182,14 @@ impl Connection {
         if self.stage == Stage::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return 0 };
             at = end + 4;
-            self.upgraded(&bytes[..at], now);
+            self.upgraded(&bytes[..at], dialect, now);
         }
         while let Some(head) = frame::header(&bytes[at..]) {
             let Some(payload) = bytes.get(at + head.head..at + head.total()) else { break };
             at += head.total();
-            if head.opcode == frame::TEXT
+            if head.opcode == frame::BINARY && matches!(dialect, Dialect::Nats { .. }) {
+                self.streamed(payload, dialect, tally, now);
+            } else if head.opcode == frame::TEXT
                 && dialect.is_message(payload)
                 && let Some(mark) = self.finder.find(payload)
             {
@@ -197,10 +203,44 @@ impl Connection {
         at
     }
 
-    fn upgraded(&mut self, head: &[u8], now: u64) {
+    /// The next bytes of a stream of packets, as NATS sends them: a frame holds several, and may end within one.
+    fn streamed(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) {
+        if self.stream_rest.is_empty() {
+            let used = self.packets(bytes, dialect, tally, now);
+            self.stream_rest.extend_from_slice(&bytes[used..]);
+        } else {
+            let mut joined = std::mem::take(&mut self.stream_rest);
+            joined.extend_from_slice(bytes);
+            let used = self.packets(&joined, dialect, tally, now);
+            joined.drain(..used);
+            self.stream_rest = joined;
+        }
+    }
+
+    /// Handles the packets that are complete, and says how many bytes they were.
+    fn packets(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) -> usize {
+        let mut at = 0;
+        while let Some((packet, len)) = nats::next(&bytes[at..]) {
+            at += len;
+            match packet {
+                Packet::Message(payload) => {
+                    if let Some(mark) = self.finder.find(payload)
+                        && self.role == Role::Counted
+                    {
+                        self.next = tally.message(self.next, self.index, mark, now);
+                    }
+                }
+                packet => self.packet(packet, dialect, now),
+            }
+        }
+        at
+    }
+
+    fn upgraded(&mut self, head: &[u8], dialect: &Dialect, now: u64) {
         let head = String::from_utf8_lossy(head);
         if head.starts_with("HTTP/1.1 101") && head.contains(ACCEPT) {
-            self.stage = Stage::Opening;
+            // Where nothing but messages is said, whoever is let in is subscribed.
+            self.stage = if matches!(dialect, Dialect::Plain) { Stage::Ready } else { Stage::Opening };
         } else {
             self.close(now, head.lines().next().unwrap_or_default());
         }
@@ -214,12 +254,17 @@ impl Connection {
             frame::CLOSE => return self.close(now, "closed by the server"),
             _ => return,
         }
-        match dialect.parse(payload) {
+        self.packet(dialect.parse(payload), dialect, now);
+    }
+
+    #[cold]
+    fn packet(&mut self, packet: Packet<'_>, dialect: &Dialect, now: u64) {
+        match packet {
             Packet::Open => {
                 self.stage = Stage::Joining;
                 self.say(&dialect.connect());
             }
-            Packet::Ping => self.say("3"),
+            Packet::Ping => self.say(dialect.pong()),
             Packet::Connected => self.stage = Stage::Ready,
             Packet::Refused(why) => self.close(now, why),
             Packet::Disconnected => self.close(now, "put out of the namespace"),
@@ -234,7 +279,7 @@ impl Connection {
                     heard.push(Heard::Ack(id, arguments.to_owned()));
                 }
             }
-            Packet::Other => {}
+            Packet::Message(_) | Packet::Other => {}
         }
     }
 
@@ -253,62 +298,4 @@ impl Connection {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::mark::Mark;
-    use super::*;
-
-    /// A connection whose other end is in the test's hands.
-    fn connection(target: &Target) -> (Connection, std::net::TcpStream) {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        stream.set_nonblocking(true).unwrap();
-        (Connection::new(TcpStream::from_std(stream), 0, target), listener.accept().unwrap().0)
-    }
-
-    /// A whole conversation, in pieces of every size: nothing is lost at the seams.
-    #[test]
-    fn a_conversation_in_pieces() {
-        let dialect = Dialect::new("/bench", "tick");
-        let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());
-        let mut bytes =
-            format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n").into_bytes();
-        let mut text = |text: &str| frame::from_server(frame::TEXT, text.as_bytes(), &mut bytes);
-        text("0{\"sid\":\"x\"}");
-        text("40/bench,{\"sid\":\"y\"}");
-        for number in 0..3 {
-            text(&dialect.event("tick", &format!("{{\"text\":\"{}\"}}", Mark { number, at: 5 }.text(200))));
-        }
-        text("2");
-        text("43/bench,9[true]");
-        text(&dialect.event("done", "{\"messages\":3}"));
-        for size in 1..bytes.len() {
-            let (mut client, mut server) = connection(&target);
-            client.heard = Some(Vec::new());
-            let mut tally = Tally::new(1);
-            for piece in bytes.chunks(size) {
-                client.take(piece, (&dialect, &mut tally), 105);
-            }
-            assert_eq!((client.stage, client.next, tally.messages), (Stage::Ready, 3, 3), "pieces of {size}");
-            assert_eq!((tally.mistakes(3).len(), tally.seen(), tally.latency.max()), (0, 3, 100));
-            let heard = [Heard::Ack(9, "[true]".to_owned()), Heard::Event("[\"done\",{\"messages\":3}]".to_owned())];
-            assert_eq!(client.heard.as_deref(), Some(&heard[..]));
-            client.flush(0);
-            client.close(0, "enough");
-            let mut said = Vec::new();
-            server.read_to_end(&mut said).unwrap();
-            let said = String::from_utf8_lossy(&said).into_owned();
-            assert!(said.starts_with("GET /socket.io/?EIO=4&transport=websocket&client=0 "), "{said}");
-            assert!(said.contains("40/bench,") && said.ends_with('3'), "joins, and answers the ping: {said}");
-        }
-    }
-
-    #[test]
-    fn refusals_are_told() {
-        let dialect = Dialect::new("/", "tick");
-        let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());
-        let (mut client, _server) = connection(&target);
-        client.take(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", (&dialect, &mut Tally::new(1)), 7);
-        assert_eq!(client.closed, Some((7, "HTTP/1.1 503 Service Unavailable".to_owned())));
-        assert_eq!(client.stage, Stage::Closed);
-    }
-}
+mod tests;

@@ -2,6 +2,8 @@
 
 /// A text frame.
 pub(crate) const TEXT: u8 = 1;
+/// A binary frame.
+pub(crate) const BINARY: u8 = 2;
 /// The peer closes the connection.
 pub(crate) const CLOSE: u8 = 8;
 /// WebSocket's own ping, to be answered with [`PONG`].

@@ -1,12 +1,24 @@
-//! Socket.IO as text: what a client says, and what it is told.
+//! What a client says and what it is told, in the words of its server: Socket.IO's, or another's for those that have their own.
 
-/// The words of one namespace and one event.
+use super::nats;
+
+/// What a server speaks over its WebSockets.
 #[derive(Debug, Clone)]
-pub(crate) struct Dialect {
-    /// `/bench,`, or nothing for the root namespace.
-    namespace: String,
-    /// What a message under test begins with.
-    message: Vec<u8>,
+pub(crate) enum Dialect {
+    /// Socket.IO: the words of one namespace and one event.
+    SocketIo {
+        /// `/bench,`, or nothing for the root namespace.
+        namespace: String,
+        /// What a message under test begins with.
+        message: Vec<u8>,
+    },
+    /// NATS' own protocol: a stream of lines and payloads, however it is cut into frames.
+    Nats {
+        /// The subject of the messages under test.
+        subject: String,
+    },
+    /// One message in each frame and nothing else, as from nchan.
+    Plain,
 }
 
 /// What a server said.
@@ -24,6 +36,8 @@ pub(crate) enum Packet<'a> {
     Event(&'a str),
     /// The answer to a call: `[args..]`.
     Ack(u64, &'a str),
+    /// A message, where a frame may hold several: its payload.
+    Message(&'a [u8]),
     /// The server took us out of the namespace.
     Disconnected,
     /// Something else.
@@ -31,42 +45,76 @@ pub(crate) enum Packet<'a> {
 }
 
 impl Dialect {
-    /// The words for messages `event` in `namespace`.
+    /// Socket.IO's words for messages `event` in `namespace`.
     pub(crate) fn new(namespace: &str, event: &str) -> Self {
         let namespace = if namespace == "/" { String::new() } else { format!("{namespace},") };
         let message = format!("42{namespace}[\"{event}\"").into_bytes();
-        Self { namespace, message }
+        Self::SocketIo { namespace, message }
     }
 
-    /// Whether this is a message under test.
+    /// Whether this frame is one message that may be under test: its mark tells.
     #[inline]
     pub(crate) fn is_message(&self, text: &[u8]) -> bool {
-        text.starts_with(&self.message)
+        match self {
+            Self::SocketIo { message, .. } => text.starts_with(message),
+            Self::Nats { .. } => false,
+            Self::Plain => true,
+        }
     }
 
-    /// Asks to be let into the namespace.
+    /// Where a server of our own listens for WebSockets.
+    pub(crate) fn path(&self) -> &'static str {
+        match self {
+            Self::SocketIo { .. } => "/socket.io/",
+            Self::Nats { .. } => "/",
+            Self::Plain => "/sub",
+        }
+    }
+
+    /// Asks to be let into the namespace, or to be sent the messages under test.
     pub(crate) fn connect(&self) -> String {
-        format!("40{}", self.namespace)
+        match self {
+            Self::SocketIo { namespace, .. } => format!("40{namespace}"),
+            Self::Nats { subject } => nats::subscribe(subject),
+            Self::Plain => String::new(),
+        }
     }
 
-    /// An event with one argument, as JSON.
+    /// The answer to a ping.
+    pub(crate) fn pong(&self) -> &'static str {
+        match self {
+            Self::SocketIo { .. } => "3",
+            Self::Nats { .. } => nats::PONG,
+            Self::Plain => "",
+        }
+    }
+
+    /// An event with one argument, as JSON. Where there are no events, it is a message for everybody.
     pub(crate) fn event(&self, name: &str, argument: &str) -> String {
-        format!("42{}[\"{name}\",{argument}]", self.namespace)
+        match self {
+            Self::SocketIo { namespace, .. } => format!("42{namespace}[\"{name}\",{argument}]"),
+            Self::Nats { .. } => nats::publish(name, argument),
+            Self::Plain => argument.to_owned(),
+        }
     }
 
-    /// The same, with an answer wanted.
+    /// The same, with an answer wanted; only Socket.IO gives one.
     pub(crate) fn call(&self, id: u64, name: &str, argument: &str) -> String {
-        format!("42{}{id}[\"{name}\",{argument}]", self.namespace)
+        match self {
+            Self::SocketIo { namespace, .. } => format!("42{namespace}{id}[\"{name}\",{argument}]"),
+            Self::Nats { .. } | Self::Plain => self.event(name, argument),
+        }
     }
 
-    /// Reads any packet but a message under test.
+    /// Reads a whole text frame that is no message under test. NATS is read by [`nats::next`] instead.
     pub(crate) fn parse<'a>(&self, text: &'a [u8]) -> Packet<'a> {
+        let Self::SocketIo { namespace, .. } = self else { return Packet::Other };
         let Ok(text) = std::str::from_utf8(text) else { return Packet::Other };
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
             (Some('0'), _) => Packet::Open,
             (Some('2'), _) => Packet::Ping,
-            (Some('4'), Some(kind)) => match text[2..].strip_prefix(&*self.namespace) {
+            (Some('4'), Some(kind)) => match text[2..].strip_prefix(&**namespace) {
                 Some(rest) => Self::socket_io(kind, rest),
                 None => Packet::Other,
             },
@@ -118,5 +166,14 @@ mod tests {
         let bench = Dialect::new("/bench", "tick");
         assert_eq!(bench.connect(), "40/bench,");
         assert_eq!(bench.call(3, "echo", "{}"), "42/bench,3[\"echo\",{}]");
+    }
+
+    /// Frames with nothing but a message need no words at all.
+    #[test]
+    fn plain_frames() {
+        assert_eq!(Dialect::Plain.path(), "/sub");
+        assert!(Dialect::Plain.is_message(b"{}"));
+        assert_eq!(Dialect::Plain.event("tick", "{}"), "{}");
+        assert_eq!(Dialect::Plain.parse(b"2"), Packet::Other);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// See [`KEY`].
 pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// A Socket.IO server.
+/// A server.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -25,7 +25,7 @@ pub(crate) struct Target {
 impl Target {
     /// A server of our own on loopback.
     pub(crate) fn local(address: SocketAddr, dialect: Dialect) -> Self {
-        Self { address, host: address.to_string(), path: "/socket.io/".to_owned(), dialect }
+        Self { address, host: address.to_string(), path: dialect.path().to_owned(), dialect }
     }
 
     /// The server at `url`: `http://host:port`, or `ws://`, with a path when it is not `/socket.io/`.
@@ -48,8 +48,9 @@ impl Target {
 
     /// The request that opens the WebSocket of client `index`; the server may read the index from the query.
     pub(crate) fn handshake(&self, index: usize) -> String {
+        let engine = if matches!(self.dialect, Dialect::SocketIo { .. }) { "EIO=4&transport=websocket&" } else { "" };
         format!(
-            "GET {}?EIO=4&transport=websocket&client={index} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\n\
+            "GET {}?{engine}client={index} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\n\
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
             self.path, self.host
         )

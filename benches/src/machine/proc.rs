@@ -1,4 +1,5 @@
-//! What the kernel knows about a process and its sockets, read from `/proc`.
+//! What the kernel knows about a server and its sockets, read from `/proc`. A server is a process and its children: nginx
+//! does its work in those.
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,16 +27,30 @@ impl Cpu {
     }
 }
 
-/// Processor time of all threads of a process, dead ones included.
+/// A process and its children, which have none themselves.
+fn family(pid: u32) -> Vec<u32> {
+    // Not every kernel lists them: then there is one process.
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    std::iter::once(pid).chain(children).collect()
+}
+
+/// Processor time of all threads of a server, dead ones included.
 pub(crate) fn cpu(pid: u32) -> Result<Cpu> {
-    let (_, cpu) = stat(&read(&format!("/proc/{pid}/stat"))?).ok_or("unreadable stat")?;
-    Ok(cpu)
+    let mut sum = Cpu::default();
+    for pid in family(pid) {
+        let (_, cpu) = stat(&read(&format!("/proc/{pid}/stat"))?).ok_or("unreadable stat")?;
+        sum = Cpu { user: sum.user + cpu.user, system: sum.system + cpu.system };
+    }
+    Ok(sum)
 }
 
 /// Processor time of each living thread, by its number, with its name.
 pub(crate) fn threads(pid: u32) -> Result<HashMap<u32, (String, Cpu)>> {
     let mut threads = HashMap::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+    let folders: Result<Vec<_>> =
+        family(pid).into_iter().map(|pid| Ok(fs::read_dir(format!("/proc/{pid}/task"))?)).collect();
+    for entry in folders?.into_iter().flatten() {
         let path = entry?.path();
         let id = path.file_name().and_then(|name| name.to_str()?.parse().ok());
         // A thread that ends meanwhile is no mistake.
@@ -58,8 +73,12 @@ fn stat(text: &str) -> Option<(String, Cpu)> {
     Some((text[open + 1..close].to_owned(), Cpu { user: time()?, system: time()? }))
 }
 
-/// Resident memory of a process, in KiB: exact where the kernel adds it up, else as of its last count.
+/// Resident memory of a server, in KiB: exact where the kernel adds it up, else as of its last count.
 pub(crate) fn rss_kb(pid: u32) -> Result<u64> {
+    family(pid).into_iter().map(process_rss_kb).sum()
+}
+
+fn process_rss_kb(pid: u32) -> Result<u64> {
     let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
     if let Some(kb) = exact.and_then(|text| status_kb(&text, "Rss")) {
         return Ok(kb);

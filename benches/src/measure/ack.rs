@@ -18,8 +18,6 @@ use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, figure, in_order, number};
 use crate::{Result, clock};
 
-/// Those that answer calls.
-pub(crate) const PEERS: [Peer; 2] = [Peer::Socketioxide, Peer::Node];
 /// How long answers may stay away before the round is given up.
 const SILENCE: u64 = 5_000_000_000;
 /// Priority of the thread that calls: it must not wait for the load on its core. Kept lower where that is not allowed.
@@ -45,7 +43,8 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Ack) -> Result<bool> {
-    let mut contest = Contest::new(&options.common, seconds(options, options.common.servers(&PEERS).len().max(1)))?;
+    let servers = options.common.servers(&Peer::ACK).len().max(1);
+    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
     let part = measure(&mut contest, options)?;
     contest.finish(&part)
 }
@@ -57,7 +56,11 @@ pub(crate) fn seconds(options: &Ack, servers: usize) -> f64 {
 
 /// Measures; servers take turns.
 pub(crate) fn measure(contest: &mut Contest, options: &Ack) -> Result<Part> {
-    let everybody = contest.everybody(&options.common, &PEERS)?;
+    let mut common = options.common.clone();
+    if let Some(named) = &mut common.peers {
+        named.retain(|peer| peer.answers());
+    }
+    let everybody = contest.everybody(&common, &Peer::ACK)?;
     let everybody = contest.connect_all(everybody, options.clients)?;
     let call = options.common.target.call.clone();
     let mut outcomes = Vec::new();
@@ -69,7 +72,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Ack) -> Result<Part> {
         }
     }
     contest.dismiss(everybody);
-    let (text, notes) = text(&outcomes, options);
+    let (text, notes) = text(&outcomes, options, |server| contest.label(server));
     Part::new("ack", (options, &outcomes, &[(); 0]), (vec![text], notes))
 }
 
@@ -175,7 +178,7 @@ fn flush(
     Ok(())
 }
 
-fn text(outcomes: &[Outcome], options: &Ack) -> (String, Vec<String>) {
+fn text(outcomes: &[Outcome], options: &Ack, label: impl Fn(&str) -> String) -> (String, Vec<String>) {
     let mut table = Table::new(&[
         "server",
         "acks/s",
@@ -197,7 +200,7 @@ fn text(outcomes: &[Outcome], options: &Ack) -> (String, Vec<String>) {
         let cost = of(|outcome| outcome.us_per_ack);
         let (p99, sweep) = (of(|outcome| Some(outcome.flooded?.p99)), of(|outcome| Some(outcome.sweep?.0 * 1e6)));
         table.row([
-            name.to_owned(),
+            label(name),
             figure(of(|outcome| Some(outcome.acks_per_second))),
             figure(cost),
             table::spread(cost),

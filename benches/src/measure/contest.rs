@@ -1,14 +1,16 @@
 //! Who takes part: the servers that could be started, each with its clients connected, side by side until the end.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::Result;
 use crate::cli::Common;
+use crate::load::feed::Inlet;
 use crate::load::packet::Dialect;
 use crate::load::{GroupId, Load, Target};
 use crate::machine::{self, Machine};
-use crate::peers::{Options, Peer, Server, protocol};
+use crate::peers::{Options, Peer, Server};
 use crate::report::document::{self, Document, Part};
 use crate::report::progress::Progress;
 use crate::report::table;
@@ -38,6 +40,8 @@ pub(crate) enum Driver {
     Server,
     /// It passes on what the first client sends as this event.
     Client(String),
+    /// It passes on what the load publishes through a connection of its own to this address.
+    Feed(Inlet, SocketAddr),
     /// Someone else publishes what it passes on, by the timetable of the run.
     Elsewhere,
     /// It does so of its own accord; nothing is known about what it sends.
@@ -137,10 +141,10 @@ impl Contest {
             name: name.to_owned(),
             peer: Some(peer),
             pid: Some(server.pid()),
-            target: Target::local(server.address, protocol::dialect()),
+            target: Target::local(server.address, peer.dialect()),
+            driver: peer.inlet().map_or(Driver::Server, |inlet| Driver::Feed(inlet, server.inlet)),
             server: Some(server),
             group: 0,
-            driver: Driver::Server,
         })
     }
 
@@ -158,6 +162,12 @@ impl Contest {
             group: 0,
             driver: args.publish.clone().map_or(Driver::Unknown, Driver::Client),
         }))
+    }
+
+    /// A server's name with its version, for a row of a table.
+    pub(crate) fn label(&self, name: &str) -> String {
+        let version = self.versions.get(name).and_then(|version| version.split(' ').next());
+        format!("{name} {}", version.unwrap_or_default()).trim_end().to_owned()
     }
 
     /// Connects its clients.

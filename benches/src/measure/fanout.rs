@@ -9,7 +9,7 @@ use crate::peers::protocol::{Mode, Run};
 use crate::report::document::Part;
 use crate::report::row::Fanout as Row;
 use crate::report::stats::Figure;
-use crate::report::table::{self, Table, figure, number};
+use crate::report::table::{self, Table, figure, in_order, number};
 
 /// The floor that puts as many messages into one write as Carillon did in this run.
 pub(crate) const FLOOR_AS_CARILLON: &str = "floor, n as Carillon";
@@ -25,9 +25,25 @@ const UNDER_WAY_TO_ALL: u64 = 512 << 20;
 /// Bytes of a message besides its text.
 const AROUND: u64 = 64;
 
+impl Row {
+    /// How many rounds there were, and what is to be known about them.
+    fn rounds(&self) -> String {
+        let failed = if self.failed > 0 { format!(", {} FAILED", self.failed) } else { String::new() };
+        let behind = if self.kept_up { "" } else { ", BEHIND" };
+        format!("{}{failed}{behind}", self.rounds)
+    }
+
+    /// How far a server fell behind the pace, in words.
+    fn behind(&self, options: &Fanout) -> Option<String> {
+        let reached = self.deliveries_per_second.filter(|_| !self.kept_up)?.median / options.clients as f64;
+        let Self { server, mode, .. } = self;
+        Some(format!("{mode}: {server} could not keep up: {} of {} broadcasts a second", number(reached), options.rate))
+    }
+}
+
 /// Runs the measurement.
 pub(crate) fn run(options: &Fanout) -> Result<bool> {
-    let mut contest = Contest::new(&options.common, seconds(options, options.common.servers(&super::peers()).len()))?;
+    let mut contest = Contest::new(&options.common, seconds(options, options.common.servers(&Peer::FANOUT).len()))?;
     let part = measure(&mut contest, options)?;
     contest.finish(&part)
 }
@@ -44,7 +60,7 @@ pub(crate) fn seconds(options: &Fanout, servers: usize) -> f64 {
 /// Measures, with the clients of all servers connected at the same time where the system allows so many.
 pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
     let options = &Fanout { window: window(options), ..options.clone() };
-    let mut everybody = contest.everybody(&options.common, &super::peers())?;
+    let mut everybody = contest.everybody(&options.common, &Peer::FANOUT)?;
     let mut rounds = Vec::new();
     let together = Contest::has_room(options.clients * everybody.len())?;
     let groups = if together { vec![everybody] } else { everybody.drain(..).map(|one| vec![one]).collect() };
@@ -54,8 +70,15 @@ pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
         contest.dismiss(group);
     }
     let rows = summary(&rounds);
-    let tables = options.mode.iter().map(|mode| text(&rows, *mode, options)).collect();
+    let label = |server: &str| contest.label(server);
+    let tables = options.mode.iter().map(|mode| text(&rows, *mode, (options, &label))).collect();
     let mut notes = notes(&rows);
+    notes.extend(rows.iter().filter_map(|row| row.behind(options)));
+    let is_fed = |row: &&Row| Peer::FANOUT.iter().any(|peer| peer.inlet().is_some() && peer.to_string() == row.server);
+    let fed = in_order(rows.iter().filter(is_fed).map(|row| &*row.server));
+    if !fed.is_empty() {
+        notes.push(format!("{}: published to by the load; receiving that is part of their CPU", fed.join(", ")));
+    }
     if !together {
         notes.push("one server after the other: the system does not allow so many connections at once".to_owned());
     }
@@ -73,7 +96,10 @@ fn turns(contest: &mut Contest, servers: &[Contestant], options: &Fanout, rounds
     for mode in &options.mode {
         for contestant in servers {
             let warm_up = Run { seconds: WARM_UP.min(options.seconds), ..command(options, *mode, 1) };
-            round::run(contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            let round = round::run(contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            if !round.mistakes.is_empty() {
+                contest.progress.note(&format!("{} {mode}, not measured: {}", round.server, round.mistakes.join("; ")));
+            }
         }
         for nth in 1..=options.rounds {
             for (contestant, batch) in plan(servers, *mode, options, rounds) {
@@ -139,6 +165,7 @@ fn summary(rounds: &[Round]) -> Vec<Row> {
         Row {
             rounds: all.len(),
             failed: all.len() - good.len(),
+            kept_up: good.iter().all(|round| round.kept_up),
             us_per_delivery: of(|round| round.us_per_delivery),
             deliveries_per_second: of(|round| Some(round.deliveries_per_second)),
             messages_per_write: of(|round| round.messages_per_write),
@@ -164,7 +191,7 @@ fn threads(rounds: &[&Round]) -> Vec<(String, f64)> {
     (0..ranks).filter_map(rank).collect()
 }
 
-fn text(rows: &[Row], mode: Mode, options: &Fanout) -> String {
+fn text(rows: &[Row], mode: Mode, (options, label): (&Fanout, &impl Fn(&str) -> String)) -> String {
     let mut table = Table::new(&[
         "server",
         "us/delivery",
@@ -180,7 +207,7 @@ fn text(rows: &[Row], mode: Mode, options: &Fanout) -> String {
     let ms = |value: Option<Figure>| number(value.map_or(f64::NAN, |value| value.median / 1e3));
     for row in rows.iter().filter(|row| row.mode == mode) {
         table.row([
-            row.server.clone(),
+            label(&row.server),
             figure(row.us_per_delivery),
             table::spread(row.us_per_delivery),
             figure(row.deliveries_per_second),
@@ -189,7 +216,7 @@ fn text(rows: &[Row], mode: Mode, options: &Fanout) -> String {
             ms(row.p99_us),
             ms(row.p999_us),
             figure(row.rss_mb),
-            if row.failed > 0 { format!("{}, {} FAILED", row.rounds, row.failed) } else { row.rounds.to_string() },
+            row.rounds(),
         ]);
     }
     let Fanout { clients, payload, rate, window, .. } = options;

@@ -43,7 +43,7 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Idle) -> Result<bool> {
-    let servers = options.common.servers(&peers()).len();
+    let servers = options.common.servers(&Peer::IDLE).len();
     let mut contest = Contest::new(&options.common, seconds(options, servers))?;
     let part = measure(&mut contest, options)?;
     contest.finish(&part)
@@ -55,11 +55,6 @@ pub(crate) fn seconds(options: &Idle, servers: usize) -> f64 {
     (options.rounds * servers) as f64 * each
 }
 
-/// All but the floor, which keeps nothing for a connection.
-fn peers() -> Vec<Peer> {
-    super::peers().into_iter().filter(|peer| *peer != Peer::Floor).collect()
-}
-
 /// Measures, one server after the other.
 pub(crate) fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
     contest.reserve(options.clients)?;
@@ -68,7 +63,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
         if let Some(target) = contest.target()? {
             outcomes.push(one(contest, target, options, nth)?);
         }
-        for peer in contest.servers(&options.common, &peers()) {
+        for peer in contest.servers(&options.common, &Peer::IDLE) {
             let started = contest.start(peer, &peer.to_string(), &[]);
             match started.and_then(|contestant| one(contest, contestant, options, nth)) {
                 Ok(outcome) => outcomes.push(outcome),
@@ -80,7 +75,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
         contest.fail(&outcome.server, &outcome.mistakes);
     }
     let rows = summary(&outcomes);
-    let text = text(&rows, options);
+    let text = text(&rows, options, |server| contest.label(server));
     Part::new("idle", (options, &outcomes, &rows), (vec![text], Vec::new()))
 }
 
@@ -191,7 +186,7 @@ fn summary(outcomes: &[Outcome]) -> Vec<row::Idle> {
     in_order(outcomes.iter().map(|outcome| &*outcome.server)).into_iter().map(row).collect()
 }
 
-fn text(rows: &[row::Idle], options: &Idle) -> String {
+fn text(rows: &[row::Idle], options: &Idle, label: impl Fn(&str) -> String) -> String {
     let mut table = Table::new(&[
         "server",
         "KB/connection",
@@ -204,7 +199,7 @@ fn text(rows: &[row::Idle], options: &Idle) -> String {
     ]);
     for row in rows {
         table.row([
-            row.server.clone(),
+            label(&row.server),
             figure(row.kb_per_connection),
             figure(row.rss_mb),
             row.idle_cpu.map_or_else(|| "-".to_owned(), |cpu| number(cpu.median * 100.0)),

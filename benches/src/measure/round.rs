@@ -1,13 +1,13 @@
 //! One round of one server: it publishes, every delivery is checked, and its processor time is read before and after.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::contest::{Contest, Contestant, Driver};
-use crate::load::{Heard, Load};
+use super::driven::Driven;
+use crate::load::Load;
 use crate::machine::proc::{self, Cpu};
-use crate::peers::protocol::{DONE, Done, Mode, Run, Tick};
+use crate::peers::Server;
+use crate::peers::protocol::{Mode, Run};
 use crate::report::stats::Latency;
 use crate::{Result, clock};
 
@@ -17,6 +17,10 @@ const MILESTONES: u64 = 8;
 const SAMPLE: u64 = 64;
 /// How long nothing may arrive before what is missing counts as lost.
 const SILENCE: u64 = 5_000_000_000;
+/// How long after its end a round is still measured, while what was published arrives.
+const DRAIN: u64 = 10_000_000_000;
+/// How long after that the server may take to come to rest, before it is stopped.
+const REST: u64 = 60_000_000_000;
 /// Threads whose part of the work is told.
 const SHARE: f64 = 0.02;
 
@@ -41,6 +45,8 @@ pub(crate) struct Round {
     pub(crate) rss_kb: Option<u64>,
     /// The threads that did the work, and which part of it.
     pub(crate) threads: Vec<(String, f64)>,
+    /// False when a paced server published less than it should have, or delivered it much too late. Its figures hold.
+    pub(crate) kept_up: bool,
     /// What went wrong; the round counts only when this is empty.
     pub(crate) mistakes: Vec<String>,
 }
@@ -60,6 +66,21 @@ impl Reading {
             None => (None, Default::default()),
         };
         Ok(Self { cpu, threads, segments: proc::segments().ok(), at: clock::now() })
+    }
+}
+
+/// What counts in a round, as of its end.
+struct Measured {
+    after: Reading,
+    deliveries: u64,
+    latency: Option<Latency>,
+}
+
+impl Measured {
+    fn of(load: &mut Load, contestant: &Contestant) -> Result<Self> {
+        let after = Reading::of(contestant)?;
+        let tally = &load.group(contestant.group).tally;
+        Ok(Self { after, deliveries: tally.messages, latency: Latency::of(&tally.latency) })
     }
 }
 
@@ -83,6 +104,7 @@ pub(crate) fn run(
     let mut driven = Driven::start(load, contestant, run)?;
     let (mut told, mut heard) = (0, (0, clock::now()));
     let mut ticked = clock::now();
+    let mut cut = None;
     loop {
         let wait = driven.publish(load, run);
         load.turn(wait)?;
@@ -104,8 +126,22 @@ pub(crate) fn run(
         if driven.is_over(load) || now - heard.1.max(driven.quiet_until) > SILENCE && now > driven.quiet_until {
             break;
         }
+        // A server that is this far behind is measured as it is; the next round must not find it at work.
+        if cut.is_none() && now > driven.quiet_until + DRAIN {
+            cut = Some(Measured::of(load, contestant)?);
+            progress.say(format!("{} {}: waiting for what is left", contestant.name, run.mode));
+        }
+        if now > driven.quiet_until + DRAIN + REST {
+            contestant.server.iter().for_each(Server::stop);
+            driven.broken = Some("was still at work a minute later, and has been stopped".to_owned());
+            break;
+        }
     }
-    let after = Reading::of(contestant)?;
+    let is_cut = cut.is_some();
+    let Measured { after, deliveries, latency } = match cut {
+        Some(measured) => measured,
+        None => Measured::of(load, contestant)?,
+    };
     let total = driven.total(load);
     let group = load.group(id);
     let (tally, casualty) = (&group.tally, group.casualty());
@@ -115,6 +151,7 @@ pub(crate) fn run(
         None => vec!["the server did not say that it was done".to_owned()],
     };
     mistakes.extend(casualty);
+    mistakes.extend(driven.broken.take());
     if tally.messages == 0 {
         mistakes.push("nothing was delivered".to_owned());
     }
@@ -122,7 +159,7 @@ pub(crate) fn run(
         mistakes.push(format!("the server's last words: {}", server.last_words()));
     }
     let cpu = after.cpu.zip(before.cpu).map(|(after, before)| after.since(before));
-    let deliveries = tally.messages;
+    let in_time = !is_cut && after.at <= driven.start + run.limit() && total >= Some(run.paced_messages());
     let seconds = clock::seconds(after.at - before.at);
     let segments = after.segments.zip(before.segments).map(|(after, before)| after - before);
     Ok(Round {
@@ -137,9 +174,11 @@ pub(crate) fn run(
         us_per_delivery: cpu.map(|cpu| cpu.total() * 1e6 / deliveries as f64),
         deliveries_per_second: deliveries as f64 / seconds,
         messages_per_write: segments.map(|segments| deliveries as f64 / segments as f64),
-        latency: Latency::of(&tally.latency),
-        rss_kb: contestant.pid.map(proc::rss_kb).transpose()?,
+        latency,
+        // A server that has ended has none.
+        rss_kb: contestant.pid.and_then(|pid| proc::rss_kb(pid).ok()),
         threads: shares(&before, &after),
+        kept_up: run.mode == Mode::Flood || in_time,
         mistakes,
     })
 }
@@ -156,89 +195,4 @@ fn shares(before: &Reading, after: &Reading) -> Vec<(String, f64)> {
     threads.retain(|(_, share)| *share >= SHARE);
     threads.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     threads
-}
-
-/// A run under way, whoever publishes.
-struct Driven<'a> {
-    contestant: &'a Contestant,
-    done: Option<Done>,
-    /// When the last message is sent at the latest; silence before that means nothing.
-    quiet_until: u64,
-    start: u64,
-    sent: u64,
-    seen: u64,
-}
-
-impl<'a> Driven<'a> {
-    fn start(load: &mut Load, contestant: &'a Contestant, run: &Run) -> Result<Self> {
-        if contestant.driver == Driver::Server {
-            let packet = contestant.target.dialect.event("run", &serde_json::to_string(run)?);
-            load.say(contestant.group, 0, &packet);
-        }
-        let elsewhere = contestant.driver == Driver::Elsewhere;
-        let done = elsewhere.then(|| Done { messages: run.paced_messages() });
-        let start = clock::now();
-        let quiet_until = start + clock::nanos(run.seconds);
-        Ok(Self { contestant, done, quiet_until, start, sent: 0, seen: 0 })
-    }
-
-    /// Sends what is due, when the load itself publishes; says how long nothing will be.
-    fn publish(&mut self, load: &mut Load, run: &Run) -> Duration {
-        const IDLE: Duration = Duration::from_millis(50);
-        let Driver::Client(event) = &self.contestant.driver else { return IDLE };
-        loop {
-            let now = clock::now();
-            let at = match run.mode {
-                Mode::Flood if now >= self.quiet_until => break self.over(),
-                Mode::Flood if self.sent < self.seen + run.window => now,
-                Mode::Flood => break IDLE,
-                Mode::Paced if self.sent == run.paced_messages() => break self.over(),
-                Mode::Paced => match self.start + run.due(self.sent) {
-                    due if due > now => break IDLE.min(Duration::from_nanos(due - now)),
-                    due => due,
-                },
-            };
-            let Tick { text } = Tick::new(self.sent, at, run.bytes);
-            let packet = self.contestant.target.dialect.event(event, &format!("{{\"text\":\"{text}\"}}"));
-            load.say(self.contestant.group, 0, &packet);
-            self.sent += 1;
-        }
-    }
-
-    fn over(&mut self) -> Duration {
-        self.done.get_or_insert(Done { messages: self.sent });
-        Duration::from_millis(50)
-    }
-
-    /// All clients have received so many messages.
-    fn seen(&mut self, load: &mut Load, seen: u64) {
-        self.seen = seen;
-        if self.contestant.driver == Driver::Server {
-            let packet = self.contestant.target.dialect.event("seen", &seen.to_string());
-            load.say(self.contestant.group, 0, &packet);
-        }
-    }
-
-    /// How many messages were published, once that is known.
-    fn total(&mut self, load: &mut Load) -> Option<u64> {
-        if self.done.is_none() && self.contestant.driver == Driver::Server {
-            for heard in load.group(self.contestant.group).heard(0) {
-                if let Heard::Event(text) = heard
-                    && let Ok((name, done)) = serde_json::from_str::<(String, Done)>(&text)
-                    && name == DONE
-                {
-                    self.done = Some(done);
-                }
-            }
-        }
-        self.done.map(|done| done.messages)
-    }
-
-    fn is_over(&mut self, load: &mut Load) -> bool {
-        let group = self.contestant.group;
-        match self.total(load) {
-            Some(total) => load.group(group).tally.complete(total),
-            None => self.contestant.driver == Driver::Unknown && clock::now() >= self.quiet_until,
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! The standard set: everything a reader of the figures wants to know, in one run and one JSON.
 
 use super::contest::Contest;
-use super::{ack, fanout, idle, peers, relay, slow};
+use super::{ack, fanout, idle, relay, slow};
 use crate::cli::{Ack, Common, Fanout, Idle, Relay, Slow, Suite};
 use crate::peers::Peer;
 use crate::peers::protocol::Mode;
@@ -68,7 +68,7 @@ pub(crate) fn run(options: &Suite) -> Result<bool> {
     }
     let steps = steps(options);
     let mut contest = Contest::new(&options.common, 0.0)?;
-    let present = contest.servers(&options.common, &peers());
+    let present = contest.servers(&options.common, &Peer::FANOUT);
     let expected: f64 = steps.iter().map(|step| step.what.seconds(&present)).sum();
     contest.expect(expected);
     table::print(format!("suite on {}", contest.machine.line()));
@@ -144,12 +144,12 @@ impl What {
 fn steps(options: &Suite) -> Vec<Step> {
     let size = if options.quick { QUICK } else { STANDARD };
     let Size { clients, rounds, seconds, .. } = size;
-    let named = options.common.peers.clone().unwrap_or_else(peers);
+    let named = options.common.peers.clone().unwrap_or_else(|| Peer::FANOUT.to_vec());
     let among = |wanted: &[Peer]| Common {
         peers: Some(named.iter().copied().filter(|peer| wanted.contains(peer)).collect()),
         ..options.common.clone()
     };
-    let everybody = among(&peers());
+    let everybody = among(&Peer::FANOUT);
     let fanout = Fanout {
         mode: vec![Mode::Flood, Mode::Paced],
         clients,
@@ -169,9 +169,8 @@ fn steps(options: &Suite) -> Vec<Step> {
         common: among(&FOLLOWED),
         ..fanout.clone()
     };
-    let keeping: Vec<Peer> = peers().into_iter().filter(|peer| *peer != Peer::Floor).collect();
     let idle =
-        Idle { clients: size.idle, seconds: 1.0, rounds: 2, settle: 1.5, broadcasts: 0.0, common: among(&keeping) };
+        Idle { clients: size.idle, seconds: 1.0, rounds: 2, settle: 1.5, broadcasts: 0.0, common: among(&Peer::IDLE) };
     let mut steps = vec![step("peers", What::Fanout(fanout)), step("memory", What::Idle(idle))];
     // The window of the largest step for all: what is compared is the number of clients, and nothing else.
     let most = size.sweep.iter().copied().max().unwrap_or(clients);
@@ -205,7 +204,7 @@ fn steps(options: &Suite) -> Vec<Step> {
         rounds: 3,
         seconds,
         window: 1_000,
-        common: among(&ack::PEERS),
+        common: among(&Peer::ACK),
     };
     steps.extend([step("slow", What::Slow(slow)), step("relay", What::Relay(relay)), step("ack", What::Ack(ack))]);
     steps
@@ -232,7 +231,7 @@ mod tests {
     /// With eight servers the runs leave four of fifteen minutes for building.
     #[test]
     fn the_standard_set_keeps_its_time() {
-        let eight = [vec![Peer::Carillon], peers(), vec![Peer::Node; 7 - peers().len().min(7)]].concat();
+        let eight = [&[Peer::Carillon][..], &Peer::FANOUT].concat();
         let options = suite("b suite");
         let mut seconds = 0.0;
         for step in steps(&options) {

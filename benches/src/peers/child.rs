@@ -1,7 +1,9 @@
 //! A server under test as a child process: started on its cores, waited for until it listens, stopped when dropped.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,6 +21,8 @@ const STOP: u64 = 3_000_000_000;
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Where messages are published to, in a server that has no publisher inside.
+    pub(crate) inlet: SocketAddr,
     log: PathBuf,
 }
 
@@ -42,7 +46,7 @@ impl Server {
         machine::pin(cores)?;
         let child = command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()));
         machine::pin(own)?;
-        let mut server = Self { child: child?, address, log: log.to_owned() };
+        let mut server = Self { child: child?, address, inlet: address, log: log.to_owned() };
         let deadline = clock::now() + START;
         while TcpStream::connect(address).is_err() {
             if let Some(status) = server.child.try_wait()? {
@@ -61,6 +65,14 @@ impl Server {
         self.child.id()
     }
 
+    /// Asks it to end.
+    pub(crate) fn stop(&self) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            // Fails when it has ended already.
+            kill_process(pid, Signal::TERM).ok();
+        }
+    }
+
     /// What it printed last.
     pub(crate) fn last_words(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -69,13 +81,28 @@ impl Server {
     }
 }
 
+/// The hidden first argument that makes this program become another one; see [`guarded`].
+pub(crate) const BECOME: &str = "become";
+
+/// A program that ends when this process does, however that ends, without any help of its own.
+pub(crate) fn guarded(program: impl AsRef<OsStr>) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(BECOME).arg(program);
+    Ok(command)
+}
+
+/// Becomes the program of [`guarded`]. The process keeps its number and is told when its parent ends; it is asked rather
+/// than killed, since it may have processes of its own to end.
+pub(crate) fn become_other(mut args: impl Iterator<Item = OsString>) -> Result<()> {
+    let program = args.next().ok_or("no program is named")?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+    let error = Command::new(&program).args(args).exec();
+    Err(format!("{}: {error}", program.display()).into())
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // Fails when it has ended already.
-            kill_process(pid, Signal::TERM).ok();
-        }
+        self.stop();
         let deadline = clock::now() + STOP;
         while clock::now() < deadline {
             if matches!(self.child.try_wait(), Ok(Some(_)) | Err(_)) {

@@ -53,6 +53,7 @@ impl Publishing {
             Mode::Flood if self.sent + batch <= self.seen + window => Next::Now(now),
             Mode::Flood => Next::In(Duration::from_millis(100)),
             Mode::Paced if self.sent == self.run.paced_messages() => Next::Over,
+            Mode::Paced if now > self.start + self.run.limit() => Next::Over,
             Mode::Paced => {
                 let due = self.start + self.run.due(self.sent);
                 if now >= due { Next::Now(due) } else { Next::In(Duration::from_nanos(due - now)) }

@@ -1,45 +1,33 @@
 //! Node's own Socket.IO under test: the reference, from npm, set up as its documentation advises for throughput.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::Command;
 
-use super::{PING_INTERVAL, PING_TIMEOUT};
+use super::{folder, npm, pings};
 use crate::machine;
 
-fn folder() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "peers", "node"].iter().collect()
-}
-
 /// What is missing, and the command that installs it.
-pub(crate) fn missing() -> Option<String> {
+pub(super) fn missing() -> Option<String> {
     if machine::output("node", &["--version"]).is_none() {
         return Some("there is no `node`: install Node.js 20 or newer".to_owned());
     }
-    let installed = folder().join("node_modules/socket.io/package.json").exists();
-    (!installed).then(|| format!("socket.io is not installed: npm ci --prefix {}", folder().display()))
+    npm::missing("node", &["socket.io"])
 }
 
 /// The server as a command.
-pub(crate) fn command(address: SocketAddr) -> Command {
+pub(super) fn command(address: SocketAddr) -> Command {
     let mut command = Command::new("node");
-    command.arg("server.mjs").current_dir(folder()).env("NODE_ENV", "production");
-    command.args([address.port(), PING_INTERVAL as u16, PING_TIMEOUT as u16].map(|number| number.to_string()));
+    command.arg("server.mjs").current_dir(folder("node")).env("NODE_ENV", "production");
+    command.arg(address.port().to_string()).args(pings());
     command
 }
 
 /// The versions under test.
-pub(crate) fn version() -> String {
-    let of = |package: &str| {
-        let text = std::fs::read_to_string(folder().join(format!("node_modules/{package}/package.json"))).ok()?;
-        let json: serde_json::Value = serde_json::from_str(&text).ok()?;
-        Some(json["version"].as_str()?.to_owned())
-    };
-    let unknown = || "unknown".to_owned();
+pub(super) fn version() -> String {
     format!(
         "{} (Node {}, ws {})",
-        of("socket.io").unwrap_or_else(unknown),
-        machine::output("node", &["--version"]).unwrap_or_else(unknown),
-        of("ws").unwrap_or_else(unknown),
+        npm::version("node", "socket.io"),
+        machine::output("node", &["--version"]).unwrap_or_else(|| "unknown".to_owned()),
+        npm::version("node", "ws"),
     )
 }

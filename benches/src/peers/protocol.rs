@@ -3,6 +3,12 @@
 //! The first client sends `run`; the server publishes `tick` to everybody as told, and sends `done` to that client when it
 //! has published the last one. In a flood the load says with `seen` how many messages all clients have received, and the
 //! server keeps no more than a window of messages beyond that: it never waits for a clock, and never overruns a client.
+//!
+//! A server that cannot keep the pace publishes late, marked with the time each message was due, and gives up [`LATE`]
+//! seconds after the end: what is left is never published, and `done` tells how much was.
+//!
+//! The same is written once more in JavaScript and in Python, under `benches/peers`. Servers that have no publisher of ours
+//! inside are published to by the load, within the same window and by the same timetable.
 
 use std::fmt;
 
@@ -19,6 +25,9 @@ pub(crate) const NAMESPACE: &str = "/bench";
 pub(crate) const TICK: &str = "tick";
 /// The last message has been published.
 pub(crate) const DONE: &str = "done";
+
+/// Seconds after its end in which a paced run still publishes what is late.
+pub(crate) const LATE: f64 = 1.0;
 
 /// How a server is to publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ValueEnum)]
@@ -67,6 +76,11 @@ impl Run {
     /// How many messages a paced run has.
     pub(crate) fn paced_messages(&self) -> u64 {
         (self.seconds * self.rate).round() as u64
+    }
+
+    /// How long after the first message a paced run is given up, in nanoseconds.
+    pub(crate) fn limit(&self) -> u64 {
+        ((self.seconds + LATE) * 1e9) as u64
     }
 
     /// When message `number` of a paced run is due, in nanoseconds after the first.

@@ -50,6 +50,9 @@ async fn paced(run: &Run, outlet: &impl Outlet) -> Done {
     let (start, messages) = (Instant::now(), run.paced_messages());
     let origin = clock::now();
     for number in 0..messages {
+        if start.elapsed() > Duration::from_nanos(run.limit()) {
+            return Done { messages: number };
+        }
         let due = run.due(number);
         sleep_until(start + Duration::from_nanos(due)).await;
         // Marked with the time it was due: being late for that is latency too.
@@ -96,5 +99,19 @@ mod tests {
         assert_eq!(publish(&run(Mode::Paced), watch::channel(0).1, &sent).await, Done { messages: 20 });
         assert_eq!(start.elapsed().as_millis(), 950);
         assert_eq!(sent.0.lock().unwrap().len(), 20);
+    }
+
+    /// A server that takes longer than there is time for publishes late, and stops a little after the end.
+    #[tokio::test(start_paused = true)]
+    async fn a_paced_run_that_is_too_slow_is_given_up() {
+        struct Slow;
+        impl Outlet for Slow {
+            const BURST: u64 = 1;
+
+            async fn publish(&self, _: &Tick) {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+        }
+        assert_eq!(publish(&run(Mode::Paced), watch::channel(0).1, &Slow).await, Done { messages: 7 });
     }
 }

@@ -160,11 +160,10 @@ fn paced(story: &Story) -> Table {
 }
 
 fn name(row: &Fanout) -> String {
-    if row.failed > 0 {
-        format!("{} ({} of {} rounds failed)", row.server, row.failed, row.rounds)
-    } else {
-        row.server.clone()
-    }
+    let failed = (row.failed > 0).then(|| format!("{} of {} rounds failed", row.failed, row.rounds));
+    let behind = (!row.kept_up).then(|| "could not keep up".to_owned());
+    let known: Vec<String> = failed.into_iter().chain(behind).collect();
+    if known.is_empty() { row.server.clone() } else { format!("{} ({})", row.server, known.join(", ")) }
 }
 
 fn ms(value: Option<Figure>) -> String {

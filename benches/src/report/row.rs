@@ -12,6 +12,9 @@ pub(crate) struct Fanout {
     pub(crate) mode: Mode,
     pub(crate) rounds: usize,
     pub(crate) failed: usize,
+    /// Whether the pace was kept in every round.
+    #[serde(default = "always")]
+    pub(crate) kept_up: bool,
     pub(crate) us_per_delivery: Option<Figure>,
     pub(crate) deliveries_per_second: Option<Figure>,
     pub(crate) messages_per_write: Option<Figure>,
@@ -37,4 +40,9 @@ pub(crate) struct Idle {
     pub(crate) broadcast_max_ms: Option<Figure>,
     pub(crate) closed_rss_mb: Option<Figure>,
     pub(crate) gauges_back_seconds: Option<Figure>,
+}
+
+/// What was so before it was written down.
+fn always() -> bool {
+    true
 }
