@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run web test soak lint bench bench-peers bench-micro docs
+.PHONY: help run web test soak lint bench bench-page bench-peers bench-micro docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -14,6 +14,8 @@ web = server/web
 page = $(web)/dist/index.html
 page_sources = $(addprefix $(web)/,index.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
 packages = $(web)/node_modules/.package-lock.json
+
+benches = cargo run --quiet --locked --release -p carillon-benches --
 
 help: ## list what there is to do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,12 +51,14 @@ lint: ## check formatting and lints only
 	$(need_node)
 	@node server/tests/run.mjs fmt clippy
 
-bench: bench-peers ## measure Carillon beside its peers in five minutes, on a machine that does nothing else
+bench: bench-peers ## measure Carillon beside its peers in a quarter of an hour, on a machine that does nothing else
 	$(need_cargo)
 	cargo build --locked --release -p carillon-benches
-	@status=0; for bench in "fanout --seconds 2" "idle --seconds 10" "slow --seconds 30 --baseline 5" "relay --seconds 3" \
-	"ack --seconds 3"; do cargo run --quiet --locked --release -p carillon-benches -- $$bench || status=$$?; echo; done; \
-	exit $$status
+	@status=0; $(benches) suite || status=$$?; [ $$status -gt 1 ] || $(benches) report --docs docs || status=$$?; exit $$status
+
+bench-page: ## write docs/benchmarks.md and its plots again, from the newest run
+	$(need_cargo)
+	$(benches) report --docs docs
 
 bench-peers: ## install the servers that Carillon is measured beside: from npm, PyPI and Debian
 	@benches/peers/install || echo "without some peers: see the lines above" >&2

@@ -37,6 +37,10 @@ pub(crate) enum What {
     Slow(Slow),
     /// What a message from Redis costs beyond one published inside the server
     Relay(Relay),
+    /// All of these in one run, the standard set: one JSON with every raw round
+    Suite(Suite),
+    /// Tables, plots and the page of the documentation from the JSON of a suite
+    Report(Report),
     /// How soon a call is answered while everybody is flooded, and what an event with its answer costs
     Ack(Ack),
     /// The floor as a server
@@ -132,6 +136,9 @@ pub(crate) struct Fanout {
     /// Messages published in one go in a flood, before anything else has its turn; 0 is what each server is best off with
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) burst: u64,
+    /// Messages in one write of the floor, a row for each; one more row does as Carillon did
+    #[arg(long, value_delimiter = ',', default_value = "1,20,200", value_name = "N")]
+    pub(crate) batches: Vec<u64>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -147,6 +154,12 @@ pub(crate) struct Idle {
     /// Rounds of each server, each with a fresh process
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) rounds: usize,
+    /// Seconds before memory is read: handshakes are over, allocators have given back what they do not need
+    #[arg(long, default_value_t = 3.0, value_name = "S")]
+    pub(crate) settle: f64,
+    /// Broadcasts to all after the idle time, one a second
+    #[arg(long, default_value_t = 3.0, value_name = "N")]
+    pub(crate) broadcasts: f64,
     #[command(flatten)]
     pub(crate) common: Common,
 }
@@ -224,6 +237,25 @@ pub(crate) struct Ack {
     pub(crate) window: u64,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Suite {
+    /// The same in miniature: shows in two minutes that everything works, and measures nothing worth telling
+    #[arg(long)]
+    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Report {
+    /// The JSON of a suite [default: the newest below target/bench, or else that of the page]
+    #[arg(value_name = "FILE")]
+    pub(crate) suite: Option<PathBuf>,
+    /// Write the generated parts of FOLDER/benchmarks.md and FOLDER/benchmarks/ too
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) docs: Option<PathBuf>,
 }
 
 impl Common {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) mod proc;
 
@@ -37,16 +37,16 @@ pub(crate) fn die_with_parent() {
 }
 
 /// What to know about the machine to judge figures made on it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Machine {
     cpu: String,
     cores: usize,
-    memory_mb: u64,
+    pub(crate) memory_mb: u64,
     kernel: String,
     /// Average load over a minute when the run began: figures made beside other work are worth less.
-    load: f64,
+    pub(crate) load: f64,
     /// The source's commit; `+` when it has been changed since.
-    commit: String,
+    pub(crate) commit: String,
     /// When the run began.
     pub(crate) at: String,
 }

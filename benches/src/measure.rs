@@ -9,3 +9,4 @@ mod metrics;
 pub(crate) mod relay;
 mod round;
 pub(crate) mod slow;
+pub(crate) mod suite;

@@ -13,6 +13,7 @@ use crate::load::caller::Caller;
 use crate::machine::proc::{self, Cpu};
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
+use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, figure, in_order, number};
 use crate::{Result, clock};
@@ -42,26 +43,37 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Ack) -> Result<bool> {
-    let peers = Peer::ACK;
+    let servers = options.common.servers(&Peer::ACK).len().max(1);
+    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
+    let part = measure(&mut contest, options)?;
+    contest.finish(&part)
+}
+
+/// About how long it takes with so many servers.
+pub(crate) fn seconds(options: &Ack, servers: usize) -> f64 {
+    servers as f64 * (2.0 + options.rounds as f64 * options.seconds * 2.0)
+}
+
+/// Measures; servers take turns.
+pub(crate) fn measure(contest: &mut Contest, options: &Ack) -> Result<Part> {
     let mut common = options.common.clone();
     if let Some(named) = &mut common.peers {
         named.retain(|peer| peer.answers());
     }
-    let servers = common.servers(&peers).len().max(1);
-    let mut contest = Contest::new(&common, (options.rounds * servers) as f64 * options.seconds * 1.5)?;
-    let everybody = contest.everybody(&peers, options.clients)?;
+    let everybody = contest.everybody(&common, &Peer::ACK)?;
+    let everybody = contest.connect_all(everybody, options.clients)?;
     let call = options.common.target.call.clone();
     let mut outcomes = Vec::new();
     for nth in 1..=options.rounds {
         for contestant in &everybody {
-            let outcome = one(&mut contest, contestant, (options, &call), nth)?;
+            let outcome = one(contest, contestant, (options, &call), nth)?;
             contest.fail(&outcome.server, &outcome.mistakes);
             outcomes.push(outcome);
         }
     }
-    drop(everybody);
+    contest.dismiss(everybody);
     let (text, notes) = text(&outcomes, options, |server| contest.label(server));
-    contest.finish("ack", (options, &outcomes, &[(); 0]), (&[text], &notes))
+    Part::new("ack", (options, &outcomes, &[(); 0]), (vec![text], notes))
 }
 
 fn one(contest: &mut Contest, contestant: &Contestant, (options, call): (&Ack, &str), nth: usize) -> Result<Outcome> {

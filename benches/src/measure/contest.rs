@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use crate::Result;
 use crate::cli::Common;
 use crate::load::feed::Inlet;
@@ -13,9 +11,12 @@ use crate::load::packet::Dialect;
 use crate::load::{GroupId, Load, Target};
 use crate::machine::{self, Machine};
 use crate::peers::{Options, Peer, Server};
-use crate::report::document::{self, Document};
+use crate::report::document::{self, Document, Part};
 use crate::report::progress::Progress;
 use crate::report::table;
+
+/// Open files besides those of the clients.
+const SPARE: u64 = 200;
 
 /// A server that takes part.
 pub(crate) struct Contestant {
@@ -55,8 +56,10 @@ pub(crate) struct Contest {
     pub(crate) options: Options,
     common: Common,
     pub(crate) versions: BTreeMap<String, String>,
-    /// Whether a round has failed.
-    failed: bool,
+    /// Servers that are not there, and why.
+    pub(crate) left_out: Vec<String>,
+    /// What went wrong.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Contest {
@@ -78,15 +81,26 @@ impl Contest {
             options,
             common: common.clone(),
             versions: BTreeMap::new(),
-            failed: false,
+            left_out: Vec::new(),
+            failures: Vec::new(),
         })
+    }
+
+    /// Starts the bar again, for a run of about `seconds`.
+    pub(crate) fn expect(&mut self, seconds: f64) {
+        self.progress = Progress::new(seconds);
+    }
+
+    /// Whether the load can have so many connections at the same time.
+    pub(crate) fn has_room(connections: usize) -> Result<bool> {
+        Ok(connections as u64 + SPARE <= machine::raise_open_files()?)
     }
 
     /// Checks that so many connections can be had, on both sides.
     pub(crate) fn reserve(&self, clients: usize) -> Result<()> {
         let files = machine::raise_open_files()?;
-        let needed = clients as u64 + 200;
-        if files < needed {
+        if !Self::has_room(clients)? {
+            let needed = clients as u64 + SPARE;
             return Err(format!(
                 "{clients} clients need {needed} open files, and the system allows {files}: raise ulimit -Hn"
             )
@@ -96,11 +110,11 @@ impl Contest {
     }
 
     /// The servers to be measured, `default` peers unless others are named. Those that are missing are named and left out.
-    pub(crate) fn servers(&self, default: &[Peer]) -> Vec<Peer> {
-        let mut servers = self.common.servers(default);
+    pub(crate) fn servers(&mut self, common: &Common, default: &[Peer]) -> Vec<Peer> {
+        let mut servers = common.servers(default);
         servers.retain(|peer| match peer.missing() {
             Some(missing) => {
-                self.progress.note(&format!("{peer} is left out: {missing}"));
+                self.leave_out(&peer.to_string(), &missing);
                 false
             }
             None => true,
@@ -108,12 +122,21 @@ impl Contest {
         servers
     }
 
+    /// Says once that something is left out, and why.
+    pub(crate) fn leave_out(&mut self, name: &str, missing: &str) {
+        let line = format!("{name} is left out: {missing}");
+        if !self.left_out.contains(&line) {
+            self.progress.note(&line);
+            self.left_out.push(line);
+        }
+    }
+
     /// Starts a server, to be known as `name`.
     pub(crate) fn start(&mut self, peer: Peer, name: &str, settings: &[(String, String)]) -> Result<Contestant> {
         let mut options = self.options.clone();
         options.settings.extend_from_slice(settings);
         let server = peer.start(&options)?;
-        self.versions.insert(name.to_owned(), peer.version());
+        self.versions.insert(peer.to_string(), peer.version());
         Ok(Contestant {
             name: name.to_owned(),
             peer: Some(peer),
@@ -157,15 +180,14 @@ impl Contest {
         Ok(())
     }
 
-    /// Everybody: the target, or else Carillon, and the peers; each with so many clients.
-    pub(crate) fn everybody(&mut self, default: &[Peer], clients: usize) -> Result<Vec<Contestant>> {
-        self.reserve(clients)?;
+    /// Everybody: the target, or else Carillon, and the peers. One that does not start is a failure, and the others go on.
+    pub(crate) fn everybody(&mut self, common: &Common, default: &[Peer]) -> Result<Vec<Contestant>> {
         let mut all: Vec<_> = self.target()?.into_iter().collect();
-        for peer in self.servers(default) {
-            all.push(self.start(peer, &peer.to_string(), &[])?);
-        }
-        for contestant in &mut all {
-            self.connect(contestant, clients)?;
+        for peer in self.servers(common, default) {
+            match self.start(peer, &peer.to_string(), &[]) {
+                Ok(contestant) => all.push(contestant),
+                Err(error) => self.fail(&peer.to_string(), &[error.to_string()]),
+            }
         }
         if all.is_empty() {
             return Err("nobody is left to be measured".into());
@@ -173,36 +195,53 @@ impl Contest {
         Ok(all)
     }
 
-    /// Remembers that a round failed, and says why.
-    pub(crate) fn fail(&mut self, name: &str, mistakes: &[String]) {
-        if !mistakes.is_empty() {
-            self.failed = true;
-            self.progress.note(&format!("{name}: FAILED: {}", mistakes.join("; ")));
+    /// Connects so many clients to each. A server that does not take them is a failure, and the others go on.
+    pub(crate) fn connect_all(&mut self, all: Vec<Contestant>, clients: usize) -> Result<Vec<Contestant>> {
+        self.reserve(clients * all.len())?;
+        let mut connected = Vec::new();
+        for mut contestant in all {
+            match self.connect(&mut contestant, clients) {
+                Ok(()) => connected.push(contestant),
+                Err(error) => self.fail(&contestant.name, &[error.to_string()]),
+            }
+        }
+        Ok(connected)
+    }
+
+    /// Hangs up for the clients of all these servers, and stops them.
+    pub(crate) fn dismiss(&mut self, all: Vec<Contestant>) {
+        for contestant in all {
+            self.load.hang_up(contestant.group);
         }
     }
 
-    /// Prints table and notes, writes the JSON, and says whether all rounds went well.
-    pub(crate) fn finish<O: Serialize, R: Serialize, S: Serialize>(
-        self,
-        bench: &'static str,
-        (options, rounds, summary): (&O, &[R], &[S]),
-        (tables, notes): (&[String], &[String]),
-    ) -> Result<bool> {
+    /// Remembers that a round failed, and says why.
+    pub(crate) fn fail(&mut self, name: &str, mistakes: &[String]) {
+        if !mistakes.is_empty() {
+            let line = format!("{name}: FAILED: {}", mistakes.join("; "));
+            self.progress.note(&line);
+            self.failures.push(line);
+        }
+    }
+
+    /// Prints tables and notes, writes the JSON, and says whether all rounds went well.
+    pub(crate) fn finish(self, part: &Part) -> Result<bool> {
         self.progress.finish();
-        let Self { machine, versions, options: Options { directory, .. }, failed, .. } = &self;
-        table::print(format!("{bench} on {}", machine.line()));
+        let Self { machine, versions, options: Options { directory, .. }, failures, .. } = &self;
+        table::print(format!("{} on {}", part.bench, machine.line()));
         for (name, version) in versions.iter().filter(|(_, version)| !version.is_empty()) {
             table::print(format!("  {name} {version}"));
         }
-        for text in tables {
+        for text in &part.tables {
             table::print(format!("\n{}", text.trim_end()));
         }
-        for note in notes {
+        for note in &part.notes {
             table::print(format!("  {note}"));
         }
+        let Part { bench, options, rounds, summary, notes, .. } = part;
         let document = Document { bench, machine, versions, options, rounds, summary, notes };
-        let file: PathBuf = document::write(&document, directory)?;
+        let file: PathBuf = document::write(&document, (bench, &machine.at), directory)?;
         table::print(format!("\n{}", file.display()));
-        Ok(!failed)
+        Ok(failures.is_empty())
     }
 }

@@ -1,40 +1,29 @@
 //! What a delivery costs: everybody is flooded, or sent to at a steady pace, and servers take turns.
 
-use serde::Serialize;
-
 use super::contest::{Contest, Contestant, Driver};
 use super::round::{self, Round};
 use crate::Result;
 use crate::cli::Fanout;
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
+use crate::report::document::Part;
+use crate::report::row::Fanout as Row;
 use crate::report::stats::Figure;
-use crate::report::table::{self, Table, figure, number};
+use crate::report::table::{self, Table, figure, in_order, number};
 
-/// Messages in one write of the floor's rows; its last row does as many as Carillon.
-const BATCHES: [u64; 3] = [1, 20, 200];
+/// The floor that puts as many messages into one write as Carillon did in this run.
+pub(crate) const FLOOR_AS_CARILLON: &str = "floor, n as Carillon";
 /// Seconds of the unmeasured round before the others.
 const WARM_UP: f64 = 1.0;
+/// Seconds between two rounds, about: what is under way arrives.
+const DRAIN: f64 = 0.3;
 
-/// All rounds of one row of the table.
-#[derive(Debug, Serialize)]
-struct Row {
-    server: String,
-    mode: Mode,
-    rounds: usize,
-    failed: usize,
-    /// Whether the pace was kept in every round.
-    kept_up: bool,
-    us_per_delivery: Option<Figure>,
-    deliveries_per_second: Option<Figure>,
-    messages_per_write: Option<Figure>,
-    p50_us: Option<Figure>,
-    p99_us: Option<Figure>,
-    p999_us: Option<Figure>,
-    rss_mb: Option<Figure>,
-    /// The part of each of the busiest threads, medians.
-    threads: Vec<(String, f64)>,
-}
+/// Bytes that may be under way to one client in a flood, whatever its window: half of what Carillon keeps for a client.
+const UNDER_WAY: u64 = 512 << 10;
+/// Bytes that may be under way to all clients: beyond it the kernel presses on its sockets' memory.
+const UNDER_WAY_TO_ALL: u64 = 512 << 20;
+/// Bytes of a message besides its text.
+const AROUND: u64 = 64;
 
 impl Row {
     /// How many rounds there were, and what is to be known about them.
@@ -54,49 +43,77 @@ impl Row {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Fanout) -> Result<bool> {
-    let servers = options.common.servers(&Peer::FANOUT).len() + 4;
-    let seconds = (options.rounds * options.mode.len() * servers) as f64 * options.seconds;
-    let mut contest = Contest::new(&options.common, seconds)?;
-    let everybody = contest.everybody(&Peer::FANOUT, options.clients)?;
+    let mut contest = Contest::new(&options.common, seconds(options, options.common.servers(&Peer::FANOUT).len()))?;
+    let part = measure(&mut contest, options)?;
+    contest.finish(&part)
+}
+
+/// About how long it takes with so many servers.
+pub(crate) fn seconds(options: &Fanout, servers: usize) -> f64 {
+    let connecting = servers as f64 * (0.5 + options.clients as f64 / 3_000.0);
+    let flood_rows = servers + options.batches.len();
+    let rows = options.mode.iter().map(|mode| if *mode == Mode::Flood { flood_rows } else { servers }).sum::<usize>();
+    let warm_up = (options.mode.len() * servers) as f64 * WARM_UP.min(options.seconds);
+    connecting + warm_up + (options.rounds * rows) as f64 * (options.seconds + DRAIN)
+}
+
+/// Measures, with the clients of all servers connected at the same time where the system allows so many.
+pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
+    let options = &Fanout { window: window(options), ..options.clone() };
+    let mut everybody = contest.everybody(&options.common, &Peer::FANOUT)?;
     let mut rounds = Vec::new();
+    let together = Contest::has_room(options.clients * everybody.len())?;
+    let groups = if together { vec![everybody] } else { everybody.drain(..).map(|one| vec![one]).collect() };
+    for group in groups {
+        let group = contest.connect_all(group, options.clients)?;
+        turns(contest, &group, options, &mut rounds)?;
+        contest.dismiss(group);
+    }
+    let rows = summary(&rounds);
+    let label = |server: &str| contest.label(server);
+    let tables = options.mode.iter().map(|mode| text(&rows, *mode, (options, &label))).collect();
+    let mut notes = notes(&rows);
+    notes.extend(rows.iter().filter_map(|row| row.behind(options)));
+    let is_fed = |row: &&Row| Peer::FANOUT.iter().any(|peer| peer.inlet().is_some() && peer.to_string() == row.server);
+    let fed = in_order(rows.iter().filter(is_fed).map(|row| &*row.server));
+    if !fed.is_empty() {
+        notes.push(format!("{}: published to by the load; receiving that is part of their CPU", fed.join(", ")));
+    }
+    if !together {
+        notes.push("one server after the other: the system does not allow so many connections at once".to_owned());
+    }
+    Part::new("fanout", (options, &rounds, &rows), (tables, notes))
+}
+
+/// Messages that may be under way: no more than the user wants, than a server may keep, and than the kernel holds.
+pub(super) fn window(options: &Fanout) -> u64 {
+    let bytes = UNDER_WAY.min(UNDER_WAY_TO_ALL / options.clients.max(1) as u64);
+    options.window.min(bytes / (options.payload as u64 + AROUND)).max(1)
+}
+
+/// All rounds of these servers: they take turns.
+fn turns(contest: &mut Contest, servers: &[Contestant], options: &Fanout, rounds: &mut Vec<Round>) -> Result<()> {
     for mode in &options.mode {
-        let plan = plan(&everybody, *mode);
-        for contestant in &everybody {
+        for contestant in servers {
             let warm_up = Run { seconds: WARM_UP.min(options.seconds), ..command(options, *mode, 1) };
-            let round = round::run(&mut contest, contestant, (&warm_up, 0), |_| Ok(()))?;
+            let round = round::run(contest, contestant, (&warm_up, 0), |_| Ok(()))?;
             if !round.mistakes.is_empty() {
                 contest.progress.note(&format!("{} {mode}, not measured: {}", round.server, round.mistakes.join("; ")));
             }
         }
         for nth in 1..=options.rounds {
-            for (contestant, batch) in &plan {
-                let reached = reached(&rounds);
-                let run = command(options, *mode, batch.unwrap_or(reached));
-                let mut round = round::run(&mut contest, contestant, (&run, nth), |_| Ok(()))?;
+            for (contestant, batch) in plan(servers, *mode, options, rounds) {
+                let run = command(options, *mode, batch.unwrap_or_else(|| reached(rounds)));
+                let mut round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
                 if contestant.peer == Some(Peer::Floor) && *mode == Mode::Flood {
-                    round.server =
-                        batch.map_or("floor, n as Carillon".to_owned(), |batch| format!("floor, n = {batch}"));
+                    round.server = batch.map_or(FLOOR_AS_CARILLON.to_owned(), |batch| format!("floor, n = {batch}"));
                 }
                 contest.fail(&format!("{} {mode}", round.server), &round.mistakes);
                 rounds.push(round);
             }
         }
     }
-    drop(everybody);
-    let rows = summary(&rounds);
-    let label = |server: &str| contest.label(server);
-    let tables: Vec<_> = options.mode.iter().map(|mode| text(&rows, *mode, (options, &label))).collect();
-    let mut notes = notes(&rows);
-    notes.extend(rows.iter().filter_map(|row| row.behind(options)));
-    let fed = contest
-        .versions
-        .keys()
-        .filter(|name| Peer::FANOUT.iter().any(|peer| peer.inlet().is_some() && peer.to_string() == **name));
-    let fed: Vec<_> = fed.map(String::as_str).collect();
-    if !fed.is_empty() {
-        notes.push(format!("{}: published to by the load; receiving that is part of their CPU", fed.join(", ")));
-    }
-    contest.finish("fanout", (options, &rounds, &rows), (&tables, &notes))
+    Ok(())
 }
 
 fn command(options: &Fanout, mode: Mode, batch: u64) -> Run {
@@ -105,12 +122,20 @@ fn command(options: &Fanout, mode: Mode, batch: u64) -> Run {
 }
 
 /// Who runs in one turn. In a flood the floor runs several times; without a number it does what Carillon did.
-fn plan(everybody: &[Contestant], mode: Mode) -> Vec<(&Contestant, Option<u64>)> {
+fn plan<'a>(
+    servers: &'a [Contestant],
+    mode: Mode,
+    options: &Fanout,
+    rounds: &[Round],
+) -> Vec<(&'a Contestant, Option<u64>)> {
+    let carillon = Peer::Carillon.to_string();
+    let has_carillon = servers.iter().any(|other| other.peer == Some(Peer::Carillon))
+        || rounds.iter().any(|round| round.server == carillon);
     let mut plan = Vec::new();
-    for contestant in everybody {
+    for contestant in servers {
         if contestant.peer == Some(Peer::Floor) && mode == Mode::Flood {
-            plan.extend(BATCHES.map(|batch| (contestant, Some(batch))));
-            if everybody.iter().any(|other| other.peer == Some(Peer::Carillon)) {
+            plan.extend(options.batches.iter().map(|batch| (contestant, Some(*batch))));
+            if has_carillon {
                 plan.push((contestant, None));
             }
         } else if contestant.driver != Driver::Unknown || mode == Mode::Flood {
@@ -212,15 +237,19 @@ fn notes(rows: &[Row]) -> Vec<String> {
     for mode in [Mode::Flood, Mode::Paced] {
         let Some(carillon) = find("carillon", mode) else { continue };
         let Some(own) = cost(Some(carillon)) else { continue };
-        for peer in ["socketioxide", "node", "floor"] {
-            if let Some(other) = cost(find(peer, mode)) {
-                notes.push(format!("{mode}: Carillon's CPU per delivery is {:.3} x {peer}'s", own / other));
+        for peer in rows.iter().filter(|row| row.mode == mode && row.server != carillon.server) {
+            if let Some(other) = cost(Some(peer)) {
+                notes.push(format!(
+                    "{mode}: Carillon's CPU per delivery is {} x that of {}",
+                    number(own / other),
+                    peer.server
+                ));
             }
         }
-        if let Some(floor) = cost(find("floor, n as Carillon", mode)) {
+        if let Some(floor) = cost(find(FLOOR_AS_CARILLON, mode)) {
             let n = carillon.messages_per_write.map_or(f64::NAN, |n| n.median);
             notes.push(format!(
-                "{mode}: Carillon is {:+.2} us above the floor of {} messages per write",
+                "{mode}: Carillon is {:+.4} us above the floor of {} messages per write",
                 own - floor,
                 number(n)
             ));

@@ -11,16 +11,14 @@ use crate::cli::Idle;
 use crate::machine::proc;
 use crate::peers::Peer;
 use crate::peers::protocol::Run;
+use crate::report::document::Part;
+use crate::report::row;
 use crate::report::stats::Figure;
 use crate::report::table::{Table, figure, in_order, number};
 use crate::{Result, clock};
 
-/// Seconds after which memory is read: handshakes are over, allocators have given back what they do not need.
-const SETTLE: f64 = 3.0;
 /// How long gauges may take to return after all have hung up.
 const RETURN: f64 = 20.0;
-/// Broadcasts to all after the idle time, one a second.
-const BROADCASTS: f64 = 3.0;
 
 /// What one server did.
 #[derive(Debug, Clone, Serialize)]
@@ -45,26 +43,40 @@ struct Outcome {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Idle) -> Result<bool> {
-    let peers = Peer::IDLE;
-    let each = SETTLE * 3.0 + options.seconds + BROADCASTS;
-    let servers = options.common.servers(&peers).len();
-    let mut contest = Contest::new(&options.common, (options.rounds * servers) as f64 * each)?;
+    let servers = options.common.servers(&Peer::IDLE).len();
+    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
+    let part = measure(&mut contest, options)?;
+    contest.finish(&part)
+}
+
+/// About how long it takes with so many servers.
+pub(crate) fn seconds(options: &Idle, servers: usize) -> f64 {
+    let each = options.settle * 3.0 + options.seconds + options.broadcasts + options.clients as f64 / 3_000.0 + 1.0;
+    (options.rounds * servers) as f64 * each
+}
+
+/// Measures, one server after the other.
+pub(crate) fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
     contest.reserve(options.clients)?;
     let mut outcomes = Vec::new();
     for nth in 1..=options.rounds {
         if let Some(target) = contest.target()? {
-            outcomes.push(one(&mut contest, target, options, nth)?);
+            outcomes.push(one(contest, target, options, nth)?);
         }
-        for peer in contest.servers(&peers) {
-            let contestant = contest.start(peer, &peer.to_string(), &[])?;
-            outcomes.push(one(&mut contest, contestant, options, nth)?);
+        for peer in contest.servers(&options.common, &Peer::IDLE) {
+            let started = contest.start(peer, &peer.to_string(), &[]);
+            match started.and_then(|contestant| one(contest, contestant, options, nth)) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => contest.fail(&peer.to_string(), &[error.to_string()]),
+            }
         }
     }
     for outcome in &outcomes {
         contest.fail(&outcome.server, &outcome.mistakes);
     }
-    let text = text(&outcomes, options, |server| contest.label(server));
-    contest.finish("idle", (options, &outcomes, &[(); 0]), (&[text], &[]))
+    let rows = summary(&outcomes);
+    let text = text(&rows, options, |server| contest.label(server));
+    Part::new("idle", (options, &outcomes, &rows), (vec![text], Vec::new()))
 }
 
 fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round: usize) -> Result<Outcome> {
@@ -73,14 +85,14 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
     let is_carillon = contestant.peer == Some(Peer::Carillon);
     let scrape = || if is_carillon { Metrics::scrape(address).map(Some) } else { Ok(None) };
     contest.progress.say(format!("{}: settling", contestant.name));
-    rest(contest, SETTLE / 2.0)?;
+    rest(contest, options.settle / 2.0)?;
     let gauges = scrape()?;
-    rest(contest, SETTLE / 2.0)?;
+    rest(contest, options.settle / 2.0)?;
     let rss_before_kb = proc::rss_kb(pid)?;
     let start = clock::now();
     contest.connect(&mut contestant, options.clients)?;
     let connect_seconds = clock::seconds(clock::now() - start);
-    rest(contest, SETTLE)?;
+    rest(contest, options.settle)?;
     let rss_connected_kb = proc::rss_kb(pid)?;
     contest.progress.say(format!("{}: {} idle clients", contestant.name, options.clients));
     let (cpu, from) = (proc::cpu(pid)?, clock::now());
@@ -89,8 +101,8 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
 
     let mut mistakes: Vec<String> = contest.load.group(contestant.group).casualty().into_iter().collect();
     let mut latency = None;
-    if contestant.driver != Driver::Unknown {
-        let run = Run::paced(1.0, BROADCASTS, 128);
+    if contestant.driver != Driver::Unknown && options.broadcasts > 0.0 {
+        let run = Run::paced(1.0, options.broadcasts, 128);
         let round = round::run(contest, &contestant, (&run, 1), |_| Ok(()))?;
         mistakes.extend(round.mistakes);
         latency = round.latency;
@@ -103,7 +115,7 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
         Some(before) => back(contest, before, &scrape, &mut mistakes)?,
         None => None,
     };
-    rest(contest, SETTLE)?;
+    rest(contest, options.settle)?;
     Ok(Outcome {
         server: contestant.name,
         round,
@@ -153,7 +165,28 @@ fn back(
     }
 }
 
-fn text(outcomes: &[Outcome], options: &Idle, label: impl Fn(&str) -> String) -> String {
+fn summary(outcomes: &[Outcome]) -> Vec<row::Idle> {
+    let row = |name: &str| {
+        let all = || outcomes.iter().filter(|outcome| outcome.server == name);
+        let of = |value: fn(&Outcome) -> Option<f64>| {
+            Figure::of(all().filter(|outcome| outcome.mistakes.is_empty()).filter_map(value))
+        };
+        row::Idle {
+            server: name.to_owned(),
+            failed: all().filter(|outcome| !outcome.mistakes.is_empty()).count(),
+            kb_per_connection: of(|outcome| Some(outcome.kb_per_connection)),
+            rss_mb: of(|outcome| Some(outcome.rss_connected_kb as f64 / 1024.0)),
+            idle_cpu: of(|outcome| Some(outcome.idle_cpu)),
+            broadcast_p50_ms: of(|outcome| outcome.broadcast_p50_ms),
+            broadcast_max_ms: of(|outcome| outcome.broadcast_max_ms),
+            closed_rss_mb: of(|outcome| Some(outcome.rss_closed_kb as f64 / 1024.0)),
+            gauges_back_seconds: of(|outcome| outcome.gauges_back_seconds),
+        }
+    };
+    in_order(outcomes.iter().map(|outcome| &*outcome.server)).into_iter().map(row).collect()
+}
+
+fn text(rows: &[row::Idle], options: &Idle, label: impl Fn(&str) -> String) -> String {
     let mut table = Table::new(&[
         "server",
         "KB/connection",
@@ -164,19 +197,16 @@ fn text(outcomes: &[Outcome], options: &Idle, label: impl Fn(&str) -> String) ->
         "RSS MB closed",
         "gauges back s",
     ]);
-    for name in in_order(outcomes.iter().map(|outcome| &*outcome.server)) {
-        let of = |value: fn(&Outcome) -> Option<f64>| {
-            Figure::of(outcomes.iter().filter(|outcome| outcome.server == name).filter_map(value))
-        };
+    for row in rows {
         table.row([
-            label(name),
-            figure(of(|outcome| Some(outcome.kb_per_connection))),
-            figure(of(|outcome| Some(outcome.rss_connected_kb as f64 / 1024.0))),
-            of(|outcome| Some(outcome.idle_cpu * 100.0)).map_or_else(|| "-".to_owned(), |cpu| number(cpu.median)),
-            figure(of(|outcome| outcome.broadcast_p50_ms)),
-            figure(of(|outcome| outcome.broadcast_max_ms)),
-            figure(of(|outcome| Some(outcome.rss_closed_kb as f64 / 1024.0))),
-            figure(of(|outcome| outcome.gauges_back_seconds)),
+            label(&row.server),
+            figure(row.kb_per_connection),
+            figure(row.rss_mb),
+            row.idle_cpu.map_or_else(|| "-".to_owned(), |cpu| number(cpu.median * 100.0)),
+            figure(row.broadcast_p50_ms),
+            figure(row.broadcast_max_ms),
+            figure(row.closed_rss_mb),
+            figure(row.gauges_back_seconds),
         ]);
     }
     format!("Idle: {} clients for {} s\n{}", options.clients, options.seconds, table.text())

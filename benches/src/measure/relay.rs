@@ -15,6 +15,7 @@ use crate::load::Load;
 use crate::machine;
 use crate::peers::protocol::{NAMESPACE, Run, TICK, Tick};
 use crate::peers::{Peer, Server};
+use crate::report::document::Part;
 use crate::report::stats::Figure;
 use crate::report::table::{self, Table, figure, number};
 use crate::{Result, clock};
@@ -33,17 +34,35 @@ struct Way {
 
 /// Runs the measurement.
 pub(crate) fn run(options: &Relay) -> Result<bool> {
-    let seconds = (options.rounds * 2 + 1) as f64 * options.seconds;
-    let mut contest = Contest::new(&options.common, seconds)?;
+    let mut contest = Contest::new(&options.common, seconds(options))?;
+    let part = measure(&mut contest, options)?;
+    contest.finish(&part)
+}
+
+/// About how long it takes.
+pub(crate) fn seconds(options: &Relay) -> f64 {
+    (options.rounds * 2 + 1) as f64 * options.seconds + 2.0
+}
+
+/// What is missing, and the command that installs it.
+pub(crate) fn missing() -> Option<String> {
+    let missing = "redis-server is missing: apt-get install redis-server";
+    version().is_none().then(|| missing.to_owned())
+}
+
+fn version() -> Option<String> {
+    machine::output("redis-server", &["--version"])
+}
+
+/// Measures both ways, which take turns.
+pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     contest.reserve(options.clients)?;
-    let Some(version) = machine::output("redis-server", &["--version"]) else {
-        return Err("redis-server is missing: apt-get install redis-server".into());
-    };
+    let version = version().ok_or_else(|| missing().unwrap_or_default())?;
     contest.versions.insert("redis-server".to_owned(), version);
     if let Err(error) = carillon_core::bus::serves("redis://127.0.0.1") {
         return Err(format!("this build cannot relay from Redis: {error}").into());
     }
-    let redis = start_redis(&contest)?;
+    let redis = start_redis(contest)?;
     let row = format!("[{{channel=\"{CHANNEL}\",event=\"{TICK}\",namespaces=[\"{NAMESPACE}\"]}}]");
     let settings =
         [("bus.url".to_owned(), format!("redis://{}", redis.address)), ("plugins.relay.rows".to_owned(), row)];
@@ -58,8 +77,8 @@ pub(crate) fn run(options: &Relay) -> Result<bool> {
     for nth in 0..=options.rounds {
         // The first turn of each warms it up.
         let run = command(if nth == 0 { 1.0 } else { options.seconds });
-        let mut a = round::run(&mut contest, &inside, (&run, nth), |_| Ok(()))?;
-        let mut b = publisher.round(&mut contest, &relayed, (&run, nth))?;
+        let mut a = round::run(contest, &inside, (&run, nth), |_| Ok(()))?;
+        let mut b = publisher.round(contest, &relayed, (&run, nth))?;
         if nth > 0 {
             for round in [&mut a, &mut b] {
                 contest.fail(&round.server, &round.mistakes);
@@ -67,10 +86,11 @@ pub(crate) fn run(options: &Relay) -> Result<bool> {
             }
         }
     }
-    drop((inside, relayed, redis));
+    contest.dismiss(vec![inside, relayed]);
+    drop(redis);
     let ways = [way("inside", &rounds), way("redis", &rounds)];
     let (text, notes) = (text(&ways, options), notes(&ways));
-    contest.finish("relay", (options, &rounds, &ways), (&[text], &notes))
+    Part::new("relay", (options, &rounds, &ways), (vec![text], notes))
 }
 
 /// Redis on the load's cores: its work is not the server's.

@@ -13,6 +13,7 @@ use crate::load::{Heard, Load, Role, Stage};
 use crate::machine::proc;
 use crate::peers::Peer;
 use crate::peers::protocol::Run;
+use crate::report::document::Part;
 use crate::report::stats::Figure;
 use crate::report::table::{Table, figure, number};
 use crate::{Result, clock};
@@ -83,21 +84,31 @@ pub(crate) fn run(options: &Slow) -> Result<bool> {
         named.retain(|peer| peer.inlet().is_none());
     }
     let servers = common.servers(&[]).len().max(1);
-    let each = options.baseline + options.seconds + GRACE + 3.0;
-    let mut contest = Contest::new(&common, servers as f64 * each)?;
+    let mut contest = Contest::new(&common, seconds(options, servers))?;
+    let part = measure(&mut contest, options)?;
+    contest.finish(&part)
+}
+
+/// About how long it takes with so many servers.
+pub(crate) fn seconds(options: &Slow, servers: usize) -> f64 {
+    servers as f64 * (options.baseline + options.seconds + GRACE + 1.0)
+}
+
+/// Measures, one server after the other.
+pub(crate) fn measure(contest: &mut Contest, options: &Slow) -> Result<Part> {
     contest.reserve(options.clients)?;
     let mut all: Vec<Contestant> = contest.target()?.into_iter().collect();
     let mut outcomes = Vec::new();
-    for peer in contest.servers(&[]) {
+    for peer in contest.servers(&options.common, &[]) {
         all.push(contest.start(peer, &peer.to_string(), &[])?);
     }
     for contestant in all {
-        let outcome = one(&mut contest, contestant, options)?;
+        let outcome = one(contest, contestant, options)?;
         contest.fail(&outcome.server, &outcome.with_slow.mistakes);
         outcomes.push(outcome);
     }
     let (text, notes) = (text(&outcomes, options), notes(&outcomes));
-    contest.finish("slow", (options, &outcomes, &[(); 0]), (&[text], &notes))
+    Part::new("slow", (options, &outcomes, &[(); 0]), (vec![text], notes))
 }
 
 fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Result<Outcome> {
@@ -149,7 +160,7 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Res
         Some((gone.at as f64 - closed as f64) / 1e6)
     };
     let p99 = |round: &Round| Some(round.latency?.p99);
-    Ok(Outcome {
+    let outcome = Outcome {
         p99_ratio: p99(&with_slow).zip(p99(&baseline)).map(|(with, without)| with / without),
         slow: slow.len(),
         closed: watch.queues.values().filter(|slow| closed_at(slow).is_some()).count(),
@@ -163,7 +174,9 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Res
         server: contestant.name,
         baseline,
         with_slow,
-    })
+    };
+    contest.load.hang_up(id);
+    Ok(outcome)
 }
 
 impl Watch {

@@ -1,10 +1,10 @@
 //! Medians and how far they can be trusted.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A figure measured several times.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) median: f64,
     pub(crate) min: f64,
@@ -20,6 +20,11 @@ impl Figure {
         let middle = values.len() / 2;
         let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
         Some(Self { median, min, max })
+    }
+
+    /// The same in another unit.
+    pub(crate) fn times(self, by: f64) -> Self {
+        Self { median: self.median * by, min: self.min * by, max: self.max * by }
     }
 
     /// From the least to the greatest, as a part of the median.

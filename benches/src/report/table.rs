@@ -53,6 +53,20 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The table as Markdown.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = String::new();
+        for (number, row) in self.rows.iter().enumerate() {
+            text.push_str(&format!("| {} |\n", row.join(" | ")));
+            if number == 0 {
+                text.push_str(&format!("|---|{}\n", "---:|".repeat(row.len().saturating_sub(1))));
+            }
+        }
+        text
+    }
+}
+
 /// Writes to standard output. A reader that has gone away is no mistake.
 pub(crate) fn print(text: impl AsRef<str>) {
     let mut out = io::stdout().lock();
@@ -77,11 +91,20 @@ pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     match size {
         _ if !value.is_finite() => "-".to_owned(),
+        0.0 => "0".to_owned(),
         1000.0.. => grouped(value.round() as i64),
-        100.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        _ => {
+            // The exponent after rounding: 9.999 is 10.0, not 10.00.
+            let text = format!("{value:.2e}");
+            let exponent: i32 = text.rsplit_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
+            format!("{value:.*}", usize::try_from(2 - exponent).unwrap_or(0).min(9))
+        }
     }
+}
+
+/// A number of things, thousands set apart.
+pub(crate) fn count(value: usize) -> String {
+    grouped(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 fn grouped(value: i64) -> String {
@@ -123,8 +146,12 @@ mod tests {
 
     #[test]
     fn numbers_keep_what_matters() {
-        let shown = [0.234_5, 9.999, 12.34, 123.4, 1234.5, 3_512_345.0, -1234.0, f64::NAN].map(number);
-        assert_eq!(shown, ["0.23", "10.00", "12.3", "123", "1,235", "3,512,345", "-1,234", "-"]);
+        let shown = [0.031_24, 0.234_5, 0.0, 9.999, 99.96, 999.6, 12.34, 123.4, 1234.5, 3_512_345.0, -1234.0, f64::NAN]
+            .map(number);
+        assert_eq!(
+            shown,
+            ["0.0312", "0.234", "0", "10.0", "100", "1000", "12.3", "123", "1,235", "3,512,345", "-1,234", "-"]
+        );
         assert_eq!(in_order(["b", "a", "b"]), ["b", "a"]);
         assert_eq!(figure(None), "-");
         assert_eq!(figure(Figure::of([1.0, 2.0])), "~1.50");
