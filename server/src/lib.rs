@@ -29,6 +29,8 @@ mod process;
 pub mod reference;
 mod say;
 mod signals;
+#[cfg(test)]
+mod simulation;
 mod wire;
 
 use std::process::ExitCode;

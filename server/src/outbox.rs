@@ -38,8 +38,11 @@ pub(crate) type GateId = u32;
 struct Gate {
     id: GateId,
     namespace: Box<str>,
-    /// The CONNECT reply has left.
+    /// The CONNECT reply is on its way; it has left.
+    answered: bool,
     open: bool,
+    /// The client has left the namespace: nothing more is taken, and the gate goes once its reply has passed.
+    left: bool,
 }
 
 /// Something that leaves in one piece.
@@ -47,15 +50,15 @@ struct Gate {
 pub(crate) struct Piece {
     bytes: Bytes,
     left: Left,
-    /// Set where a newer publish of the same event may take its place.
-    topic: Option<Item>,
+    /// Set where a newer publish of the same event to the same client may take its place.
+    topic: Option<(GateId, Item)>,
 }
 
 #[derive(Debug)]
 enum Slot {
     Ready(Piece),
     /// A call is on its way through Socket.IO's queue.
-    Hole,
+    Hole(GateId),
     /// Waits for its gate.
     Gated(GateId, Piece),
 }
@@ -106,7 +109,7 @@ pub(crate) struct Outbox {
     /// Most clients are in one namespace: this one is found without a look elsewhere in memory.
     gates: SmallVec<[Gate; 1]>,
     next_gate: GateId,
-    /// Frames without an order towards ours: pings, CONNECT replies.
+    /// Frames without an order towards ours, which may even come between an event and its attachments: pings.
     urgent: VecDeque<Bytes>,
     ordered: VecDeque<Slot>,
     begun: Option<Box<Begun>>,
@@ -138,13 +141,18 @@ impl Outbox {
     pub(crate) fn gate(&mut self, namespace: &str) -> GateId {
         let id = self.next_gate;
         self.next_gate += 1;
-        self.gates.push(Gate { id, namespace: namespace.into(), open: false });
+        self.gates.push(Gate { id, namespace: namespace.into(), answered: false, open: false, left: false });
         id
     }
 
     /// Whether the client has not left the namespace yet.
     pub(crate) fn has_gate(&self, id: GateId) -> bool {
-        self.gates.iter().any(|gate| gate.id == id)
+        self.gates.iter().any(|gate| gate.id == id && !gate.left)
+    }
+
+    /// The CONNECT reply is in Socket.IO's queue.
+    pub(crate) fn answered(&mut self, id: GateId) {
+        self.gates.iter_mut().filter(|gate| gate.id == id).for_each(|gate| gate.answered = true);
     }
 
     /// The CONNECT reply `payload` (with its Engine.IO prefix) leaves: what waited for it may follow.
@@ -154,6 +162,7 @@ impl Outbox {
         let Some(gate) = self.gates.iter_mut().find(waiting) else { return };
         gate.open = true;
         let id = gate.id;
+        self.gates.retain(|gate| !gate.left || !gate.open);
         for slot in slots(&mut self.ordered, &mut self.transition) {
             if let Slot::Gated(waits, piece) = slot
                 && *waits == id
@@ -163,8 +172,13 @@ impl Outbox {
         }
     }
 
-    /// The client has left the namespace; what still waits at its gate never leaves.
+    /// The client has left the namespace. What waits at its gate follows the CONNECT reply that is on its way, as the
+    /// DISCONNECT of a server does; without one it never leaves.
     pub(crate) fn left(&mut self, id: GateId) -> Left {
+        if let Some(gate) = self.gates.iter_mut().find(|gate| gate.id == id && gate.answered && !gate.open) {
+            gate.left = true;
+            return Left::default();
+        }
         self.gates.retain(|gate| gate.id != id);
         let mut lost = Left::default();
         let mut keep = |slot: &Slot| match slot {
@@ -202,35 +216,36 @@ impl Outbox {
         let open = self.gates.iter().any(|known| known.id == gate && known.open);
         let Some((last, rest)) = frames.split_last() else { return };
         let nothing = Left::default();
-        let pieces = rest
-            .iter()
-            .map(|bytes| Piece { bytes: bytes.clone(), left: nothing, topic: None })
-            .chain([Piece { bytes: last.clone(), left, topic: topic.filter(|_| rest.is_empty()).cloned() }]);
+        let pieces =
+            rest.iter().map(|bytes| Piece { bytes: bytes.clone(), left: nothing, topic: None }).chain([Piece {
+                bytes: last.clone(),
+                left,
+                topic: topic.filter(|_| rest.is_empty()).map(|item| (gate, item.clone())),
+            }]);
         self.line().extend(pieces.map(|piece| if open { Slot::Ready(piece) } else { Slot::Gated(gate, piece) }));
     }
 
     /// Puts `item` in the place of a waiting publish of the same event, and says what that one was; `None` when none waits.
-    pub(crate) fn replace(&mut self, frame: &Bytes, left: Left, item: &Item) -> Option<Left> {
+    pub(crate) fn replace(&mut self, gate: GateId, frame: &Bytes, left: Left, item: &Item) -> Option<Left> {
+        let same = |(of, old): &(GateId, Item)| *of == gate && old.topic() == item.topic();
         let older = slots(&mut self.ordered, &mut self.transition).find_map(|slot| match slot {
-            Slot::Ready(piece) | Slot::Gated(_, piece) => {
-                piece.topic.as_ref().is_some_and(|old| old.topic() == item.topic()).then_some(piece)
-            }
-            Slot::Hole => None,
+            Slot::Ready(piece) | Slot::Gated(_, piece) => piece.topic.as_ref().is_some_and(same).then_some(piece),
+            Slot::Hole(_) => None,
         })?;
         let before = older.left;
-        *older = Piece { bytes: frame.clone(), left, topic: Some(item.clone()) };
+        *older = Piece { bytes: frame.clone(), left, topic: Some((gate, item.clone())) };
         Some(before)
     }
 
     /// A call is about to be put into Socket.IO's queue.
-    pub(crate) fn hole(&mut self) {
-        self.line().push_back(Slot::Hole);
+    pub(crate) fn hole(&mut self, gate: GateId) {
+        self.line().push_back(Slot::Hole(gate));
     }
 
     /// It was not put there after all.
     pub(crate) fn no_hole(&mut self) {
         let line = self.line();
-        if matches!(line.back(), Some(Slot::Hole)) {
+        if matches!(line.back(), Some(Slot::Hole(_))) {
             line.pop_back();
         }
     }
@@ -253,11 +268,21 @@ impl Outbox {
         self.end_transition();
     }
 
-    /// The client has probed a WebSocket. From now on ours are held, until `sentinel` (with its Engine.IO prefix) passes.
-    pub(crate) fn hold_until(&mut self, sentinel: &[u8]) {
+    /// The client has probed a WebSocket. From now on ours are held, until `sentinel` (with its Engine.IO prefix) passes;
+    /// without one, until nothing is queued any more for clients that have left.
+    pub(crate) fn hold_until(&mut self, sentinel: Option<&[u8]>) {
         self.stage = Stage::Upgrading;
         if let Some(transition) = &mut self.transition {
-            transition.sentinel = Some(sentinel.into());
+            transition.sentinel = sentinel.map(Into::into);
+        }
+        self.release();
+    }
+
+    /// Ends an upgrade that waits for no sentinel, once nothing is queued for polling any more.
+    fn release(&mut self) {
+        let over = |transition: &Transition| transition.sentinel.is_none() && transition.polled.is_empty();
+        if self.stage == Stage::Upgrading && self.transition.as_deref().is_some_and(over) {
+            self.go_direct();
         }
     }
 
@@ -274,13 +299,18 @@ impl Outbox {
         match payload {
             [b'4', b'2' | b'3', ..] => self.packet(frame, payload, 0),
             [b'4', b'5' | b'6', rest @ ..] => self.packet(frame, payload, attachments(rest)),
-            [b'4', b'1', ..] => {
+            [b'4', kind, ..] => {
+                // Behind what was sent before; in front of what waits for this CONNECT reply, or for the next one.
+                let namespace = namespace(payload);
+                let here = |gate: &Gate| !gate.open && *gate.namespace.as_bytes() == *namespace;
+                let shut = |id| self.gates.iter().any(|gate| gate.id == id && here(gate));
+                let waits = |slot: &Slot| matches!(slot, Slot::Gated(id, _) | Slot::Hole(id) if shut(*id));
+                let place = self.ordered.iter().position(waits).unwrap_or(self.ordered.len());
                 let bytes = Bytes::copy_from_slice(frame);
-                self.ordered.push_back(Slot::Ready(Piece { bytes, left: Left::default(), topic: None }));
-            }
-            [b'4', b'0', ..] => {
-                self.urgent.push_back(Bytes::copy_from_slice(frame));
-                self.connected(payload);
+                self.ordered.insert(place, Slot::Ready(Piece { bytes, left: Left::default(), topic: None }));
+                if *kind == b'0' {
+                    self.connected(payload);
+                }
             }
             _ => self.urgent.push_back(Bytes::copy_from_slice(frame)),
         }
@@ -315,16 +345,19 @@ impl Outbox {
     fn complete(&mut self) {
         let Some(unit) = self.unit.take_if(|unit| unit.missing == 0) else { return };
         let slot = Slot::Ready(Piece { bytes: unit.bytes.into(), left: unit.left, topic: None });
-        let hole = self.ordered.iter().position(|slot| matches!(slot, Slot::Hole));
+        let hole = self.ordered.iter().position(|slot| matches!(slot, Slot::Hole(_)));
         match hole.filter(|_| !unit.ordered) {
             Some(place) => self.ordered[place] = slot,
             None => self.ordered.push_back(slot),
         }
+        self.release();
     }
 
     /// A packet of ours left in the response of a poll; its published copies.
     pub(crate) fn polled(&mut self) -> u64 {
-        self.transition.as_mut().and_then(|transition| transition.polled.pop_front()).unwrap_or(0)
+        let copies = self.transition.as_mut().and_then(|transition| transition.polled.pop_front());
+        self.release();
+        copies.unwrap_or(0)
     }
 
     // --- Out ---------------------------------------------------------------------------------------------------
@@ -349,7 +382,7 @@ impl Outbox {
         let urgent = self.urgent.iter().map(|bytes| &**bytes);
         let ready = self.ordered.iter().map_while(|slot| match slot {
             Slot::Ready(piece) => Some(&*piece.bytes),
-            Slot::Hole | Slot::Gated(..) => None,
+            Slot::Hole(_) | Slot::Gated(..) => None,
         });
         begun.chain(urgent).chain(ready).take(SLICES).map(IoSlice::new).collect()
     }
@@ -390,21 +423,25 @@ impl Outbox {
         }
         match self.ordered.pop_front_if(|slot| matches!(slot, Slot::Ready(_)))? {
             Slot::Ready(piece) => Some(piece),
-            Slot::Hole | Slot::Gated(..) => None,
+            Slot::Hole(_) | Slot::Gated(..) => None,
         }
     }
 
     /// The connection is over: what never leaves.
     pub(crate) fn close(&mut self) -> Left {
         let mut lost = Left::default();
-        let transition = self.transition.take().unwrap_or_default();
-        let slots = self.ordered.drain(..).chain(transition.held).filter_map(|slot| match slot {
+        // The sentinel may still come.
+        let transition = self.transition.as_deref_mut();
+        let (held, polled) = transition
+            .map(|transition| (std::mem::take(&mut transition.held), std::mem::take(&mut transition.polled)))
+            .unwrap_or_default();
+        let slots = self.ordered.drain(..).chain(held).filter_map(|slot| match slot {
             Slot::Ready(piece) | Slot::Gated(_, piece) => Some(piece),
-            Slot::Hole => None,
+            Slot::Hole(_) => None,
         });
         let begun = self.begun.take().map(|begun| begun.piece);
         slots.chain(begun).for_each(|piece| lost.add(piece.left));
-        lost.copies += transition.polled.iter().sum::<u64>();
+        lost.copies += polled.iter().sum::<u64>();
         self.urgent.clear();
         self.gates.clear();
         self.unit = None;
@@ -492,12 +529,59 @@ mod tests {
         assert!(!outbox.0.has_output());
         outbox.theirs("2");
         outbox.theirs("40/other,{}");
-        assert_eq!(outbox.out(1).0, ["2", "40/other,{}"], "another namespace's reply opens nothing");
+        assert_eq!(outbox.out(1).0, ["2"], "another namespace's reply opens nothing");
         outbox.theirs("40{\"sid\":1}");
         outbox.ours("42[2]", 2);
-        assert_eq!(outbox.out(3), (vec!["40{\"sid\":1}".to_owned(), "42[1]".to_owned(), "42[2]".to_owned()], 3));
+        let out = ["40{\"sid\":1}", "42[1]", "40/other,{}", "42[2]"].map(str::to_owned);
+        assert_eq!(outbox.out(3), (out.to_vec(), 3));
         outbox.0.left(outbox.1);
         assert!(!outbox.0.has_gate(outbox.1) && outbox.0.has_gate(other));
+    }
+
+    /// A client takes no packet between an event and its attachments, and a reply of its next life after its last one.
+    #[test]
+    fn a_connect_reply_comes_after_what_was_sent_before() {
+        let mut outbox = Box::new();
+        outbox.0.go_direct();
+        outbox.theirs("40{}");
+        let frames = [Bytes::from(frame("451-[1]")), Bytes::from(frame("x"))];
+        outbox.0.push(outbox.1, &frames, Left::default(), None);
+        let other = outbox.0.gate("/other");
+        outbox.0.push(other, &[Bytes::from(frame("42/other,[2]"))], Left::default(), None);
+        let header = frame("40{}").len() + frames[0].len();
+        outbox.0.advance(header);
+        outbox.theirs("40/other,{}");
+        outbox.theirs("44/third,{}");
+        assert_eq!(outbox.out(1).0, ["x", "40/other,{}", "42/other,[2]", "44/third,{}"]);
+    }
+
+    /// A call made at once does not overtake the reply, though both pass through Socket.IO's queue.
+    #[test]
+    fn a_connect_reply_comes_before_the_first_call() {
+        let mut outbox = Box::new();
+        outbox.0.go_direct();
+        outbox.0.hole(outbox.1);
+        outbox.theirs("40{}");
+        outbox.theirs("420[1]");
+        assert_eq!(outbox.out(100).0, ["40{}", "420[1]"]);
+    }
+
+    /// What was sent before the server's DISCONNECT still follows the CONNECT reply.
+    #[test]
+    fn a_client_that_is_sent_away_at_once_gets_what_was_said_to_it() {
+        let mut outbox = Box::new();
+        outbox.0.go_direct();
+        outbox.0.answered(outbox.1);
+        outbox.ours("42[1]", 1);
+        assert_eq!(outbox.0.left(outbox.1), Left::default());
+        assert!(!outbox.0.has_gate(outbox.1));
+        let next = outbox.0.gate("/");
+        outbox.theirs("40{}");
+        outbox.theirs("41");
+        assert_eq!(outbox.out(100), (vec!["40{}".to_owned(), "42[1]".to_owned(), "41".to_owned()], 1));
+        assert!(!outbox.0.is_idle(next), "the reply was the first one's");
+        outbox.0.push(next, &[Bytes::from(frame("42[3]"))], Left { cost: 2, copies: 3 }, None);
+        assert_eq!(outbox.0.left(next), Left { cost: 2, copies: 3 }, "it was refused");
     }
 
     #[test]
@@ -509,7 +593,7 @@ mod tests {
         }
         assert_eq!(outbox.0.polled(), 1, "the first left with a poll");
         outbox.theirs("3probe");
-        outbox.0.hold_until(b"42[\"sentinel\"]");
+        outbox.0.hold_until(Some(b"42[\"sentinel\"]"));
         outbox.ours("42[3]", 1);
         outbox.theirs("42[1]");
         assert_eq!(outbox.out(2).0, ["3probe", "42[1]"]);
@@ -519,25 +603,61 @@ mod tests {
         assert_eq!(outbox.out(100), (vec!["42[2]".to_owned(), "42[3]".to_owned(), "42[4]".to_owned()], 7));
     }
 
+    /// A DISCONNECT that was sent during an upgrade comes before the client's next CONNECT reply.
+    #[test]
+    fn a_disconnect_comes_before_the_next_connect_reply() {
+        let mut outbox = Box::new();
+        outbox.0.connected(b"40{}");
+        outbox.0.hold_until(Some(b"42[\"sentinel\"]"));
+        outbox.ours("42[1]", 0);
+        outbox.0.left(outbox.1);
+        let next = outbox.0.gate("/");
+        outbox.0.push(next, &[Bytes::from(frame("42[2]"))], Left::default(), None);
+        for text in ["42[\"sentinel\"]", "41", "40{}"] {
+            outbox.theirs(text);
+        }
+        assert_eq!(outbox.out(100).0, ["42[1]", "41", "40{}", "42[2]"]);
+    }
+
+    /// What was queued for clients that have left counts as theirs, and comes before what is sent to the next.
+    #[test]
+    fn an_upgrade_without_clients_ends_when_the_queue_has_passed() {
+        let mut outbox = Box::new();
+        outbox.0.connected(b"40{}");
+        outbox.0.queued_for_polling(1);
+        outbox.0.queued_for_polling(5);
+        outbox.0.hold_until(None);
+        assert_eq!(outbox.0.polled(), 1, "its poll was under way");
+        outbox.0.hole(outbox.1);
+        outbox.ours("42[3]", 1);
+        outbox.theirs("42[1]");
+        assert_eq!((outbox.0.stage(), outbox.out(100)), (Stage::Direct, (vec!["42[1]".to_owned()], 5)));
+        outbox.theirs("421[2]");
+        assert_eq!(outbox.out(100).0, ["421[2]", "42[3]"]);
+        let mut outbox = Outbox::new();
+        outbox.hold_until(None);
+        assert_eq!(outbox.stage(), Stage::Direct);
+    }
+
     #[test]
     fn a_call_keeps_its_place_while_it_passes_through_the_other_queue() {
         let mut outbox = Box::new();
         outbox.0.go_direct();
         outbox.theirs("40{}");
         outbox.ours("42[1]", 0);
-        outbox.0.hole();
+        outbox.0.hole(outbox.1);
         outbox.ours("42[3]", 0);
-        outbox.0.hole();
+        outbox.0.hole(outbox.1);
         outbox.ours("42[5]", 0);
         outbox.theirs("2");
-        assert_eq!(outbox.out(100).0, ["40{}", "2", "42[1]"]);
+        assert_eq!(outbox.out(100).0, ["2", "40{}", "42[1]"]);
         outbox.theirs("421[2]");
         assert_eq!(outbox.out(100).0, ["421[2]", "42[3]"]);
         outbox.theirs("451-2[4]");
         assert!(!outbox.0.has_output(), "its attachment is missing");
         outbox.0.foreign(&[0x82, 1, b'x'], b"x", true);
         assert_eq!(outbox.out(1).0, ["451-2[4]", "x", "42[5]"]);
-        outbox.0.hole();
+        outbox.0.hole(outbox.1);
         outbox.0.no_hole();
         outbox.ours("42[6]", 0);
         assert_eq!(outbox.out(100).0, ["42[6]"]);
@@ -547,7 +667,7 @@ mod tests {
     fn what_never_leaves_is_accounted_for() {
         let mut outbox = Box::new();
         outbox.0.queued_for_polling(1);
-        outbox.0.hold_until(b"42[\"sentinel\"]");
+        outbox.0.hold_until(Some(b"42[\"sentinel\"]"));
         outbox.ours("42[1]", 10);
         outbox.0.go_direct();
         outbox.0.connected(b"40");

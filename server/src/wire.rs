@@ -23,9 +23,12 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::ahead::Ahead;
-use self::frames::{Scanner, Splitter};
+use self::frames::Scanner;
+pub(crate) use self::frames::Splitter;
 pub(crate) use self::handle::{Handle, Options};
 use self::patience::{Pace, Patience};
+#[cfg(test)]
+pub(crate) use self::stream::Memory;
 pub(crate) use self::stream::Stream;
 use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
@@ -67,8 +70,19 @@ impl Wire {
         metrics: Arc<Metrics>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
+        Self::over(Stream::new(stream, &options), peer, options, metrics, permit)
+    }
+
+    /// The wire over a socket whose options are set.
+    pub(crate) fn over(
+        stream: Stream,
+        peer: SocketAddr,
+        options: Options,
+        metrics: Arc<Metrics>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
         metrics.connections.inc();
-        let stream = Arc::new(Stream::new(stream, &options));
+        let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
         Self {
             stream,

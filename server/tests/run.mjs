@@ -39,12 +39,13 @@ const steps = {
   // First of what takes time: the server's build takes the page in.
   web: () => check('make', ['web']),
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
-  rust: () => cargoTest(),
+  rust: () => cargoTest(['--workspace', '--no-fail-fast']),
   fixture: () => buildFixture(),
   // Without files named, Node.js finds every *.test.mjs.
   js: async () => add([await buildServer(), await nodeTest([])]),
   soak: async () => add([
     await buildServer(),
+    await cargoTest(['-p', 'carillon-server', '--lib', 'simulation'], { CARILLON_SIMULATION_SCHEDULES: String(SCHEDULES) }),
     await nodeTest(SOAKED, { limit: STEP_LIMIT_MS, concurrency: 1, env: { CARILLON_SOAK: '1' } }),
   ]),
 };
@@ -53,6 +54,9 @@ const steps = {
 const OPTIONAL = ['soak'];
 // The files with tests that `lib/soak.mjs` makes longer.
 const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports'].map((name) => `${name}.test.mjs`);
+
+// Random schedules of the simulation, of which the step `rust` runs a tenth, always the same ones: about five minutes.
+const SCHEDULES = 100_000;
 
 /** The value of an environment variable or path cannot be used: one line, exit code 2. */
 function giveUp(line) {
@@ -176,8 +180,8 @@ function sum(ok, counts) {
   return total;
 }
 
-async function cargoTest() {
-  const { ok, out } = await run('cargo', ['test', '--locked', '--workspace', '--no-fail-fast']);
+async function cargoTest(what, env = {}) {
+  const { ok, out } = await run('cargo', ['test', '--locked', ...what], { env });
   const results = [...out.matchAll(/^test result: \S+ (\d+) passed; (\d+) failed;/gm)];
   return sum(ok, results.map(([, passed, failed]) => ({ passed: Number(passed), failed: Number(failed) })));
 }

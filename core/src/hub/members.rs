@@ -1,6 +1,6 @@
 //! The members of one namespace in one shard: who they are, their rooms, and which of them a publish addresses.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::sink::{Sink, Transport};
@@ -31,7 +31,7 @@ pub(super) struct Members {
     at: HashMap<Key, usize>,
     /// By public client id.
     ids: HashMap<Arc<str>, Key>,
-    rooms: HashMap<Arc<str>, HashSet<Key>>,
+    rooms: HashMap<Arc<str>, BTreeSet<Key>>,
 }
 
 struct Member {
@@ -110,7 +110,7 @@ impl Members {
             [] => self.dense.iter().filter_map(|member| place(&member.key)).collect(),
             [one] => self.named(one).filter_map(|key| place(&key)).collect(),
             many => {
-                let union: HashSet<Key> = many.iter().flat_map(|name| self.named(name)).collect();
+                let union: BTreeSet<Key> = many.iter().flat_map(|name| self.named(name)).collect();
                 union.iter().filter_map(place).collect()
             }
         })

@@ -76,7 +76,11 @@ impl Link {
     /// The client is connected; `speaker` reaches Socket.IO's queue for it.
     pub(crate) fn speaks(&self, gate: GateId, speaker: Weak<dyn Speaker>) {
         let mut out = self.out();
-        if out.outbox.has_gate(gate) && out.outbox.stage() != Stage::Direct {
+        if !out.outbox.has_gate(gate) {
+            return;
+        }
+        out.outbox.answered(gate);
+        if out.outbox.stage() != Stage::Direct {
             out.speakers.push((gate, speaker));
         }
     }
@@ -183,7 +187,7 @@ impl Link {
             return Pushed::Queued;
         }
         if let (Some(item), [frame]) = (topic, frames)
-            && let Some(older) = out.outbox.replace(frame, left, item)
+            && let Some(older) = out.outbox.replace(gate, frame, left, item)
         {
             drop(out);
             self.settle(older.cost);
@@ -241,7 +245,7 @@ impl Link {
         if polling {
             out.outbox.queued_for_polling(0);
         } else {
-            out.outbox.hole();
+            out.outbox.hole(gate);
         }
         through().inspect_err(|_| {
             if polling {
@@ -287,21 +291,25 @@ impl Link {
     /// The client has left polling or is about to: what is sent from now on follows what is queued there.
     fn hold(&self, out: &mut Out) {
         let mut speakers = out.speakers.iter().filter_map(|(_, speaker)| speaker.upgrade());
-        match speakers.find_map(|speaker| speaker.sentinel()) {
-            Some(sentinel) => out.outbox.hold_until(&sentinel),
-            // Without a client nothing of ours can be queued there.
-            None => out.outbox.go_direct(),
-        }
+        let sentinel = speakers.find_map(|speaker| speaker.sentinel());
+        out.outbox.hold_until(sentinel.as_deref());
     }
 
     /// A packet left in the response of a poll: its Engine.IO type and what follows.
     pub(crate) fn polled(&self, packet: &[u8], cost: usize) {
         match packet {
             [b'4', b'2' | b'3' | b'5' | b'6', ..] => {
-                let copies = self.out().outbox.polled();
+                let mut out = self.out();
+                let copies = out.outbox.polled();
+                self.write(&mut out);
+                drop(out);
                 self.has_left(Left { cost, copies });
             }
-            [b'4', b'0', ..] => self.out().outbox.connected(packet),
+            [b'4', b'0', ..] => {
+                let mut out = self.out();
+                out.outbox.connected(packet);
+                self.write(&mut out);
+            }
             [b'b', ..] => self.has_left(Left { cost, copies: 0 }),
             [b'2'] => self.ping_sent(),
             _ => {}

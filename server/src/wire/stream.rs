@@ -1,5 +1,8 @@
 //! The socket under a wire: what the rest of the server asks of it, and nothing else.
 
+#[cfg(test)]
+mod memory;
+
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
@@ -9,10 +12,17 @@ use socket2::SockRef;
 use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
+#[cfg(test)]
+pub(crate) use self::memory::Memory;
 use super::Options;
 
 /// A connected socket. Nothing here blocks; whoever is told `WouldBlock` waits with one of the `poll` methods.
-pub(crate) struct Stream(TcpStream);
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    /// A simulated one, whose client a test plays.
+    #[cfg(test)]
+    Memory(Memory),
+}
 
 impl Stream {
     /// Takes a socket over and sets its options.
@@ -20,14 +30,19 @@ impl Stream {
         if let Err(error) = options.apply(&stream) {
             tracing::debug!(%error, "socket options refused");
         }
-        Self(stream)
+        Self::Tcp(stream)
     }
 
     /// Reads what has arrived, or waits for something to arrive; nothing at the end.
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(test)]
+            Self::Memory(memory) => return memory.poll_read(cx, buf),
+        };
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read_buf(buf) {
+            ready!(stream.poll_read_ready(cx))?;
+            match stream.try_read_buf(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result.map(drop)),
             }
@@ -36,24 +51,41 @@ impl Stream {
 
     /// Writes what the kernel takes at once.
     pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(bufs)
+        match self {
+            Self::Tcp(stream) => stream.try_write_vectored(bufs),
+            #[cfg(test)]
+            Self::Memory(memory) => memory.try_write(bufs),
+        }
     }
 
     /// Writes what the kernel takes at once, without asking the runtime first whether it would: the shortest way, for
     /// a frame to a client for which nothing waits.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        SockRef::from(&self.0).send(bytes)
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream).send(bytes),
+            #[cfg(test)]
+            Self::Memory(memory) => memory.send(bytes),
+        }
     }
 
     /// Resolves when the kernel takes more.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_write_ready(cx)
+        match self {
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+            #[cfg(test)]
+            Self::Memory(memory) => memory.poll_writable(cx),
+        }
     }
 
     /// Closes both directions now; unsent data is thrown away. The tasks that read and write see an end of stream and
     /// an error.
     pub(super) fn cut(&self) {
-        let socket = SockRef::from(&self.0);
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(test)]
+            Self::Memory(memory) => return memory.cut(),
+        };
+        let socket = SockRef::from(stream);
         // Both fail only when the peer was faster.
         socket.set_linger(Some(Duration::ZERO)).ok();
         socket.shutdown(Shutdown::Both).ok();
@@ -64,7 +96,15 @@ impl Stream {
     /// # Errors
     /// What the kernel says; that the peer has gone is no error.
     pub(super) fn finish(&self) -> io::Result<()> {
-        match SockRef::from(&self.0).shutdown(Shutdown::Write) {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(test)]
+            Self::Memory(memory) => {
+                memory.finish();
+                return Ok(());
+            }
+        };
+        match SockRef::from(stream).shutdown(Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
             _ => Ok(()),
         }

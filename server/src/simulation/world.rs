@@ -1,0 +1,315 @@
+//! What has been done so far, and so what every client has to get: the judge of a schedule.
+//!
+//! A schedule runs on one thread, so that everything in it has one order, and there is one world for each thread.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carillon_core::payload::Payload;
+use carillon_core::sink::Mode;
+use carillon_core::{Ctx, Host};
+use futures_util::FutureExt;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::engine::Engine;
+
+/// The namespaces there are.
+pub(super) const NAMESPACES: [&str; 2] = ["/", "/n"];
+/// The rooms there are in each of them.
+pub(super) const ROOMS: [&str; 3] = ["a", "b", "c"];
+
+thread_local! {
+    static WORLD: RefCell<World> = RefCell::new(World::new(0, false));
+}
+
+/// Looks at the world or changes it. Nothing of the server may be called meanwhile: it could come back here.
+pub(super) fn world<T>(look: impl FnOnce(&mut World) -> T) -> T {
+    WORLD.with_borrow_mut(look)
+}
+
+/// Says what happens, when somebody wants to know.
+macro_rules! tell {
+    ($($what:tt)*) => {
+        if $crate::simulation::world::world(|world| world.told) {
+            println!("{:.150}", format!($($what)*));
+        }
+    };
+}
+pub(super) use tell;
+
+pub(super) struct World {
+    pub(super) random: fastrand::Rng,
+    /// Every step is printed.
+    pub(super) told: bool,
+    pub(super) hosts: [Option<Host>; 2],
+    pub(super) engines: Vec<Weak<Engine>>,
+    pub(super) tasks: TaskTracker,
+    pub(super) members: Vec<Member>,
+    /// Members by their public id.
+    by_id: HashMap<String, usize>,
+    /// The number of the next thing that is sent.
+    next: u64,
+    /// Published copies that must turn up in the ledger.
+    pub(super) copies: u64,
+    /// Things that clients got.
+    pub(super) received: u64,
+    /// Differs when anything of that differs, or its time.
+    pub(super) digest: u64,
+    began: Instant,
+    /// The first broken promise.
+    failure: Option<String>,
+}
+
+/// A client's time in one namespace, from its CONNECT to its end.
+pub(super) struct Member {
+    pub(super) namespace: usize,
+    pub(super) id: String,
+    pub(super) ctx: Option<Ctx>,
+    pub(super) open: bool,
+    rooms: BTreeSet<usize>,
+    /// Published copies it got.
+    pub(super) copies: u64,
+    /// What it was sent and has not received, in order.
+    expected: Vec<Sent>,
+}
+
+/// One thing that was sent to one member.
+struct Sent {
+    number: u64,
+    mode: Mode,
+    topic: Option<usize>,
+    published: bool,
+}
+
+/// Whom a publish addresses.
+#[derive(Debug, Clone, Default)]
+pub(super) struct To {
+    pub(super) rooms: Vec<usize>,
+    pub(super) except: Vec<usize>,
+    pub(super) member: Option<usize>,
+}
+
+impl World {
+    fn new(seed: u64, told: bool) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(seed),
+            told,
+            hosts: [None, None],
+            engines: Vec::new(),
+            tasks: TaskTracker::new(),
+            members: Vec::new(),
+            by_id: HashMap::new(),
+            next: 0,
+            copies: 0,
+            received: 0,
+            digest: 0,
+            began: Instant::now(),
+            failure: None,
+        }
+    }
+
+    /// A new world on this thread; what plugins have left in the old one stays.
+    pub(super) fn begin(seed: u64, told: bool) {
+        let old = world(|world| std::mem::replace(world, Self::new(seed, told)));
+        world(|world| world.hosts = old.hosts.clone());
+        // Outside, because what it held may come back here.
+        drop(old);
+    }
+
+    pub(super) fn fail(&mut self, what: String) {
+        self.failure.get_or_insert(what);
+    }
+
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    // --- Members -----------------------------------------------------------------------------------------------
+
+    /// A client is about to become a member; nothing is published to it yet.
+    pub(super) fn member(&mut self, namespace: usize, id: &str) -> usize {
+        let number = self.members.len();
+        self.by_id.insert(id.to_owned(), number);
+        let rooms = BTreeSet::new();
+        let (id, expected) = (id.to_owned(), Vec::new());
+        self.members.push(Member { namespace, id, ctx: None, open: false, rooms, copies: 0, expected });
+        number
+    }
+
+    pub(super) fn by_id(&self, id: &str) -> usize {
+        self.by_id[id]
+    }
+
+    pub(super) fn joins(&mut self, member: usize, room: usize) {
+        if self.members[member].open {
+            self.members[member].rooms.insert(room);
+        }
+    }
+
+    pub(super) fn leaves(&mut self, member: usize, room: usize) {
+        self.members[member].rooms.remove(&room);
+    }
+
+    // --- Sending -----------------------------------------------------------------------------------------------
+
+    /// Something is sent to one member.
+    pub(super) fn sent(&mut self, member: usize) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        if self.members[member].open {
+            let sent = Sent { number, mode: Mode::All, topic: None, published: false };
+            self.members[member].expected.push(sent);
+        }
+        number
+    }
+
+    /// Something is published.
+    pub(super) fn published(&mut self, namespace: usize, to: &To, mode: Mode, topic: usize, binary: bool) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        for (index, member) in self.members.iter_mut().enumerate() {
+            let everybody = to.rooms.is_empty() && to.member.is_none();
+            let named = to.member == Some(index) || to.rooms.iter().any(|room| member.rooms.contains(room));
+            let left_out = to.except.iter().any(|room| member.rooms.contains(room));
+            if member.open && member.namespace == namespace && (everybody || named) && !left_out {
+                self.copies += 1;
+                // Several frames are not replaced.
+                let mode = if mode == Mode::Latest && binary { Mode::All } else { mode };
+                let topic = (mode == Mode::Latest).then_some(topic);
+                member.expected.push(Sent { number, mode, topic, published: true });
+            }
+        }
+        number
+    }
+
+    // --- Receiving ---------------------------------------------------------------------------------------------
+
+    /// A member received `number`: everything before it has come, or may be missing.
+    pub(super) fn receives(&mut self, member: usize, number: u64) {
+        self.received += 1;
+        let mut hash = DefaultHasher::new();
+        (self.digest, member, number, self.began.elapsed()).hash(&mut hash);
+        self.digest = hash.finish();
+        let Member { expected, copies, .. } = &mut self.members[member];
+        let Some(at) = expected.iter().position(|sent| sent.number == number) else {
+            return self
+                .fail(format!("member {member} got {number}, which it must not get, or not again, or not so late"));
+        };
+        *copies += u64::from(expected[at].published);
+        let topic = expected[at].topic;
+        // The latest stands where the first of those was that it has replaced.
+        let place = match topic {
+            Some(_) => expected.iter().position(|sent| sent.topic == topic).unwrap_or(at),
+            None => at,
+        };
+        let missing = expected[..place].iter().find(|sent| sent.mode != Mode::Volatile).map(|sent| sent.number);
+        let mut index = 0;
+        expected.retain(|sent| {
+            let gone = index < place || index == at || (index < at && topic.is_some() && sent.topic == topic);
+            index += 1;
+            !gone
+        });
+        if let Some(missing) = missing {
+            self.fail(format!("member {member} got {number} without, or before, {missing}"));
+        }
+    }
+
+    /// The first thing a member that has everything still lacks.
+    pub(super) fn lacks(&self, member: usize) -> Option<u64> {
+        let expected = &self.members[member].expected;
+        expected.iter().find(|sent| sent.mode != Mode::Volatile).map(|sent| sent.number)
+    }
+}
+
+/// Starts a task whose panic breaks a promise, and which must have ended when the schedule has.
+pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+    let tasks = world(|world| world.tasks.clone());
+    tasks.spawn(async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            world(|world| world.fail("a task panicked".to_owned()));
+        }
+    });
+}
+
+/// Publishes something.
+pub(super) fn publish(namespace: usize, to: &To, mode: Mode, topic: usize) {
+    let (host, number, data, id) = world(|world| {
+        let attachments = attachments(&mut world.random);
+        let number = world.published(namespace, to, mode, topic, attachments > 0);
+        let id = to.member.map(|member| world.members[member].id.clone());
+        (world.hosts[namespace].clone(), number, payload(&mut world.random, number, attachments), id)
+    });
+    tell!("  {number} is published to {} {to:?}, {mode:?} of {topic}", NAMESPACES[namespace]);
+    let Some(host) = host else { return };
+    let mut target = host.to(NAMESPACES[namespace]).mode(mode);
+    for room in &to.rooms {
+        target = target.room(ROOMS[*room]);
+    }
+    for room in &to.except {
+        target = target.except(ROOMS[*room]);
+    }
+    if let Some(id) = id {
+        target = target.client(id);
+    }
+    target.publish(["t0", "t1"][topic], &data).unwrap();
+}
+
+/// Emits something to one member.
+pub(super) fn emit(member: usize, ctx: &Ctx) {
+    let data = world(|world| {
+        let number = world.sent(member);
+        let attachments = attachments(&mut world.random);
+        payload(&mut world.random, number, attachments)
+    });
+    tell!("  {} is emitted to member {member}", data.json());
+    ctx.emit("e", &data).unwrap();
+}
+
+/// Calls a member: the call is on its way when this returns.
+pub(super) fn call(member: usize, ctx: &Ctx) {
+    let (number, data, seconds) = world(|world| {
+        let number = world.sent(member);
+        (number, payload(&mut world.random, number, 0), world.random.u64(1..30))
+    });
+    tell!("  {number} is a call to member {member}");
+    let ctx = ctx.clone();
+    let mut call = Box::pin(async move {
+        let answer = ctx.call::<u64>("c", &data, Duration::from_secs(seconds)).await;
+        tell!("  call {number} ends: {answer:?}");
+        if answer.is_ok_and(|answer| answer != number) {
+            world(|world| world.fail(format!("call {number} got another's answer")));
+        }
+    });
+    if call.as_mut().now_or_never().is_none() {
+        spawn(call);
+    }
+}
+
+fn attachments(random: &mut fastrand::Rng) -> usize {
+    random.choice([0, 0, 0, 0, 1, 2]).unwrap_or(0)
+}
+
+/// Arguments that tell their number, and attachments that belong to it.
+pub(super) fn payload(random: &mut fastrand::Rng, number: u64, attachments: usize) -> Payload {
+    let pad = random.choice([0, 0, 10, 100, 1000]).unwrap_or(0);
+    let places: String = (0..attachments).map(|at| format!(r#",{{"_placeholder":true,"num":{at}}}"#)).collect();
+    let data = (0..attachments).map(|at| Bytes::from(format!("{number}:{at}:{}", "b".repeat(pad)))).collect();
+    Payload::from_array(&format!("[{number},\"{}\"{places}]", "p".repeat(pad)).into(), data).unwrap()
+}
+
+/// Where the world ends: what it holds must not outlive its schedule.
+pub(super) fn forget_members() {
+    let contexts: Vec<Option<Ctx>> = world(|world| world.members.iter_mut().map(|member| member.ctx.take()).collect());
+    drop(contexts);
+}
+
+/// The session of this id.
+pub(super) fn engine(id: &str) -> Option<Arc<Engine>> {
+    world(|world| world.engines.get(id.parse::<usize>().ok()?)?.upgrade())
+}
