@@ -25,10 +25,13 @@ pub(crate) struct Client {
     pub(crate) seat: Seat,
     /// Its rooms; `None` before `opened` and after `closed`.
     rooms: Mutex<Option<Vec<Arc<str>>>>,
-    /// The plugin's own per-client values, by type.
-    state: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// The plugin's own per-client values, by type, once there are any.
+    state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
 }
+
+/// Values by their types.
+type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 /// What is to be done for a client, in order. At most one task works on it, and only while there is work.
 struct Queue {
@@ -124,7 +127,7 @@ impl Client {
         }
         queue.phase = Phase::Open;
         *self.rooms() = Some(Vec::new());
-        self.seat.add(self.peer.id(), Arc::clone(&self.sink));
+        self.seat.add(self.peer.shared_id(), Arc::clone(&self.sink));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
         // In front of events that were faster than this call.
@@ -224,7 +227,7 @@ impl Client {
     /// The plugin's per-client value of type `T`, made on first use.
     pub(crate) fn state<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = state.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        let value = state.get_or_insert_default().entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
         // The key is the type, so the downcast always succeeds.
         Arc::clone(value).downcast().unwrap_or_default()
     }

@@ -94,8 +94,8 @@ impl Hub {
 
 impl Seat {
     /// The client gets every publish from now on.
-    pub(crate) fn add(&self, id: &str, sink: Arc<dyn Sink>) {
-        self.shard.change(Op::Add { space: self.space, key: self.key, id: id.into(), sink });
+    pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
+        self.shard.change(Op::Add { space: self.space, key: self.key, id, sink });
     }
 
     /// The client is gone from its namespace and its rooms.

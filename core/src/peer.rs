@@ -15,7 +15,7 @@ pub struct Peer(Arc<Facts>);
 
 #[derive(Debug)]
 struct Facts {
-    id: String,
+    id: Arc<str>,
     address: SocketAddr,
     transport: Transport,
     query: String,
@@ -26,13 +26,18 @@ impl Peer {
     /// A client that connects from `address`, with the raw JSON of CONNECT's `auth` and the handshake's query string.
     #[must_use]
     pub fn new(address: SocketAddr, transport: Transport, query: String, auth: Option<ByteString>) -> Self {
-        Self(Arc::new(Facts { id: public_id(), address, transport, query, auth }))
+        Self(Arc::new(Facts { id: public_id().into(), address, transport, query, auth }))
     }
 
     /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_id(&self) -> Arc<str> {
+        Arc::clone(&self.0.id)
     }
 
     /// The remote address of the TCP connection.

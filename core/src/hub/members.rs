@@ -56,8 +56,7 @@ impl Selected {
 }
 
 impl Members {
-    pub(super) fn add(&mut self, key: Key, id: &str, sink: Arc<dyn Sink>) {
-        let id: Arc<str> = id.into();
+    pub(super) fn add(&mut self, key: Key, id: Arc<str>, sink: Arc<dyn Sink>) {
         self.ids.insert(Arc::clone(&id), key);
         self.at.insert(key, self.dense.len());
         self.dense.push(Member { key, id, sink });
@@ -150,7 +149,7 @@ mod tests {
     fn rooms_ids_and_exceptions_select_each_member_once() {
         let mut members = Members::default();
         for (key, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            members.add(key as Key, id, Arc::new(RecordingSink::default()));
+            members.add(key as Key, id.into(), Arc::new(RecordingSink::default()));
         }
         for (key, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
             members.join(key, room.into());
@@ -188,7 +187,7 @@ mod tests {
     fn a_sweep_in_parts_reaches_everybody_once() {
         let mut members = Members::default();
         for key in 0..150 {
-            members.add(key, &key.to_string(), Arc::new(RecordingSink::default()));
+            members.add(key, key.to_string().into(), Arc::new(RecordingSink::default()));
         }
         let selected = members.select(&Selection::default());
         let parts: Vec<usize> = (0..3).map(|part| members.part(&selected, part * 64, 64).count()).collect();

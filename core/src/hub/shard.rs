@@ -152,7 +152,7 @@ impl Shard {
         match op {
             Op::Add { space, key, id, sink } => {
                 *table.connections.entry(sink.connection()).or_default() += 1;
-                table.spaces[space].add(key, &id, sink);
+                table.spaces[space].add(key, id, sink);
             }
             Op::Remove { space, key, rooms } => {
                 if let Some(sink) = table.spaces[space].remove(key, &rooms) {

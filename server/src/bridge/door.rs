@@ -53,9 +53,8 @@ impl Door {
             Box::new(error.message().to_owned())
         })?;
         socket.on_fallback(Ear { session: session.clone(), link: Arc::clone(&link) });
-        socket.extensions.insert(Arc::clone(&sink));
-        socket.on_disconnect(Farewell { session: session.clone(), sink, link });
-        socket.extensions.insert(session);
+        socket.on_disconnect(Farewell { session: session.clone(), sink: Arc::clone(&sink), link });
+        socket.extensions.insert(Arrival { session, sink });
         Ok(())
     }
 }
@@ -66,10 +65,8 @@ impl ConnectHandler<Raw, ()> for Door {
         if let Some(caller) = socket.req_parts().extensions.get::<Caller>() {
             caller.link.namespace(true);
         }
-        if let Some(sink) = socket.extensions.get::<Arc<ToClient>>() {
+        if let Some(Arrival { session, sink }) = socket.extensions.get() {
             sink.connected();
-        }
-        if let Some(session) = socket.extensions.get::<Session>() {
             session.opened();
         }
     }
@@ -81,6 +78,13 @@ impl ConnectHandler<Raw, ()> for Door {
     ) -> Pin<Box<dyn Future<Output = Result<(), Refusal>> + Send + 'a>> {
         Box::pin(self.ask(socket, auth))
     }
+}
+
+/// A client that has been asked in and waits for its CONNECT reply.
+#[derive(Clone)]
+struct Arrival {
+    session: Session,
+    sink: Arc<ToClient>,
 }
 
 /// Hands every event to the router, whatever its name. Called by the reader of the connection, so in order.
