@@ -63,9 +63,9 @@ bench-page: ## write docs/benchmarks.md and its plots again, from the newest run
 bench-peers: ## install the servers that Carillon is measured beside: from npm, PyPI and Debian
 	@benches/peers/install || echo "without some peers: see the lines above" >&2
 
-bench-micro: ## time the router and the hub alone
+bench-micro: ## time the single steps, beside the baseline that `make bench-micro SAVE=1` saved last
 	$(need_cargo)
-	cargo bench --locked -p carillon-benches
+	cargo bench --locked -p carillon-benches -- $(if $(SAVE),--save-baseline,--baseline-lenient) saved
 
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)

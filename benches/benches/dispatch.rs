@@ -1,4 +1,4 @@
-//! What the router itself costs: one event through find, decode, run and answer; one publish to a thousand members.
+//! What the router itself costs: one event through find, decode, run and answer; one publish to so many members.
 //!
 //! `parse` is the floor of `call` in the same run: what serde_json alone takes for the event's argument.
 
@@ -7,7 +7,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use carillon_benches::{MemorySink, boot, connect};
+use carillon_benches::{MemorySink, Reading, boot, connect, reading};
 use carillon_core::prelude::*;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};
@@ -17,17 +17,9 @@ use tokio::time::Instant;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Clients of the fan-out.
-const MEMBERS: usize = 1_000;
+const MEMBERS: [usize; 3] = [10, 1_000, 10_000];
 /// Events sent before their answers are waited for: a client that flushes a buffer.
 const BURST: u64 = 1_000;
-
-/// A sensor's reading; `note` brings it to the wanted size.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct Reading {
-    node: String,
-    value: f64,
-    note: String,
-}
 
 struct Bench {
     host: Host,
@@ -56,10 +48,8 @@ impl Bench {
 }
 
 /// A reading of `size` bytes as JSON.
-fn reading(size: usize) -> String {
-    let of = |note: usize| Reading { node: "node6.lan".to_owned(), value: 12.5, note: "x".repeat(note) };
-    let bare = serde_json::to_string(&of(0)).unwrap().len();
-    serde_json::to_string(&of(size - bare)).unwrap()
+fn json(size: usize) -> String {
+    serde_json::to_string(&reading(size)).unwrap()
 }
 
 fn runtime() -> Runtime {
@@ -70,7 +60,7 @@ fn call(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("call");
     group.throughput(Throughput::Elements(1));
     for size in [64, 1024] {
-        let argument = reading(size);
+        let argument = json(size);
         group.bench_with_input(BenchmarkId::new("parse", size), &argument, |bencher, argument| {
             bencher.iter(|| serde_json::from_str::<Reading>(black_box(argument)).unwrap());
         });
@@ -104,20 +94,20 @@ fn call(criterion: &mut Criterion) {
 
 fn publish(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish");
-    group.throughput(Throughput::Elements(MEMBERS as u64));
-    for size in [64, 1024] {
-        let event = format!("[\"spread\",{}]", reading(size));
-        group.bench_with_input(BenchmarkId::new("1000 members", size), &event, |bencher, event| {
+    let event = format!("[\"spread\",{}]", json(64));
+    for members in MEMBERS {
+        group.throughput(Throughput::Elements(members as u64));
+        group.bench_with_input(BenchmarkId::new("sinks", members), &event, |bencher, event| {
             let runtime = runtime();
             let app = runtime.block_on(boot::<Bench>()).unwrap();
-            let sinks: Vec<_> = (0..MEMBERS).map(|_| Arc::new(MemorySink::default())).collect();
+            let sinks: Vec<_> = (0..members).map(|_| Arc::new(MemorySink::default())).collect();
             let join = async |sink: &Arc<MemorySink>| connect(&app, "/bench", Arc::clone(sink)).await.unwrap();
             let sessions: Vec<_> = sinks.iter().map(|sink| runtime.block_on(join(sink))).collect();
             bencher.iter(|| {
                 runtime.block_on(async {
-                    let target = sinks[MEMBERS - 1].pushed() + 1;
+                    let target = sinks[members - 1].pushed() + 1;
                     sessions[0].event(event.as_str().into(), Vec::new(), None);
-                    while sinks[MEMBERS - 1].pushed() < target {
+                    while sinks[members - 1].pushed() < target {
                         tokio::task::yield_now().await;
                     }
                 });

@@ -16,19 +16,48 @@ use carillon_core::sink::{Mode, Pushed, Reason, Sink, Transport};
 use carillon_core::threads::Threads;
 use carillon_core::{Code, Error, Result};
 
+use carillon_core::prelude::{JsonSchema, schemars};
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 /// Boots plugin `P` alone, on the caller's runtime.
 ///
 /// # Errors
 /// What the boot says.
 pub async fn boot<P: Plugin>() -> std::result::Result<App, BootError> {
-    let registry = Registry::of::<P>();
+    boot_with(&Registry::of::<P>(), &[]).await
+}
+
+/// Boots the plugins of `registry` on the caller's runtime, with settings such as `("plugins.relay.rows", "[]")`.
+///
+/// # Errors
+/// What the boot says.
+pub async fn boot_with(registry: &Registry, settings: &[(&str, &str)]) -> std::result::Result<App, BootError> {
     let mut sections = house_sections();
     sections.extend(registry.sections());
-    let settings =
-        Loader::new(sections).load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;
-    App::boot(&registry, &settings, Threads::Shared, 1).await
+    let loader = Loader::new(sections);
+    let loader = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a benchmark"));
+    let settings = loader.load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;
+    App::boot(registry, &settings, Threads::Shared, 1).await
+}
+
+/// A sensor's reading; `note` brings it to the wanted size.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Reading {
+    /// Where it was taken.
+    pub node: String,
+    /// What it says.
+    pub value: f64,
+    /// As long as it has to be.
+    pub note: String,
+}
+
+/// A reading of `size` bytes as JSON, 50 at least.
+#[must_use]
+pub fn reading(size: usize) -> Reading {
+    let of = |note: usize| Reading { node: "node6.lan".to_owned(), value: 12.5, note: "x".repeat(note) };
+    let bare = serde_json::to_string(&of(0)).map_or(0, |json| json.len());
+    of(size.saturating_sub(bare))
 }
 
 /// Connects a client that remembers what it gets in `sink`.

@@ -14,8 +14,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
 pub use self::decode::{AnyEvent, Decode, Ignored};
-pub use self::encode::{Emit, Plain, PlainSchema, Reply};
-pub(crate) use self::encode::{encode_error, encode_event};
+pub(crate) use self::encode::encode_error;
+pub use self::encode::{Emit, Plain, PlainSchema, Reply, encode_event};
 use crate::error::{Error, Result};
 use crate::packet::split_event;
 

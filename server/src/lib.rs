@@ -13,6 +13,8 @@
 
 mod accept;
 mod app;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod bridge;
 mod cli;
 mod drain;

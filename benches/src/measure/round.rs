@@ -1,5 +1,7 @@
 //! One round of one server: it publishes, every delivery is checked, and its processor time is read before and after.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::contest::{Contest, Contestant, Driver};
@@ -91,7 +93,10 @@ pub(crate) fn run(
     (run, round): (&Run, usize),
     mut each: impl FnMut(&mut Load) -> Result<()>,
 ) -> Result<Round> {
-    let Contest { load, progress, .. } = contest;
+    let Contest { load, progress, options, .. } = contest;
+    // On one machine it is the sender who pays for waking a reader, and pays it the more often the slower it is; a client on
+    // another machine costs it nothing. So where the load has cores of its own it stays awake.
+    let awake = run.mode == Mode::Paced && !options.load_cores.iter().any(|core| options.server_cores.contains(core));
     progress.say(format!("{} {}", contestant.name, run.mode));
     let id = contestant.group;
     let (sample, step) = match run.mode {
@@ -107,7 +112,7 @@ pub(crate) fn run(
     let mut cut = None;
     loop {
         let wait = driven.publish(load, run);
-        load.turn(wait)?;
+        load.turn(if awake { Duration::ZERO } else { wait })?;
         let group = load.group(id);
         let (messages, seen) = (group.tally.messages, group.tally.seen());
         if run.mode == Mode::Flood && seen > told {

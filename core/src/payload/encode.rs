@@ -50,8 +50,11 @@ impl Emit for Payload {
     }
 }
 
-/// Encodes an event.
-pub(crate) fn encode_event<T: Emit + ?Sized>(namespace: &Arc<str>, event: &str, value: &T) -> Result<Item> {
+/// Encodes an event once for everybody, as [`Target::publish`](crate::Target::publish) does.
+///
+/// # Errors
+/// `internal` when the value cannot be written as JSON.
+pub fn encode_event<T: Emit + ?Sized>(namespace: &Arc<str>, event: &str, value: &T) -> Result<Item> {
     let mut packet = ItemBuilder::event(namespace, event, value.attachments())?;
     value.write(&mut packet)?;
     Ok(packet.build())
