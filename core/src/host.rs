@@ -34,6 +34,15 @@ pub(crate) struct Shared {
     pub(crate) cluster: Option<Cluster>,
 }
 
+impl Shared {
+    /// The names of the namespaces served, sorted.
+    pub(crate) fn namespaces(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.namespaces.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
 /// The router, the bus and the application, as one plugin sees them. Cheap to clone.
 #[derive(Clone)]
 pub struct Host {
@@ -89,9 +98,7 @@ impl Host {
     /// The names of the namespaces served, sorted.
     #[must_use]
     pub fn namespaces(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.shared.namespaces.keys().map(|name| &**name).collect();
-        names.sort_unstable();
-        names
+        self.shared.namespaces()
     }
 
     /// Starts a task on the plugin's threads. It is waited for at shutdown, so it should listen to

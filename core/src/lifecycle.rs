@@ -214,6 +214,12 @@ impl App {
         });
     }
 
+    /// The names of the namespaces served, sorted.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<&str> {
+        self.shared.namespaces()
+    }
+
     /// The router, for the server.
     #[must_use]
     pub fn router(&self) -> &Router {

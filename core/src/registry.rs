@@ -221,6 +221,7 @@ impl std::error::Error for RegistryError {}
 #[macro_export]
 macro_rules! plugin {
     ($plugin:ty) => {
+        impl $crate::__private::RegisteredOnce for $plugin {}
         $crate::__private::inventory::submit! { $crate::registry::Registration::of::<$plugin>(file!(), line!()) }
     };
 }

@@ -3,9 +3,9 @@
 //!
 //! Use it from `#[tokio::test(start_paused = true)]`: timers then fire at once when nothing else is to be done.
 
+use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_config::Loader;
 use serde_json::Value;
@@ -17,13 +17,14 @@ use crate::payload::Payload;
 use crate::peer::Peer;
 use crate::plugin::Plugin;
 use crate::registry::Registry;
-use crate::router::Session;
-use crate::sink::{Reason, Transport};
+use crate::sink::Transport;
 use crate::threads::Threads;
 
+mod client;
 mod sink;
 
-pub use sink::RecordingSink;
+pub use self::client::TestClient;
+pub use self::sink::RecordingSink;
 
 /// An application without sockets.
 pub struct Harness {
@@ -84,7 +85,7 @@ impl Harness {
         let peer = Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), auth);
         let session = self.app.router().admit(namespace, peer, sink.clone()).await?;
         session.opened();
-        Ok(TestClient { session, sink, calls: 0 })
+        Ok(TestClient::new(session, sink))
     }
 
     /// Calls an HTTP route by its pattern, such as `/api/cluster/nodes/{name}`.
@@ -120,96 +121,15 @@ impl Harness {
     }
 }
 
+impl fmt::Debug for Harness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Harness").field("namespaces", &self.app.namespaces()).finish_non_exhaustive()
+    }
+}
+
 impl From<App> for Harness {
     fn from(app: App) -> Self {
         Self { app }
-    }
-}
-
-/// A connected client.
-pub struct TestClient {
-    session: Session,
-    sink: Arc<RecordingSink>,
-    calls: i64,
-}
-
-impl TestClient {
-    /// The public id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        self.session.id()
-    }
-
-    /// Sends an event with one argument and waits for the ack's first argument: the envelope, or the plain answer.
-    ///
-    /// # Panics
-    /// When the ack is not JSON.
-    pub async fn call(&mut self, event: &str, argument: Value) -> Value {
-        let args: Vec<Value> = self.call_raw(event, &argument.to_string(), Vec::new()).await.args_json();
-        args.into_iter().next().unwrap_or(Value::Null)
-    }
-
-    /// Sends an event with raw arguments `arg,arg..` and waits for the whole ack.
-    ///
-    /// # Panics
-    /// When the ack is not a JSON array.
-    pub async fn call_raw(&mut self, event: &str, args: &str, attachments: Vec<Bytes>) -> Payload {
-        self.calls += 1;
-        self.send(event, args, attachments, Some(self.calls));
-        let item = self.sink.ack(self.calls).await;
-        Payload::from_array(&item.json(), item.attachments().to_vec()).unwrap_or_else(|error| panic!("ack: {error}"))
-    }
-
-    /// Sends an event with one argument and asks for no ack.
-    pub fn emit(&self, event: &str, argument: &Value) {
-        self.send(event, &argument.to_string(), Vec::new(), None);
-    }
-
-    /// Sends an event with raw arguments; `ack` asks for an answer.
-    pub fn send(&self, event: &str, args: &str, attachments: Vec<Bytes>, ack: Option<i64>) {
-        let name = Value::from(event);
-        let json = if args.is_empty() { format!("[{name}]") } else { format!("[{name},{args}]") };
-        self.session.event(json.into(), attachments, ack);
-    }
-
-    /// The next event the client was sent: its name and its arguments.
-    ///
-    /// # Panics
-    /// When it is not an array that begins with a name.
-    pub async fn event(&self) -> (String, Vec<Value>) {
-        let item = self.sink.event().await;
-        let mut array: Vec<Value> = serde_json::from_str(&item.json()).unwrap_or_else(|error| panic!("event: {error}"));
-        let name = array.remove(0);
-        (name.as_str().unwrap_or_else(|| panic!("event name: {name}")).to_owned(), array)
-    }
-
-    /// The next event, which must be `name`; its first argument.
-    ///
-    /// # Panics
-    /// When another event comes.
-    pub async fn expect(&self, name: &str) -> Value {
-        let (got, args) = self.event().await;
-        assert_eq!(got, name, "{args:?}");
-        args.into_iter().next().unwrap_or(Value::Null)
-    }
-
-    /// Answers the oldest server-to-client call with these arguments.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub fn answer(&self, payload: Payload) {
-        self.sink.answer(payload);
-    }
-
-    /// The sink, to inspect what the router did to the connection.
-    #[must_use]
-    pub fn sink(&self) -> &RecordingSink {
-        &self.sink
-    }
-
-    /// Ends the client.
-    pub fn close(&self, reason: Reason) {
-        self.session.closed(reason);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A sink that keeps what it is given.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +20,13 @@ pub struct RecordingSink {
     news: Notify,
 }
 
+/// How many received packets a failing test is shown.
+const SHOWN: usize = 32;
+
 #[derive(Default)]
 struct Log {
+    /// The last packets the client got, to be shown when a test fails.
+    received: VecDeque<Item>,
     events: VecDeque<Item>,
     acks: HashMap<i64, Item>,
     calls: VecDeque<oneshot::Sender<Payload>>,
@@ -85,6 +91,27 @@ impl RecordingSink {
     }
 }
 
+impl fmt::Debug for RecordingSink {
+    /// What the client has received, a packet a line, and how its connection stands.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = self.log();
+        match log.received.len() {
+            0 => f.write_str("the client received nothing")?,
+            some => write!(f, "the last {some} the client received:")?,
+        }
+        for item in &log.received {
+            match item.ack_id() {
+                Some(id) => write!(f, "\n  ack {id} {}", item.json())?,
+                None => write!(f, "\n  {}", item.json())?,
+            }
+        }
+        if log.disconnected {
+            f.write_str("\n  the server disconnected it")?;
+        }
+        log.closed.map_or(Ok(()), |reason| write!(f, "\n  the server closed the connection: {reason:?}"))
+    }
+}
+
 impl Sink for RecordingSink {
     fn connection(&self) -> u64 {
         0
@@ -95,6 +122,10 @@ impl Sink for RecordingSink {
         if log.closed.is_some() {
             return Pushed::Closed;
         }
+        if log.received.len() == SHOWN {
+            log.received.pop_front();
+        }
+        log.received.push_back(item.clone());
         match item.ack_id() {
             Some(id) => assert!(log.acks.insert(id, item.clone()).is_none(), "call {id} was answered twice"),
             None => log.events.push_back(item.clone()),

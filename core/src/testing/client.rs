@@ -1,0 +1,144 @@
+//! A connected client of the harness: sends events, waits for what the server answers, and never for ever.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::RecordingSink;
+use crate::packet::Item;
+use crate::payload::Payload;
+use crate::router::Session;
+use crate::sink::Reason;
+
+/// How long a client waits for an event or an ack before the test fails. Paused time passes it at once.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// A connected client. What it waits for has to come within a minute, which paused time passes at once; else the test
+/// fails and says what did come.
+pub struct TestClient {
+    session: Session,
+    sink: Arc<RecordingSink>,
+    calls: i64,
+}
+
+impl TestClient {
+    pub(super) fn new(session: Session, sink: Arc<RecordingSink>) -> Self {
+        Self { session, sink, calls: 0 }
+    }
+
+    /// The public id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.session.id()
+    }
+
+    /// Sends an event with one argument and waits for the ack's first argument: the envelope, or the plain answer.
+    ///
+    /// # Panics
+    /// When no ack comes, or it is not JSON.
+    #[track_caller]
+    pub fn call(&mut self, event: &str, argument: Value) -> impl Future<Output = Value> {
+        let at = Location::caller();
+        async move {
+            let answer = self.ask(event, &argument.to_string(), Vec::new(), at).await;
+            answer.args_json().into_iter().next().unwrap_or(Value::Null)
+        }
+    }
+
+    /// Sends an event with raw arguments `arg,arg..` and waits for the whole ack.
+    ///
+    /// # Panics
+    /// When no ack comes, or it is not a JSON array.
+    #[track_caller]
+    pub fn call_raw(&mut self, event: &str, args: &str, attachments: Vec<Bytes>) -> impl Future<Output = Payload> {
+        self.ask(event, args, attachments, Location::caller())
+    }
+
+    /// Sends when it is first polled, as an `async fn` would.
+    async fn ask(&mut self, event: &str, args: &str, attachments: Vec<Bytes>, at: &Location<'_>) -> Payload {
+        self.calls += 1;
+        self.send(event, args, attachments, Some(self.calls));
+        let wanted = format!("the ack of {event:?}");
+        let item = self.within(&wanted, at, self.sink.ack(self.calls)).await;
+        Payload::from_array(&item.json(), item.attachments().to_vec()).unwrap_or_else(|error| panic!("ack: {error}"))
+    }
+
+    /// Sends an event with one argument and asks for no ack.
+    pub fn emit(&self, event: &str, argument: &Value) {
+        self.send(event, &argument.to_string(), Vec::new(), None);
+    }
+
+    /// Sends an event with raw arguments; `ack` asks for an answer.
+    pub fn send(&self, event: &str, args: &str, attachments: Vec<Bytes>, ack: Option<i64>) {
+        let name = Value::from(event);
+        let json = if args.is_empty() { format!("[{name}]") } else { format!("[{name},{args}]") };
+        self.session.event(json.into(), attachments, ack);
+    }
+
+    /// The next event the client was sent: its name and its arguments.
+    ///
+    /// # Panics
+    /// When none comes, or it is not an array that begins with a name.
+    #[track_caller]
+    pub fn event(&self) -> impl Future<Output = (String, Vec<Value>)> {
+        self.next("an event".to_owned(), Location::caller())
+    }
+
+    /// The next event, which must be `name`; its first argument.
+    ///
+    /// # Panics
+    /// When another event comes, or none.
+    #[track_caller]
+    pub fn expect(&self, name: &str) -> impl Future<Output = Value> {
+        let at = Location::caller();
+        async move {
+            let (got, args) = self.next(format!("the event {name:?}"), at).await;
+            assert!(got == name, "{at}: waited for the event {name:?} and got {got:?} with {args:?}\n{:?}", self.sink);
+            args.into_iter().next().unwrap_or(Value::Null)
+        }
+    }
+
+    async fn next(&self, wanted: String, at: &Location<'_>) -> (String, Vec<Value>) {
+        let item = self.within(&wanted, at, self.sink.event()).await;
+        let mut array: Vec<Value> = serde_json::from_str(&item.json()).unwrap_or_else(|error| panic!("event: {error}"));
+        let name = array.remove(0);
+        (name.as_str().unwrap_or_else(|| panic!("event name: {name}")).to_owned(), array)
+    }
+
+    async fn within(&self, wanted: &str, at: &Location<'_>, item: impl Future<Output = Item>) -> Item {
+        match tokio::time::timeout(WAIT, item).await {
+            Ok(item) => item,
+            Err(_) => panic!("{at}: waited {} s for {wanted}, which did not come\n{:?}", WAIT.as_secs(), self.sink),
+        }
+    }
+
+    /// Answers the oldest server-to-client call with these arguments.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn answer(&self, payload: Payload) {
+        self.sink.answer(payload);
+    }
+
+    /// The sink, to inspect what the router did to the connection.
+    #[must_use]
+    pub fn sink(&self) -> &RecordingSink {
+        &self.sink
+    }
+
+    /// Ends the client.
+    pub fn close(&self, reason: Reason) {
+        self.session.closed(reason);
+    }
+}
+
+impl fmt::Debug for TestClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TestClient").field("id", &self.id()).field("sink", &self.sink).finish_non_exhaustive()
+    }
+}
