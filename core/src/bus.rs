@@ -139,27 +139,44 @@ impl BusContext {
 /// How a bus is made from its URL.
 pub type Connect = fn(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>>;
 
+/// Says what is wrong with a bus's URL, without connecting.
+pub type Check = fn(url: &str) -> Result<(), String>;
+
 /// A bus implementation found at link time by its URL scheme. Made by [`bus!`](crate::bus!).
 pub struct BusRegistration {
     scheme: &'static str,
     connect: Connect,
+    check: Check,
 }
 
 impl BusRegistration {
     /// Serves URLs that begin with `scheme:`.
     #[must_use]
     pub const fn new(scheme: &'static str, connect: Connect) -> Self {
-        Self { scheme, connect }
+        Self { scheme, connect, check: |_| Ok(()) }
+    }
+
+    /// Refuses URLs before anything is started.
+    #[must_use]
+    pub const fn checked(mut self, check: Check) -> Self {
+        self.check = check;
+        self
     }
 }
 
 inventory::collect!(BusRegistration);
 
-/// Registers a bus for a URL scheme: `bus!("memory", connect);` where `connect` is a [`Connect`].
+/// Registers a bus for a URL scheme: `bus!("memory", connect);` where `connect` is a [`Connect`](crate::bus::Connect), and
+/// `bus!("redis", connect, check);` where `check` is a [`Check`](crate::bus::Check).
 #[macro_export]
 macro_rules! bus {
     ($scheme:literal, $connect:path) => {
         $crate::__private::inventory::submit! { $crate::bus::BusRegistration::new($scheme, $connect) }
+    };
+    ($scheme:literal, $connect:path, $check:path) => {
+        $crate::__private::inventory::submit! {
+            $crate::bus::BusRegistration::new($scheme, $connect).checked($check)
+        }
     };
 }
 
@@ -179,12 +196,12 @@ fn find(url: &str) -> Result<&'static BusRegistration> {
     })
 }
 
-/// Whether a linked bus serves the scheme of `url`.
+/// Whether a linked bus serves `url`, as far as can be told without connecting.
 ///
 /// # Errors
-/// When none does; the message lists the schemes there are.
-pub fn serves(url: &str) -> Result<()> {
-    find(url).map(drop)
+/// When none does (the message lists the schemes there are), or the bus refuses the URL.
+pub fn check(url: &str) -> Result<()> {
+    (find(url)?.check)(url).map_err(|why| Error::unavailable(format!("bus.url: {why}")))
 }
 
 /// Connects to the bus at `url`.

@@ -6,6 +6,7 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+mod boot_plan;
 pub mod bus;
 mod client;
 pub mod cluster;
@@ -18,7 +19,6 @@ pub mod lifecycle;
 pub mod metrics;
 mod module;
 mod namespace;
-mod outline;
 pub mod packet;
 pub mod params;
 pub mod payload;
@@ -45,4 +45,7 @@ pub use plugin::Plugin;
 #[doc(hidden)]
 pub mod __private {
     pub use inventory;
+
+    /// Implemented by `plugin!` for its type, so that a second `plugin!` of one type does not compile.
+    pub trait RegisteredOnce {}
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::boot_error::BootError;
 use self::supervise::supervise;
+use crate::boot_plan::{BootPlan, Planned};
 use crate::bus::{self, Bus, BusContext};
 use crate::cluster::Cluster;
 use crate::dispatch::bounded;
@@ -24,7 +25,6 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::namespace::{Limits, Namespace};
-use crate::outline::{self, Planned};
 use crate::readiness::{Component, Readiness, Status};
 use crate::registry::Registry;
 use crate::router::{HttpRoute, Router};
@@ -69,13 +69,7 @@ impl Running {
 /// # Errors
 /// Everything that could not work, one line each.
 pub fn check(registry: &Registry, config: &Loaded) -> Result<(), BootError> {
-    let bus: BusSettings = config.get("bus");
-    let scheme = bus::serves(&bus.url).map_err(|error| BootError::Config(error.message().to_owned()));
-    let tables = outline::plan(registry, config).map(drop);
-    match (scheme, tables) {
-        (Err(BootError::Config(one)), Err(BootError::Config(two))) => Err(BootError::Config(format!("{one}\n{two}"))),
-        (scheme, tables) => scheme.and(tables),
-    }
+    BootPlan::new(registry, config).map(drop)
 }
 
 impl App {
@@ -98,8 +92,7 @@ impl App {
             queue_events: settings.queue_events,
             queue_bytes: settings.queue_bytes,
         };
-        check(registry, config)?;
-        let (planned, disabled) = outline::plan(registry, config)?;
+        let BootPlan { plugins: planned, disabled } = BootPlan::new(registry, config)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
         let context = BusContext::new(Arc::clone(&metrics));
         let bus = bounded(step, bus::connect(&bus_settings.url, context)).await;

@@ -21,6 +21,7 @@ pub struct Registration {
     namespace: &'static str,
     file: &'static str,
     line: u32,
+    package: &'static str,
     section: fn() -> Section,
     plan: fn(&Loaded) -> Box<dyn Plan>,
 }
@@ -29,7 +30,22 @@ impl Registration {
     /// The registration of `P`, submitted at `file:line`.
     #[must_use]
     pub const fn of<P: Plugin>(file: &'static str, line: u32) -> Self {
-        Self { name: P::NAME, namespace: P::NAMESPACE, file, line, section: section_of::<P>, plan: plan_of::<P> }
+        Self {
+            name: P::NAME,
+            namespace: P::NAMESPACE,
+            file,
+            line,
+            package: "",
+            section: section_of::<P>,
+            plan: plan_of::<P>,
+        }
+    }
+
+    /// The same, of the crate `package`.
+    #[must_use]
+    pub const fn package(mut self, package: &'static str) -> Self {
+        self.package = package;
+        self
     }
 
     /// The plugin's name.
@@ -60,7 +76,7 @@ impl Registration {
     #[must_use]
     pub fn describe(&self, config: &Loaded) -> Description {
         let outline = self.plan(config).outline().clone();
-        Description { name: self.name, namespace: self.namespace, place: self.place(), outline }
+        Description { name: self.name, namespace: self.namespace, place: self.place(), package: self.package, outline }
     }
 
     pub(crate) fn plan(&self, config: &Loaded) -> Box<dyn Plan> {
@@ -79,6 +95,9 @@ pub struct Description {
     pub namespace: &'static str,
     /// Where it is registered, `file:line`.
     pub place: String,
+    /// The crate it comes from.
+    #[serde(rename = "crate")]
+    pub package: &'static str,
     /// Events and routes.
     #[serde(flatten)]
     pub outline: Outline,
@@ -148,7 +167,8 @@ impl Registry {
     /// These plugins.
     ///
     /// # Errors
-    /// When the list is empty, a name or namespace is malformed, or two plugins share one.
+    /// When the list is empty, a name or namespace is malformed, or two plugins share a name. Which plugin serves a
+    /// namespace is a question of configuration, and the boot's to check.
     pub fn new(mut entries: Vec<Registration>) -> Result<Self, RegistryError> {
         entries.sort_by_key(|entry| entry.name);
         if entries.is_empty() {
@@ -159,7 +179,6 @@ impl Registry {
         }
         let mut problems = Vec::new();
         let mut names: HashMap<&str, Registration> = HashMap::new();
-        let mut namespaces: HashMap<&str, Registration> = HashMap::new();
         for entry in &entries {
             let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
             if entry.name.is_empty() || !entry.name.chars().all(word) {
@@ -177,14 +196,6 @@ impl Registry {
                 problems.push(format!(
                     "two plugins are named {:?}: {} and {}",
                     entry.name,
-                    other.place(),
-                    entry.place()
-                ));
-            }
-            if let Some(other) = namespaces.insert(entry.namespace, *entry) {
-                problems.push(format!(
-                    "two plugins serve {:?}: {} and {}",
-                    entry.namespace,
                     other.place(),
                     entry.place()
                 ));
@@ -222,6 +233,6 @@ impl std::error::Error for RegistryError {}
 macro_rules! plugin {
     ($plugin:ty) => {
         impl $crate::__private::RegisteredOnce for $plugin {}
-        $crate::__private::inventory::submit! { $crate::registry::Registration::of::<$plugin>(file!(), line!()) }
+        $crate::__private::inventory::submit! { $crate::registry::Registration::of::<$plugin>(file!(), line!()).package(env!("CARGO_PKG_NAME")) }
     };
 }

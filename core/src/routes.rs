@@ -118,6 +118,9 @@ pub struct GetOutline {
     /// Where it is declared.
     #[serde(skip)]
     pub at: &'static Location<'static>,
+    /// Parameters of the path that the request type has no field for: a mistake that stops the boot.
+    #[serde(skip)]
+    pub lacking: Vec<String>,
 }
 
 impl<P: Send + Sync + 'static> Routes<P> {
@@ -174,14 +177,16 @@ impl<P: Send + Sync + 'static> Routes<P> {
         F: Fn(Arc<P>, Req) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Rsp>> + Send + 'static,
     {
+        let path = path.into();
+        let schema = self.schemas.root_schema_for::<Req>();
         self.table.outline.http.push(GetOutline {
-            path: path.into(),
+            lacking: lacking(&path, &schema),
+            path,
             doc: doc.to_owned(),
             request: self.schemas.subschema_for::<Req>(),
             response: self.schemas.subschema_for::<Rsp>(),
             at: Location::caller(),
         });
-        let schema = self.schemas.root_schema_for::<Req>();
         self.table.gets.push(Box::new(move |plugin, params| {
             let answer = handler(Arc::clone(plugin), params.decode(&schema)?);
             Ok(Box::pin(async move { Ok(serde_json::to_vec(&answer.await?)?.into()) }))
@@ -217,6 +222,20 @@ impl<P: Send + Sync + 'static> Routes<P> {
         self.table.outline.definitions = self.schemas.take_definitions(true);
         self.table
     }
+}
+
+/// The `{name}`s of `path` that an object described by `schema` has no place for.
+fn lacking(path: &str, schema: &Schema) -> Vec<String> {
+    let open = ["additionalProperties", "oneOf", "anyOf", "allOf", "$ref"];
+    let closed = schema.as_object().is_some_and(|all| {
+        open.iter().all(|key| all.get(*key).is_none_or(|value| *value == serde_json::Value::Bool(false)))
+    });
+    let has = |name: &str| schema.get("properties").is_some_and(|all| all.get(name).is_some());
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .filter(|name| closed && !has(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Names the Socket.IO clients use for themselves.

@@ -4,7 +4,8 @@
 
 use std::sync::Mutex;
 
-use carillon_core::lifecycle::{App, BootError};
+use carillon_config::Loader;
+use carillon_core::lifecycle::{self, App, BootError};
 use carillon_core::prelude::*;
 use carillon_core::readiness::Status;
 use carillon_core::registry::{Registration, Registry};
@@ -80,10 +81,26 @@ probe!(
     "clash",
     "/clash",
     routes = |on| {
-        on.get("/a/{x}", "One.", async |_, (): ()| Ok(()));
-        on.get("/a/{y}", "Two.", async |_, (): ()| Ok(()));
+        on.get("/a/{x}", "One.", async |_, _: Anything| Ok(()));
+        on.get("/a/{y}", "Two.", async |_, _: Anything| Ok(()));
     }
 );
+probe!(
+    Lacking,
+    "lacking",
+    "/lacking",
+    routes = |on| {
+        on.get("/fruit/{kind}/{size}", "Lacks a field.", async |_, fruit: Fruit| Ok(fruit.kind));
+        on.get("/rest/{*rest}", "Not a route of ours.", async |_, _: Anything| Ok(()));
+    }
+);
+
+type Anything = std::collections::HashMap<String, String>;
+
+#[derive(Deserialize, JsonSchema)]
+struct Fruit {
+    kind: String,
+}
 
 fn registry(entries: &[Registration]) -> Registry {
     Registry::new(entries.to_vec()).unwrap()
@@ -99,10 +116,40 @@ fn conflicts_name_both_places() {
     let alpha = Registration::of::<Alpha>("a.rs", 1);
     let text = two(alpha, Registration::of::<AlphaAgain>("b.rs", 2));
     assert_eq!(text, "two plugins are named \"alpha\": a.rs:1 and b.rs:2");
-    let text = two(alpha, Registration::of::<AlphaPlace>("c.rs", 3));
-    assert_eq!(text, "two plugins serve \"/alpha\": a.rs:1 and c.rs:3");
     let text = Registry::new(vec![]).err().unwrap().to_string();
     assert!(text.contains("use carillon_plugins as _;"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_plugin_leaves_its_namespace_to_another() {
+    let both = registry(&[Registration::of::<Alpha>("a.rs", 1), Registration::of::<AlphaPlace>("c.rs", 3)]);
+    let error = Harness::boot(&both, &[]).await.unwrap_err();
+    assert!(matches!(error, BootError::Config(_)));
+    assert_eq!(
+        error.to_string(),
+        "two plugins serve \"/alpha\": a.rs:1 and c.rs:3; disable one: plugins.alpha.enabled = false"
+    );
+    let one = Harness::boot(&both, &[("plugins.alpha.enabled", "false")]).await.unwrap();
+    let client = one.connect("/alpha").await.unwrap();
+    assert_eq!(one.metric(r#"carillon_plugin_up{plugin="gamma"}"#), 1.0);
+    drop(client);
+}
+
+#[test]
+fn what_serve_would_refuse_is_refused_by_the_check_alone() {
+    let clash = registry(&[Registration::of::<Alpha>("a.rs", 1), Registration::of::<AlphaPlace>("c.rs", 3)]);
+    let lacking = registry(&[Registration::of::<Lacking>("l.rs", 1)]);
+    for (registry, expected) in [
+        (&clash, "two plugins serve"),
+        (&lacking, "route \"/fruit/{kind}/{size}\" (core/tests/lifecycle.rs:"),
+        (&lacking, "its request type has no field \"size\""),
+        (&lacking, "\"{*rest}\" is neither a plain segment nor a whole {name}"),
+    ] {
+        let config = Loader::new(carillon_config::house_sections().into_iter().chain(registry.sections()).collect());
+        let error = lifecycle::check(registry, &config.load().unwrap()).unwrap_err();
+        assert!(matches!(&error, BootError::Config(text) if text.contains(expected)), "{error}");
+        assert!(!error.to_string().contains("\"kind\""), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,9 +46,9 @@ mod report;
 mod series;
 mod subscriber;
 
-carillon_core::bus!("redis", connect);
-carillon_core::bus!("rediss", connect);
-carillon_core::bus!("unix", connect);
+carillon_core::bus!("redis", connect, check);
+carillon_core::bus!("rediss", connect, check);
+carillon_core::bus!("unix", connect, check);
 
 /// New subscriptions that may wait for Redis's confirmation.
 const CONFIRMS: usize = 64;
@@ -63,6 +63,11 @@ struct RedisBus {
     context: BusContext,
     tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+/// Says what is wrong with the address.
+fn check(url: &str) -> Result<(), String> {
+    Target::parse(url).map(drop)
 }
 
 /// Starts the bus. Only the address can be wrong: that Redis is away is no reason not to start.

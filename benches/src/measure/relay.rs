@@ -59,7 +59,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     contest.reserve(options.clients)?;
     let version = version().ok_or_else(|| missing().unwrap_or_default())?;
     contest.versions.insert("redis-server".to_owned(), version);
-    if let Err(error) = carillon_core::bus::serves("redis://127.0.0.1") {
+    if let Err(error) = carillon_core::bus::check("redis://127.0.0.1") {
         return Err(format!("this build cannot relay from Redis: {error}").into());
     }
     let redis = start_redis(contest)?;

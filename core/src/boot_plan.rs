@@ -1,9 +1,10 @@
-//! The check before boot: reads every enabled plugin's table and refuses what cannot work, before any I/O.
+//! The boot plan: every enabled plugin with its table, made and checked as a whole before any I/O.
 
 use std::collections::{HashMap, HashSet};
 
-use carillon_config::Loaded;
+use carillon_config::{BusSettings, Loaded};
 
+use crate::bus;
 use crate::lifecycle::BootError;
 use crate::registry::{Plan, Registration, Registry};
 use crate::routes::mistake_in_event_name;
@@ -17,23 +18,57 @@ pub(crate) struct Planned {
     pub(crate) emits: Vec<(String, Mode)>,
 }
 
-/// The enabled plugins in order, and the namespaces of the disabled ones.
-pub(crate) fn plan(registry: &Registry, config: &Loaded) -> Result<(Vec<Planned>, HashSet<&'static str>), BootError> {
-    let mut problems = Vec::new();
-    let mut planned = Vec::new();
-    let mut disabled = HashSet::new();
-    for entry in registry.iter() {
-        if !config.plugin_enabled(entry.name()) {
-            disabled.insert(entry.namespace());
-            continue;
+/// What a boot will start, checked as a whole.
+pub(crate) struct BootPlan {
+    /// The enabled plugins, in the order of their start.
+    pub(crate) plugins: Vec<Planned>,
+    /// The namespaces of the disabled ones.
+    pub(crate) disabled: HashSet<&'static str>,
+}
+
+impl BootPlan {
+    /// Plans the boot of `registry`'s enabled plugins, without I/O.
+    ///
+    /// # Errors
+    /// Everything that could not work, one line each.
+    pub(crate) fn new(registry: &Registry, config: &Loaded) -> Result<Self, BootError> {
+        let mut problems = Vec::new();
+        let bus: BusSettings = config.get("bus");
+        if let Err(error) = bus::check(&bus.url) {
+            problems.push(error.message().to_owned());
         }
-        let plan = entry.plan(config);
-        check_events(entry, &*plan, &mut problems);
-        planned.push(Planned { entry: *entry, plan, emits: Vec::new() });
+        let mut plugins = Vec::new();
+        let mut disabled = HashSet::new();
+        for entry in registry.iter() {
+            if !config.plugin_enabled(entry.name()) {
+                disabled.insert(entry.namespace());
+                continue;
+            }
+            let plan = entry.plan(config);
+            check_events(entry, &*plan, &mut problems);
+            plugins.push(Planned { entry: *entry, plan, emits: Vec::new() });
+        }
+        check_namespaces(&plugins, &mut problems);
+        check_paths(&plugins, &mut problems);
+        share_emits(&mut plugins, &disabled, &mut problems);
+        if problems.is_empty() { Ok(Self { plugins, disabled }) } else { Err(BootError::Config(problems.join("\n"))) }
     }
-    check_paths(&planned, &mut problems);
-    share_emits(&mut planned, &disabled, &mut problems);
-    if problems.is_empty() { Ok((planned, disabled)) } else { Err(BootError::Config(problems.join("\n"))) }
+}
+
+/// A namespace belongs to one enabled plugin; those that are disabled leave theirs free.
+fn check_namespaces(planned: &[Planned], problems: &mut Vec<String>) {
+    let mut seen: HashMap<&str, &Registration> = HashMap::new();
+    for Planned { entry, .. } in planned {
+        if let Some(other) = seen.insert(entry.namespace(), entry) {
+            problems.push(format!(
+                "two plugins serve {:?}: {} and {}; disable one: plugins.{}.enabled = false",
+                entry.namespace(),
+                other.place(),
+                entry.place(),
+                other.name(),
+            ));
+        }
+    }
 }
 
 fn check_events(entry: &Registration, plan: &dyn Plan, problems: &mut Vec<String>) {
@@ -61,6 +96,22 @@ fn check_paths(planned: &[Planned], problems: &mut Vec<String>) {
             if !get.path.starts_with('/') {
                 problems.push(format!("{}: route {:?} ({}): a path begins with /", entry.name(), get.path, get.at));
             }
+            if let Some(part) = get.path.split('/').find(|part| !is_segment(part)) {
+                problems.push(format!(
+                    "{}: route {:?} ({}): {part:?} is neither a plain segment nor a whole {{name}}",
+                    entry.name(),
+                    get.path,
+                    get.at
+                ));
+            }
+            for name in &get.lacking {
+                problems.push(format!(
+                    "{}: route {:?} ({}): its request type has no field {name:?}",
+                    entry.name(),
+                    get.path,
+                    get.at
+                ));
+            }
             // Parameters match whatever their name, so `/a/{x}` and `/a/{y}` are one route.
             let shape: Vec<&str> =
                 get.path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect();
@@ -69,6 +120,13 @@ fn check_paths(planned: &[Planned], problems: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// Whether `part` is plain text or one `{name}`.
+fn is_segment(part: &str) -> bool {
+    let braces = |c| c == '{' || c == '}';
+    let name = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    name.map_or(!part.contains(braces), |name| !name.is_empty() && !name.starts_with('*') && !name.contains(braces))
 }
 
 /// Tells every namespace which events are sent to it.
