@@ -142,15 +142,19 @@ impl Metrics {
             refreshers: Mutex::default(),
             families: r,
         };
-        let build = metrics.families.gauges(
-            "build_info",
-            "Always 1; the version is in the labels.",
-            &["version", "revision"],
-        )?;
-        build
-            .with_label_values(&[env!("CARGO_PKG_VERSION"), option_env!("CARILLON_REVISION").unwrap_or("unknown")])
-            .set(1);
         Ok(metrics)
+    }
+
+    /// Says which program this is: its own name and version, beside Carillon's.
+    ///
+    /// # Errors
+    /// When it was said before.
+    pub fn build_info(&self, program: &str, version: &str) -> Result<()> {
+        let labels = ["program", "version", "carillon", "revision"];
+        let build = self.families.gauges("build_info", "Always 1; what runs is in the labels.", &labels)?;
+        let revision = option_env!("CARILLON_REVISION").unwrap_or("unknown");
+        build.with_label_values(&[program, version, env!("CARGO_PKG_VERSION"), revision]).set(1);
+        Ok(())
     }
 
     /// Runs `refresh` before every scrape: for gauges that are cheaper to look up than to keep.

@@ -60,6 +60,12 @@ impl Registration {
         self.namespace
     }
 
+    /// The crate it comes from; empty when it was not registered by `plugin!`.
+    #[must_use]
+    pub fn package_name(&self) -> &'static str {
+        self.package
+    }
+
     /// Where it is registered, `file:line`.
     #[must_use]
     pub fn place(&self) -> String {

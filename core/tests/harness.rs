@@ -1,8 +1,11 @@
 //! The harness: what a client waits for comes, or the test fails and says what came instead.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::panic::AssertUnwindSafe;
+
 use carillon_core::prelude::*;
 use carillon_core::testing::Harness;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 struct Shop;
@@ -30,8 +33,8 @@ impl Shop {
 }
 
 /// What a panic of `work` says.
-async fn panic_of(work: impl Future<Output = ()> + Send + 'static) -> String {
-    let panic = tokio::spawn(work).await.unwrap_err().into_panic();
+async fn panic_of(work: impl Future<Output = ()>) -> String {
+    let panic = AssertUnwindSafe(work).catch_unwind().await.unwrap_err();
     panic.downcast_ref::<String>().unwrap().clone()
 }
 

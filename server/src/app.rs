@@ -18,23 +18,25 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::check::check;
 use crate::drain::Running;
 use crate::exit::Exit;
 use crate::http::{Origins, Site};
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::program::Program;
 use crate::signals::Signals;
 use crate::wire::Options;
 use crate::{accept, bridge, http, logs, process, say};
 
 /// Runs the server until a signal stops it.
-pub(crate) fn serve(registry: &Registry, config: &Loaded) -> Exit {
+pub(crate) fn serve(program: Program, registry: &Registry, config: &Loaded) -> Exit {
     let server: ServerSettings = config.get("server");
     let runtime = match runtime(server.workers) {
         Ok(runtime) => runtime,
         Err(error) => return say::trouble(format_args!("cannot start threads: {error}"), Exit::Failure),
     };
-    let exit = match runtime.block_on(run(registry, config, &server)) {
+    let exit = match runtime.block_on(run(program, registry, config, &server)) {
         Ok(()) => Exit::Success,
         Err((text, exit)) => report(config, &text, exit),
     };
@@ -63,7 +65,8 @@ fn runtime(workers: usize) -> std::io::Result<Runtime> {
 
 type Failure = (String, Exit);
 
-async fn run(registry: &Registry, config: &Loaded, server: &ServerSettings) -> Result<(), Failure> {
+async fn run(program: Program, registry: &Registry, config: &Loaded, server: &ServerSettings) -> Result<(), Failure> {
+    check(registry, config).map_err(boot_failure)?;
     // Caught before anything is up: a signal during the start stops the server right after it.
     let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
@@ -72,6 +75,8 @@ async fn run(registry: &Registry, config: &Loaded, server: &ServerSettings) -> R
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);
     let app = App::boot(registry, config, threads, shards).await.map_err(boot_failure)?;
+    app.metrics().build_info(program.name, program.version).map_err(|error| failure(error.message()))?;
+    tracing::info!("{} {}", program.name, program.version);
     let running = match start(app, config, server, listener) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
@@ -92,10 +97,6 @@ async fn run(registry: &Registry, config: &Loaded, server: &ServerSettings) -> R
 fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListener) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
-    if let Some(route) = app.router().http().iter().find(|route| http::is_own(&route.path)) {
-        let text = format!("a plugin of {} declares {}, which is the server's own route", route.namespace, route.path);
-        return Err(carillon_core::Error::internal(text));
-    }
     let app = Arc::new(app);
     let metrics = Arc::new(Metrics::new(app.metrics())?);
     logs::count_panics(&metrics.panics);

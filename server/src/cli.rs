@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use carillon_config::{Loaded, Loader, LogSettings, Problems, Source, house_sections};
 use carillon_core::registry::Registry;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
+use crate::program::Program;
 use crate::{app, legacy, logs, say};
 
 /// Read when no file is named and this one is there.
@@ -93,9 +94,15 @@ enum Form {
     Json,
 }
 
+/// The command line under the program's own name.
+fn command(program: Program) -> clap::Command {
+    Cli::command().name(program.name).bin_name(program.name).version(program.version)
+}
+
 /// Does what the command line says.
-pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) -> Exit {
+    let parsed = command(program).try_get_matches_from(args).and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
@@ -106,10 +113,10 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let registry = match Registry::linked() {
         Ok(registry) => registry,
-        Err(error) => return say::trouble(error, Exit::Failure),
+        Err(error) => return say::trouble(error, Exit::Config),
     };
     match cli.command {
-        Command::Serve(serve) => serve.run(&registry),
+        Command::Serve(serve) => serve.run(program, &registry),
         Command::Check { file } => check::run(&registry, file.loader(&registry)),
         Command::Plugins { file, json } => plugins::run(&registry, file.loader(&registry), json),
         Command::Config { what } => config::run(&registry, what),
@@ -132,7 +139,7 @@ impl File {
 }
 
 impl Serve {
-    fn run(&self, registry: &Registry) -> Exit {
+    fn run(&self, program: Program, registry: &Registry) -> Exit {
         let mut loader = self.file.loader(registry);
         if let Some(listen) = &self.listen {
             loader = loader.flag("server.listen", listen, "--listen");
@@ -168,7 +175,7 @@ impl Serve {
                 tracing::info!("{key} = {value} [{source}]");
             }
         }
-        app::serve(registry, &config)
+        app::serve(program, registry, &config)
     }
 }
 
@@ -184,10 +191,15 @@ fn load(loader: Loader) -> Result<Loaded, Exit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_binary_of_ones_own_tells_its_own_name_and_version() {
+        let acme = command(Program { name: "acme", version: "1.2.3" });
+        assert_eq!(acme.render_version(), "acme 1.2.3\n");
     }
 }

@@ -5,7 +5,7 @@
 //! ```no_run
 //! // use acme_plugins as _;
 //! fn main() -> std::process::ExitCode {
-//!     carillon_server::main()
+//!     carillon_server::main!()
 //! }
 //! ```
 //!
@@ -16,6 +16,7 @@ mod app;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod bridge;
+mod check;
 mod cli;
 mod drain;
 mod exit;
@@ -28,6 +29,7 @@ mod metrics;
 mod outbox;
 mod pages;
 mod process;
+mod program;
 pub mod reference;
 mod say;
 mod signals;
@@ -37,10 +39,13 @@ mod wire;
 
 use std::process::ExitCode;
 
+pub use program::Program;
+
 /// The `carillon` program: reads the command line, does what it says, and returns the exit code.
 ///
-/// 0 is success, 1 a failure at run time, 2 a wrong command line, 78 a wrong configuration.
+/// 0 is success, 1 a failure at run time, 2 a wrong command line, 78 a wrong configuration. A program of your own that
+/// tells its own name and version is [`main!`].
 #[must_use]
 pub fn main() -> ExitCode {
-    cli::run(std::env::args_os()).into()
+    Program::CARILLON.main()
 }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::metrics::Metrics;
 use crate::process;
+use crate::program::Program;
 
 /// A generated file.
 #[derive(Debug, Clone)]
@@ -86,7 +87,9 @@ fn described(registry: &Registry, sections: &[Section]) -> Result<Vec<Described>
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let described = runtime.block_on(async {
         let app = Arc::new(App::boot(registry, &config, Threads::PerPlugin(1), 1).await?);
-        let own = Metrics::new(app.metrics()).and_then(|_| process::register(app.metrics(), runtime.handle()));
+        let own = Metrics::new(app.metrics())
+            .and_then(|_| process::register(app.metrics(), runtime.handle()))
+            .and_then(|()| app.metrics().build_info(Program::CARILLON.name, Program::CARILLON.version));
         let described = app.metrics().described();
         app.shutdown().await;
         own.map(|()| described).map_err(|error| error.to_string().into())

@@ -200,3 +200,28 @@ fn every_log_line_is_json_where_that_is_asked_for() {
     assert_eq!(last["level"], "INFO");
     assert_eq!(server.exit(), Some(0));
 }
+
+#[test]
+fn check_refuses_the_buses_that_serve_would_refuse() {
+    for (url, why) in [("redis:///", "names no host"), ("redis://127.0.0.1:1/0x", "the database is a number")] {
+        for command in ["check", "serve"] {
+            let (code, _, said) = run(carillon(&[command]).env("CARILLON_BUS__URL", url));
+            assert_eq!(code, Some(78), "{command} {url}: {said}");
+            assert!(said.contains(why), "{command} {url}: {said}");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_plugins_ends_with_the_crates_they_were_found_in() {
+    let (code, said, _) = run(&mut carillon(&["plugins"]));
+    assert_eq!(code, Some(0));
+    let last = said.trim_end().lines().last().unwrap();
+    assert!(last.starts_with("found in: carillon-plugins ("), "{last}");
+}
+
+#[test]
+fn the_program_tells_its_name_and_version() {
+    let (code, said, _) = run(&mut carillon(&["--version"]));
+    assert_eq!((code, said.trim_end()), (Some(0), concat!("carillon ", env!("CARGO_PKG_VERSION"))));
+}

@@ -1,7 +1,6 @@
 //! `carillon check`: everything wrong with a configuration, without starting anything.
 
 use carillon_config::Loader;
-use carillon_core::lifecycle;
 use carillon_core::registry::Registry;
 
 use super::load;
@@ -14,8 +13,8 @@ pub(super) fn run(registry: &Registry, loader: Loader) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    // What concerns several plugins at once, such as an event for a namespace nobody serves.
-    match lifecycle::check(registry, &config) {
+    // What concerns the plugins together, such as an event for a namespace nobody serves.
+    match crate::check::check(registry, &config) {
         Ok(()) => say::result("the configuration is valid"),
         Err(error) => {
             say::lines(error);

@@ -1,5 +1,6 @@
 //! `carillon plugins`: what is linked in, and what it does under the configuration at hand.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use carillon_config::{Loaded, Loader, Setting};
@@ -23,7 +24,17 @@ pub(super) fn run(registry: &Registry, loader: Loader, json: bool) -> Exit {
         return say::result(&format!("{list:#}"));
     }
     let parts: Vec<String> = plugins.map(|(plugin, settings)| describe(&config, &plugin, &settings)).collect();
-    say::result(&parts.join("\n"))
+    say::result(&format!("{}\n{}", parts.join("\n"), crates(registry)))
+}
+
+/// The crates plugins were found in, and how many each has: one that is missing was named nowhere (`use its_name as _;`).
+fn crates(registry: &Registry) -> String {
+    let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+    for entry in registry.iter() {
+        *found.entry(entry.package_name()).or_default() += 1;
+    }
+    let list: Vec<String> = found.iter().map(|(name, plugins)| format!("{name} ({plugins})")).collect();
+    format!("found in: {}", list.join(", "))
 }
 
 /// One plugin for people.

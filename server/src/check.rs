@@ -1,0 +1,71 @@
+//! Everything that can be known to be wrong before anything is started: what `check` says and `serve` refuses.
+
+use carillon_config::Loaded;
+use carillon_core::lifecycle::{self, BootError};
+use carillon_core::registry::Registry;
+
+use crate::http;
+
+/// Checks the boot plan, and that no plugin declares a route of the server's own.
+pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<(), BootError> {
+    let mut problems = Vec::new();
+    match lifecycle::check(registry, config) {
+        Ok(()) => {}
+        Err(BootError::Config(text)) => problems.push(text),
+        Err(failed) => return Err(failed),
+    }
+    for entry in registry.iter().filter(|entry| config.plugin_enabled(entry.name())) {
+        let routes = entry.describe(config).outline.http;
+        problems.extend(
+            routes.iter().filter(|route| http::is_own(&route.path)).map(|route| {
+                format!("{}: route {:?} ({}): it is the server's own", entry.name(), route.path, route.at)
+            }),
+        );
+    }
+    if problems.is_empty() { Ok(()) } else { Err(BootError::Config(problems.join("\n"))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_config::{Loader, house_sections};
+    use carillon_core::prelude::*;
+    use carillon_core::registry::{Registration, Registry};
+
+    use super::*;
+
+    struct Greedy;
+
+    impl Plugin for Greedy {
+        const NAME: &'static str = "greedy";
+        const NAMESPACE: &'static str = "/greedy";
+        type Config = NoConfig;
+
+        async fn init(_: NoConfig, _: Host) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+            on.get("/metrics", "Not for a plugin.", async |_, (): ()| Ok(1));
+        }
+    }
+
+    fn refusal(settings: &[(&str, &str)]) -> Option<String> {
+        let mut entries: Vec<Registration> = Registry::linked().unwrap().iter().copied().collect();
+        entries.push(Registration::of::<Greedy>("greedy.rs", 1));
+        let registry = Registry::new(entries).unwrap();
+        let mut sections = house_sections();
+        sections.extend(registry.sections());
+        let loader = settings.iter().fold(Loader::new(sections), |all, (key, text)| all.flag(*key, *text, "a test"));
+        check(&registry, &loader.load().unwrap()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_route_of_the_servers_own_and_bad_buses_are_refused_together() {
+        let text = refusal(&[("bus.url", "redis:///")]).unwrap();
+        assert!(text.contains("route \"/metrics\" (server/src/check.rs:"), "{text}");
+        assert!(text.contains("bus.url: names no host"), "{text}");
+        let text = refusal(&[("plugins.greedy.enabled", "false"), ("bus.url", "redis://127.0.0.1:99/0x")]).unwrap();
+        assert!(text.starts_with("bus.url: the database is a number") && !text.contains("/metrics"), "{text}");
+        assert_eq!(refusal(&[("plugins.greedy.enabled", "false")]), None);
+    }
+}
