@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use carillon_core::prelude::*;
+use carillon_core::routes::mistake_in_event_name;
 
 /// What is relayed from the bus to clients.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -69,10 +70,10 @@ impl RelayConfig {
             if row.channel.is_empty() {
                 problems.add(format!("rows[{at}].channel"), "a channel has a name");
             }
-            if !is_event_name(&row.event) {
-                problems.add(format!("rows[{at}].event"), format!("{:?} cannot be an event's name", row.event)).hint(
-                    "printable ASCII without quotes and backslashes, and none of the names clients use themselves",
-                );
+            if let Some(why) = mistake_in_event_name(&row.event) {
+                problems
+                    .add(format!("rows[{at}].event"), format!("{:?} cannot be an event's name", row.event))
+                    .hint(why);
             }
             if row.namespaces.is_empty() {
                 problems
@@ -94,11 +95,4 @@ impl RelayConfig {
             }
         }
     }
-}
-
-fn is_event_name(name: &str) -> bool {
-    // What the stock clients emit to themselves.
-    let reserved = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-    let plain = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
-    !name.is_empty() && name.chars().all(plain) && !reserved.contains(&name)
 }
