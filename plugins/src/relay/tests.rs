@@ -236,7 +236,7 @@ async fn mistakes_in_the_table_are_told() {
     .await;
     let expected = [
         "plugins.relay.rows[0].channel: a channel has a name",
-        "plugins.relay.rows[0].event: \"\" cannot be an event's name (printable ASCII",
+        "plugins.relay.rows[0].event: \"\" cannot be an event's name (use printable ASCII",
         "plugins.relay.rows[0].namespaces: the event goes nowhere (name a namespace",
         "plugins.relay.rows[1].event: \"naïve\" cannot be an event's name",
         "plugins.relay.rows[1].namespaces[0]: a namespace begins with `/` (write \"/health\")",
