@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use carillon_config::{Loader, Problems, house_sections};
 use carillon_core::lifecycle::{App, BootError};
-use carillon_core::packet::{Batch, Item};
+use carillon_core::packet::Item;
 use carillon_core::payload::Payload;
 use carillon_core::peer::Peer;
 use carillon_core::plugin::Plugin;
 use carillon_core::registry::Registry;
 use carillon_core::router::Session;
-use carillon_core::sink::{Mode, Pushed, Reason, Sink, Transport};
+use carillon_core::sink::{Part, Pushed, Reason, Sink, Taken, Transport};
 use carillon_core::threads::Threads;
 use carillon_core::{Code, Error, Result};
 
@@ -94,8 +94,10 @@ impl Sink for MemorySink {
         0
     }
 
-    fn push(&self, batch: &Batch, _: Mode) -> Pushed {
-        batch.items().iter().map(|item| self.send(item)).last().unwrap_or(Pushed::Delivered)
+    fn push(&self, part: &Part<'_>) -> Taken {
+        let mut taken = Taken::default();
+        part.items().for_each(|(item, _)| taken.add(1, self.send(item)));
+        taken
     }
 
     fn send(&self, item: &Item) -> Pushed {

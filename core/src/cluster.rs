@@ -166,7 +166,7 @@ async fn receive(
             Ok(mut subscription) => {
                 while let Some(message) = subscription.recv().await {
                     let Some(namespaces) = namespaces.upgrade() else { return };
-                    deliver(&message.payload, node, &namespaces, messages);
+                    deliver(&message.payload, node, &namespaces, messages).await;
                 }
             }
             Err(error) => tracing::warn!("the cluster channel cannot be subscribed to: {error}"),
@@ -175,7 +175,13 @@ async fn receive(
     }
 }
 
-fn deliver(message: &Bytes, node: &str, namespaces: &HashMap<Arc<str>, Arc<Namespace>>, messages: &IntCounterVec) {
+/// A namespace with too much waiting makes this wait: the feed is bounded, and counts what it drops.
+async fn deliver(
+    message: &Bytes,
+    node: &str,
+    namespaces: &HashMap<Arc<str>, Arc<Namespace>>,
+    messages: &IntCounterVec,
+) {
     let Ok(Received { header, event }) = take_apart(message) else {
         return messages.with_label_values(&["malformed"]).inc();
     };
@@ -188,7 +194,7 @@ fn deliver(message: &Bytes, node: &str, namespaces: &HashMap<Arc<str>, Arc<Names
     match event {
         None => namespace.hub.disconnect(namespace.space, &selection),
         Some((name, payload)) => match encode_event(&namespace.name, &name, &payload) {
-            Ok(item) => namespace.publish_item(selection, &name, item, header.mode),
+            Ok(item) => namespace.publish_item_wait(selection, &name, item, header.mode).await,
             Err(error) => tracing::error!(%error, "a publish of another node could not be encoded"),
         },
     }

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::hub::{Hub, Selection};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
+use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
 use crate::readiness::Status;
 use crate::sink::Mode;
@@ -181,21 +182,47 @@ impl Target {
     /// number of clients. This node's clients are served at once, the others' as soon as the bus allows.
     ///
     /// # Errors
+    /// `overloaded` when the namespace has too much waiting already (`router.max_pending_bytes`,
+    /// `router.max_pending_publishes`): nothing is sent then; [`publish_wait`](Self::publish_wait) waits for room.
     /// `internal` when nobody serves the namespace or the value cannot be written as JSON. Reaching no client is no error.
     pub fn publish<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
+        let (here, item, mode) = self.encode(event, value)?;
+        if let Some(namespace) = here {
+            namespace.publish_item(self.selection.clone(), event, item.clone(), mode)?;
+        }
+        self.to_other_nodes(&item, mode);
+        Ok(())
+    }
+
+    /// [`publish`](Self::publish), as soon as the namespace has room for it: a publisher goes no faster than the
+    /// clients are served. Dropping the future before it is done publishes nothing.
+    ///
+    /// # Errors
+    /// `internal`, as [`publish`](Self::publish).
+    pub async fn publish_wait<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
+        let (here, item, mode) = self.encode(event, value)?;
+        if let Some(namespace) = here {
+            namespace.publish_item_wait(self.selection.clone(), event, item.clone(), mode).await;
+        }
+        self.to_other_nodes(&item, mode);
+        Ok(())
+    }
+
+    /// The namespace as far as it is served here, the packet, and what may become of it.
+    fn encode<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<(Option<&Arc<Namespace>>, Item, Mode)> {
         let here = self.shared.namespaces.get(&self.namespace);
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
             return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
         }
         let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |namespace| namespace.mode(event)));
         let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
-        if let Some(namespace) = here {
-            namespace.publish_item(self.selection.clone(), event, item.clone(), mode);
-        }
+        Ok((here, item, mode))
+    }
+
+    fn to_other_nodes(&self, item: &Item, mode: Mode) {
         if let Some(cluster) = self.cluster() {
-            cluster.publish(&self.namespace, &self.selection, &item, mode);
+            cluster.publish(&self.namespace, &self.selection, item, mode);
         }
-        Ok(())
     }
 
     /// How many of this node's clients are addressed.

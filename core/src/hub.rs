@@ -5,7 +5,11 @@
 //! delivered, everything published after is.
 
 mod members;
+mod quota;
+mod run;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::members::{Key, Selection};
+pub(crate) use self::quota::Bounds;
+use self::quota::{Permit, Quota, Used};
 pub(crate) use self::shard::Space;
-use self::shard::{Op, Publish, Shard};
+use self::shard::{CHUNK, Op, Publish, Shard};
 use crate::metrics::{Metrics, Outbound};
 use crate::packet::Item;
 use crate::sink::{Mode, Sink, Transport};
@@ -29,6 +35,9 @@ pub const MAX_ROOM_NAME: usize = 128;
 /// All clients of the application.
 pub(crate) struct Hub {
     shards: Box<[Arc<Shard>]>,
+    /// What each namespace has waiting.
+    quotas: Box<[Arc<Quota>]>,
+    metrics: Arc<Metrics>,
     keys: AtomicU64,
 }
 
@@ -40,11 +49,38 @@ pub(crate) struct Seat {
     key: Key,
 }
 
+/// What is to be published, to whom.
+#[derive(Clone)]
+pub(crate) struct Order {
+    pub(crate) space: Space,
+    pub(crate) selection: Selection,
+    pub(crate) item: Item,
+    pub(crate) mode: Mode,
+    pub(crate) series: Arc<Outbound>,
+}
+
+impl Order {
+    fn with(self, permit: Permit) -> Arc<Publish> {
+        let Self { space, selection, item, mode, series } = self;
+        Arc::new(Publish { space, selection, item, mode, series, start: Instant::now(), _permit: permit })
+    }
+}
+
+/// The namespace has too much waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
 impl Hub {
-    /// A hub of `shards` shards for `spaces` namespaces.
-    pub(crate) fn new(shards: usize, spaces: usize, metrics: &Arc<Metrics>) -> Self {
-        let shards = (0..shards.max(1)).map(|_| Arc::new(Shard::new(spaces, Arc::clone(metrics)))).collect();
-        Self { shards, keys: AtomicU64::new(0) }
+    /// A hub of `shards` shards for `spaces` namespaces, each of which may have so much waiting.
+    pub(crate) fn new(shards: usize, spaces: usize, bounds: Bounds, metrics: &Arc<Metrics>) -> Self {
+        Self::with_chunk(shards, spaces, bounds, CHUNK, metrics)
+    }
+
+    /// [`new`](Self::new), with sweeps that yield after so many connections.
+    fn with_chunk(shards: usize, spaces: usize, bounds: Bounds, chunk: usize, metrics: &Arc<Metrics>) -> Self {
+        let shards = (0..shards.max(1)).map(|_| Arc::new(Shard::new(spaces, chunk, Arc::clone(metrics)))).collect();
+        let quotas = (0..spaces).map(|_| Quota::new(bounds)).collect();
+        Self { shards, quotas, metrics: Arc::clone(metrics), keys: AtomicU64::new(0) }
     }
 
     /// Starts the shards' tasks on the caller's runtime, until `stop`.
@@ -60,13 +96,52 @@ impl Hub {
         Seat { shard: Arc::clone(&self.shards[shard]), space, key: self.keys.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// Hands a publish to every shard.
-    pub(crate) fn publish(&self, space: Space, selection: Selection, item: Item, mode: Mode, series: &Arc<Outbound>) {
-        let start = Instant::now();
-        let publish = Arc::new(Publish { space, selection, item, mode, series: Arc::clone(series), start });
-        for shard in &self.shards {
-            shard.queue(Op::Publish(Arc::clone(&publish)));
+    /// Hands a publish to every shard, unless the namespace has too much waiting: then [`Mode::Latest`] takes the place
+    /// of an older one, [`Mode::Volatile`] is dropped, and [`Mode::All`] is refused.
+    pub(crate) fn publish(&self, order: Order) -> Result<(), Full> {
+        let (space, size) = (order.space, order.item.wire_len());
+        if let Some(permit) = self.quotas[space].take(size) {
+            self.enqueue(&order.with(permit), |_| false);
+            return Ok(());
         }
+        match order.mode {
+            Mode::All => Err(Full),
+            Mode::Volatile => {
+                let copies = self.count(space, &order.selection) as u64;
+                self.metrics.expected.inc_by(copies);
+                self.metrics.deliveries.volatile(copies);
+                Ok(())
+            }
+            Mode::Latest => {
+                let publish = order.with(self.quotas[space].exceed(size));
+                let replaced: Vec<bool> = self.shards.iter().map(|shard| shard.replace(&publish)).collect();
+                if !replaced.contains(&true) {
+                    return Err(Full);
+                }
+                // Where the older one is on its way already, this one follows it.
+                self.enqueue(&publish, |shard| replaced[shard]);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands a publish to every shard, as soon as the namespace has room for it.
+    pub(crate) async fn publish_wait(&self, order: Order) {
+        let permit = self.quotas[order.space].wait(order.item.wire_len()).await;
+        self.enqueue(&order.with(permit), |_| false);
+    }
+
+    fn enqueue(&self, publish: &Arc<Publish>, has_it: impl Fn(usize) -> bool) {
+        for (index, shard) in self.shards.iter().enumerate() {
+            if !has_it(index) {
+                shard.queue(Op::Publish(Arc::clone(publish)));
+            }
+        }
+    }
+
+    /// What the namespace has waiting.
+    pub(crate) fn waiting(&self, space: Space) -> Used {
+        self.quotas[space].used()
     }
 
     /// Sends DISCONNECT to every member selected, after what was published before.

@@ -21,7 +21,7 @@ use crate::cluster::Cluster;
 use crate::dispatch::bounded;
 use crate::error::{Error, Result};
 use crate::host::{Host, Shared};
-use crate::hub::Hub;
+use crate::hub::{Bounds, Hub};
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::namespace::{Limits, Namespace};
@@ -101,7 +101,8 @@ impl App {
 
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let hub = Arc::new(Hub::new(shards, planned.len(), &metrics));
+        let bounds = Bounds { publishes: settings.max_pending_publishes, bytes: settings.max_pending_bytes };
+        let hub = Arc::new(Hub::new(shards, planned.len(), bounds, &metrics));
         hub.start(&tasks, &stop);
 
         let mut namespaces = HashMap::new();

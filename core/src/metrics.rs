@@ -44,6 +44,8 @@ pub struct Metrics {
     handler_seconds: HistogramVec,
     outcomes: IntCounterVec,
     pub(crate) in_flight: IntGaugeVec,
+    pub(crate) hub_publishes: IntGaugeVec,
+    pub(crate) hub_bytes: IntGaugeVec,
     pub(crate) expected: IntCounter,
     pub(crate) deliveries: Arc<Deliveries>,
     pub(crate) fanout_seconds: Histogram,
@@ -108,6 +110,12 @@ impl Metrics {
                 &["namespace", "event", "outcome"],
             )?,
             in_flight: r.gauges("handlers_in_flight", "Handlers running now.", &["namespace"])?,
+            hub_publishes: r.gauges(
+                "hub_pending_publishes",
+                "Publishes that wait to be sent to this node's clients.",
+                &["namespace"],
+            )?,
+            hub_bytes: r.gauges("hub_pending_bytes", "Bytes of the publishes that wait to be sent.", &["namespace"])?,
             expected: r.register(IntCounter::new(
                 "carillon_deliveries_expected_total",
                 "Members addressed by publishes: the sum of all deliveries.",
@@ -256,6 +264,8 @@ impl Metrics {
         self.refused.with_label_values(&[namespace]);
         self.abandoned.with_label_values(&[namespace]);
         self.in_flight.with_label_values(&[namespace]).set(0);
+        self.hub_publishes.with_label_values(&[namespace]).set(0);
+        self.hub_bytes.with_label_values(&[namespace]).set(0);
     }
 }
 

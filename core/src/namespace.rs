@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::hub::{Hub, Selection, Space};
+use crate::hub::{Full, Hub, Order, Selection, Space};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
@@ -120,10 +120,30 @@ impl Namespace {
     }
 
     /// Fans an encoded event out.
-    pub(crate) fn publish_item(&self, selection: Selection, event: &str, item: Item, mode: Mode) {
-        let series = self.series(event);
+    ///
+    /// # Errors
+    /// `overloaded` when the namespace has too much waiting.
+    pub(crate) fn publish_item(&self, selection: Selection, event: &str, item: Item, mode: Mode) -> Result<()> {
+        let order = self.order(selection, event, item, mode);
+        self.hub.publish(order).map_err(|Full| {
+            Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
+        })
+    }
+
+    /// Fans an encoded event out, as soon as there is room for it.
+    pub(crate) async fn publish_item_wait(&self, selection: Selection, event: &str, item: Item, mode: Mode) {
+        let order = self.order(selection, event, item, mode);
+        // What may replace or be dropped need not wait for that.
+        if !mode.is_all() && self.hub.publish(order.clone()).is_ok() {
+            return;
+        }
+        self.hub.publish_wait(order).await;
+    }
+
+    fn order(&self, selection: Selection, event: &str, item: Item, mode: Mode) -> Order {
+        let series = Arc::clone(self.series(event));
         series.publishes.inc();
-        self.hub.publish(self.space, selection, item, mode, series);
+        Order { space: self.space, selection, item, mode, series }
     }
 
     /// Sends one event to one client.
@@ -152,8 +172,11 @@ impl Namespace {
         self.series(event).count(1, item.len());
     }
 
-    /// Brings the membership gauge up to date.
+    /// Brings the gauges of members and of what waits up to date.
     pub(crate) fn refresh_gauges(&self) {
+        let waiting = self.hub.waiting(self.space);
+        self.metrics.hub_publishes.with_label_values(&[&*self.name]).set(waiting.publishes as i64);
+        self.metrics.hub_bytes.with_label_values(&[&*self.name]).set(waiting.bytes as i64);
         for transport in Transport::ALL {
             let labels = [&*self.name, transport.as_str()];
             self.metrics.connected.with_label_values(&labels).set(self.hub.by_transport(self.space, transport) as i64);

@@ -13,6 +13,7 @@ use bytestring::ByteString;
 
 pub(crate) use self::event::split_event;
 use crate::error::Result;
+use crate::sink::{Mode, Part};
 
 /// Room kept in front of a packet for the WebSocket frame header (at most 10 bytes) and the Engine.IO prefix.
 const FRONT: usize = 11;
@@ -219,49 +220,50 @@ fn header(frame: &mut Vec<u8>, kind: u8, payload: usize) {
     }
 }
 
-/// A run of items for the same receivers: what each connection gets in one write.
+/// A run of items that all go to the same receivers: what each connection gets in one write.
 #[derive(Debug)]
 pub struct Batch {
-    items: Vec<Item>,
-    /// The frames of several items in one piece.
-    joined: Option<Bytes>,
-    messages: (usize, usize),
+    run: Vec<(Item, Mode)>,
+    places: Vec<u32>,
+    frames: Vec<Bytes>,
 }
 
 impl Batch {
     /// Joins the frames of `items`; those of a single item are shared as they are.
     #[must_use]
     pub fn new(items: Vec<Item>) -> Self {
-        let joined = (items.len() > 1).then(|| {
-            let mut joined = Vec::with_capacity(items.iter().map(Item::wire_len).sum());
-            items.iter().flat_map(Item::frames).for_each(|frame| joined.extend_from_slice(frame));
-            joined.into()
-        });
-        let messages = items.iter().map(Item::messages).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
-        Self { items, joined, messages }
+        let run: Vec<(Item, Mode)> = items.into_iter().map(|item| (item, Mode::All)).collect();
+        let frames = match &*run {
+            [(one, _)] => one.frames().to_vec(),
+            several => vec![joined(several.iter().map(|(item, _)| item))],
+        };
+        Self { places: (0..run.len() as u32).collect(), run, frames }
     }
 
-    /// The items, in order.
+    /// All of it, as one connection's part.
     #[must_use]
-    pub fn items(&self) -> &[Item] {
-        &self.items
-    }
-
-    /// The Engine.IO messages of all items: how many, and their bytes.
-    #[must_use]
-    pub fn messages(&self) -> (usize, usize) {
-        self.messages
+    pub fn part(&self) -> Part<'_> {
+        Part {
+            run: &self.run,
+            places: &self.places,
+            slices: &self.frames,
+            namespaces: self.places.get(..1).unwrap_or_default(),
+            plain: true,
+        }
     }
 
     /// The frames of all items, in as few pieces as possible.
     #[must_use]
     pub fn frames(&self) -> &[Bytes] {
-        match (&self.joined, self.items.first()) {
-            (Some(joined), _) => std::slice::from_ref(joined),
-            (None, Some(item)) => item.frames(),
-            (None, None) => &[],
-        }
+        &self.frames
     }
+}
+
+/// The frames of `items` in one piece.
+pub(crate) fn joined<'a>(items: impl Iterator<Item = &'a Item> + Clone) -> Bytes {
+    let mut joined = Vec::with_capacity(items.clone().map(Item::wire_len).sum());
+    items.flat_map(Item::frames).for_each(|frame| joined.extend_from_slice(frame));
+    joined.into()
 }
 
 /// Writes the header of an unmasked text frame right before the payload at `FRONT - 1`; returns where it begins.

@@ -6,8 +6,10 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use bytes::Bytes;
+
 use crate::error::Result;
-use crate::packet::{Batch, Item};
+use crate::packet::Item;
 use crate::payload::Payload;
 
 /// The way to one client: one per connection and namespace, implemented by the server.
@@ -26,9 +28,10 @@ pub trait Sink: Send + Sync + 'static {
     /// other between two system calls.
     fn warm(&self) {}
 
-    /// Queues this client's copy of a run of publishes. When it answers [`Pushed::Queued`], it reports to the
-    /// application's [`Deliveries`](crate::metrics::Deliveries) what became of each of them.
-    fn push(&self, batch: &Batch, mode: Mode) -> Pushed;
+    /// Queues the connection's part of a run of publishes, which may be of any of its namespaces: the hub asks one of
+    /// the connection's sinks for all of them. Of each copy it answers `queued` for, it reports later to the
+    /// application's [`Deliveries`](crate::metrics::Deliveries) what became of it. It does not call the router.
+    fn push(&self, part: &Part<'_>) -> Taken;
 
     /// Sends an event that asks the client for an ack; the sink issues the ack id, which only it can match.
     /// Fails with `timeout` when the client does not answer in time, `unavailable` when it is gone.
@@ -50,6 +53,115 @@ pub trait Sink: Send + Sync + 'static {
 
     /// The transport in use now; an upgrade changes it.
     fn transport(&self) -> Transport;
+}
+
+/// One connection's part of a run of publishes: the copies it gets, in order, and their frames in as few pieces as possible.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    pub(crate) run: &'a [(Item, Mode)],
+    /// Which of them, by their places in the run.
+    pub(crate) places: &'a [u32],
+    pub(crate) slices: &'a [Bytes],
+    /// A place for each namespace that occurs.
+    pub(crate) namespaces: &'a [u32],
+    pub(crate) plain: bool,
+}
+
+impl<'a> Part<'a> {
+    /// The copies, and what may become of each.
+    pub fn items(&self) -> impl Iterator<Item = (&'a Item, Mode)> + use<'a> {
+        let run = self.run;
+        self.places.iter().map(move |place| (&run[*place as usize].0, run[*place as usize].1))
+    }
+
+    /// How many copies.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The WebSocket frames of all copies, in order.
+    #[must_use]
+    pub fn slices(&self) -> &'a [Bytes] {
+        self.slices
+    }
+
+    /// The namespaces that occur.
+    pub fn namespaces(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let run = self.run;
+        self.namespaces.iter().map(move |place| run[*place as usize].0.namespace())
+    }
+
+    /// Whether every copy is [`Mode::All`].
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// The Engine.IO messages of all copies: how many, and their bytes.
+    #[must_use]
+    pub fn messages(&self) -> (usize, usize) {
+        self.items().map(|(item, _)| item.messages()).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    }
+}
+
+/// What became of the copies of a [`Part`], by number. Their sum is its length.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Accepted by the transport.
+    pub delivered: u64,
+    /// Accepted; the sink reports later what became of them.
+    pub queued: u64,
+    /// Dropped, as [`Mode::Volatile`] allows.
+    pub volatile: u64,
+    /// Refused: the client does not read fast enough and is being closed.
+    pub slow: u64,
+    /// Refused: the client is gone.
+    pub closed: u64,
+}
+
+impl Taken {
+    /// So many copies with one outcome.
+    #[must_use]
+    pub fn all(copies: usize, pushed: Pushed) -> Self {
+        let mut taken = Self::default();
+        taken.add(copies, pushed);
+        taken
+    }
+
+    /// Counts further copies.
+    pub fn add(&mut self, copies: usize, pushed: Pushed) {
+        let count = match pushed {
+            Pushed::Delivered => &mut self.delivered,
+            Pushed::Queued => &mut self.queued,
+            Pushed::Volatile => &mut self.volatile,
+            Pushed::Slow => &mut self.slow,
+            Pushed::Closed => &mut self.closed,
+        };
+        *count += copies as u64;
+    }
+
+    /// How many were accepted.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.delivered + self.queued
+    }
+}
+
+impl std::ops::AddAssign for Taken {
+    fn add_assign(&mut self, other: Self) {
+        self.delivered += other.delivered;
+        self.queued += other.queued;
+        self.volatile += other.volatile;
+        self.slow += other.slow;
+        self.closed += other.closed;
+    }
 }
 
 /// What became of a pushed packet.

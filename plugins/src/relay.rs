@@ -125,7 +125,7 @@ impl Relay {
             let why = match host.bus().subscribe(&channels).await {
                 Ok(mut subscription) => {
                     while let Some(message) = subscription.recv().await {
-                        self.relay(host, message);
+                        self.relay(host, message).await;
                         pause = RETRY_FIRST;
                     }
                     "the subscription ended".to_owned()
@@ -142,7 +142,7 @@ impl Relay {
     }
 
     /// Sends one message to every target of its channel.
-    fn relay(&self, host: &Host, message: Message) {
+    async fn relay(&self, host: &Host, message: Message) {
         let Some(channel) = self.channels.get(&*message.channel) else { return };
         let bytes = message.payload.len();
         if bytes > self.max_message_bytes {
@@ -157,14 +157,18 @@ impl Relay {
             Relayed::Json(payload) => (Ok(payload), &channel.relayed),
             Relayed::Text(text) => (Payload::new(&json!({ "message": &*text })), &channel.wrapped),
         };
-        let sent = payload.and_then(|payload| {
-            // Local, because every Carillon of the bus hears the message itself. And a target that fails does not take
-            // it from the others.
-            let publish = |target: &Destination| {
-                host.to(&target.namespace).local().mode(target.mode).publish(&target.event, &payload)
-            };
-            channel.targets.iter().map(publish).fold(Ok(()), Result::and)
-        });
+        let mut sent = Ok(());
+        match payload {
+            Ok(payload) => {
+                for target in &channel.targets {
+                    // Local, because every Carillon of the bus hears the message itself. While there is no room this
+                    // waits, and the bounded feed drops and counts. A target that fails does not take it from the others.
+                    let to = host.to(&target.namespace).local().mode(target.mode);
+                    sent = sent.and(to.publish_wait(&target.event, &payload).await);
+                }
+            }
+            Err(error) => sent = Err(error),
+        }
         match sent {
             Ok(()) => counter.inc(),
             Err(error) => {

@@ -17,14 +17,12 @@ use tokio::sync::Semaphore;
 use crate::link::{Limits, Link};
 use crate::links::Links;
 use crate::metrics::Metrics;
-use crate::outbox::GateId;
 use crate::wire::{Options, Wire};
 
 /// A WebSocket whose client is connected to one namespace.
 pub struct Connection {
     wire: Wire,
     link: Arc<Link>,
-    gate: GateId,
     _links: Arc<Links>,
 }
 
@@ -47,18 +45,19 @@ impl Connection {
         let (peer, permit) = (stream.peer_addr()?, Arc::new(Semaphore::new(1)).try_acquire_owned()?);
         let wire = Wire::new(stream, peer, Options::new(&settings), metrics, permit);
         let link = links.open();
-        let gate = link.gate(namespace);
+        link.gate(namespace);
         wire.handle().carry(&link);
         link.carried_by(&wire.handle(), false);
         let reply = format!("40{namespace},{{}}");
         link.foreign(&[&[0x81, reply.len() as u8], reply.as_bytes()].concat(), reply.as_bytes(), false);
-        Ok(Self { wire, link, gate, _links: links })
+        Ok(Self { wire, link, _links: links })
     }
 
     /// What the hub does for each member.
     #[must_use]
     pub fn push(&self, batch: &Batch) -> Pushed {
-        self.link.publish(self.gate, batch, Mode::All, |_| Err(Pushed::Closed))
+        let taken = self.link.push(&batch.part());
+        if taken.delivered > 0 { Pushed::Delivered } else { Pushed::Queued }
     }
 
     /// Waits until everything pushed is in the kernel, as the reading task does.

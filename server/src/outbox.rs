@@ -302,13 +302,24 @@ impl Outbox {
         self.begun.is_some() || !self.urgent.is_empty() || matches!(self.ordered.front(), Some(Slot::Ready(_)))
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.begun.is_none() && self.urgent.is_empty() && self.ordered.is_empty()
+    }
+
+    /// Whether what belongs to `namespace` may leave.
+    pub(crate) fn is_open(&self, namespace: &str) -> bool {
+        self.gates.iter().any(|gate| gate.open && *gate.namespace == *namespace)
+    }
+
+    /// The gate of the client that is in `namespace` now.
+    pub(crate) fn gate_of(&self, namespace: &str) -> Option<GateId> {
+        self.gates.iter().find(|gate| !gate.left && *gate.namespace == *namespace).map(|gate| gate.id)
+    }
+
     /// Whether nothing waits, and what belongs to `gate` may leave.
     pub(crate) fn is_idle(&self, gate: GateId) -> bool {
-        self.stage == Stage::Direct
-            && self.begun.is_none()
-            && self.urgent.is_empty()
-            && self.ordered.is_empty()
-            && self.gates.iter().any(|known| known.id == gate && known.open)
+        self.stage == Stage::Direct && self.is_empty() && self.gates.iter().any(|known| known.id == gate && known.open)
     }
 
     /// What can leave now, in order.

@@ -17,6 +17,13 @@ pub struct RouterSettings {
     /// How many bytes those waiting events may hold together.
     #[schemars(range(min = 1024, max = 1_073_741_824))]
     pub queue_bytes: usize,
+    /// How many publishes of one namespace may wait to be sent to this node's clients. When they are reached, `latest`
+    /// replaces an older one, `volatile` drops, and whoever publishes anything else is refused or waits.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_pending_publishes: usize,
+    /// How many bytes those waiting publishes may hold together.
+    #[schemars(range(min = 1024, max = 17_179_869_184_u64))]
+    pub max_pending_bytes: usize,
     /// Threads each plugin has for itself, so that one that blocks stalls only its own calls.
     #[schemars(range(min = 1, max = 256))]
     pub plugin_threads: usize,
@@ -31,6 +38,8 @@ impl Default for RouterSettings {
             handler_timeout_ms: 10_000,
             queue_events: 64,
             queue_bytes: 4 * 1024 * 1024,
+            max_pending_publishes: 10_000,
+            max_pending_bytes: 8 * 1024 * 1024,
             plugin_threads: 2,
             step_timeout_ms: 10_000,
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::run::Slot;
 use crate::sink::{Sink, Transport};
 
 /// A member's number, unique in the application.
@@ -38,28 +39,15 @@ struct Member {
     key: Key,
     id: Arc<str>,
     sink: Arc<dyn Sink>,
-}
-
-/// The members of a selection, as places in the table. Valid while the table does not change.
-pub(super) enum Selected {
-    Everybody(usize),
-    Some(Vec<usize>),
-}
-
-impl Selected {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Everybody(count) => *count,
-            Self::Some(places) => places.len(),
-        }
-    }
+    /// Its connection's place in the shard.
+    slot: Slot,
 }
 
 impl Members {
-    pub(super) fn add(&mut self, key: Key, id: Arc<str>, sink: Arc<dyn Sink>) {
+    pub(super) fn add(&mut self, key: Key, id: Arc<str>, sink: Arc<dyn Sink>, slot: Slot) {
         self.ids.insert(Arc::clone(&id), key);
         self.at.insert(key, self.dense.len());
-        self.dense.push(Member { key, id, sink });
+        self.dense.push(Member { key, id, sink, slot });
     }
 
     /// Removes a member from the namespace and from `rooms`; its sink, if it was one.
@@ -98,35 +86,63 @@ impl Members {
         room.into_iter().flatten().chain(id).copied()
     }
 
-    /// Looks a selection up.
-    pub(super) fn select(&self, selection: &Selection) -> Selected {
-        if selection.is_everybody() {
-            return Selected::Everybody(self.dense.len());
+    /// Whether a selection has `few` members at most, as far as that can be told at once.
+    pub(super) fn at_most(&self, selection: &Selection, few: usize) -> bool {
+        let of = |name: &String| self.rooms.get(&**name).map_or(0, BTreeSet::len) + usize::from(self.is_id(name));
+        match &*selection.to {
+            [] => self.dense.len() <= few,
+            to => to.iter().map(of).sum::<usize>() <= few,
         }
-        let except: HashSet<Key> = selection.except.iter().flat_map(|name| self.named(name)).collect();
-        let place = |key: &Key| self.at.get(key).copied().filter(|_| !except.contains(key));
-        Selected::Some(match &*selection.to {
-            [] => self.dense.iter().filter_map(|member| place(&member.key)).collect(),
-            [one] => self.named(one).filter_map(|key| place(&key)).collect(),
-            many => {
-                let union: BTreeSet<Key> = many.iter().flat_map(|name| self.named(name)).collect();
-                union.iter().filter_map(place).collect()
-            }
-        })
     }
 
-    /// The sinks of `selected` from its `from`th on, at most `count` of them.
-    pub(super) fn part<'a>(
-        &'a self,
-        selected: &'a Selected,
-        from: usize,
-        count: usize,
-    ) -> impl Iterator<Item = &'a Arc<dyn Sink>> {
-        let places: Box<dyn Iterator<Item = usize>> = match selected {
-            Selected::Everybody(all) => Box::new(from..all.min(&(from + count)).to_owned()),
-            Selected::Some(places) => Box::new(places.iter().skip(from).take(count).copied()),
+    fn is_id(&self, name: &str) -> bool {
+        self.ids.contains_key(name)
+    }
+
+    /// Whether anybody is in a room of this name.
+    pub(super) fn is_room(&self, name: &str) -> bool {
+        self.rooms.contains_key(name)
+    }
+
+    /// The connection of a client.
+    pub(super) fn slot_of(&self, id: &str) -> Option<Slot> {
+        let place = self.at.get(self.ids.get(id)?)?;
+        Some(self.dense[*place].slot)
+    }
+
+    /// The members of a selection, each once.
+    fn select<'a>(&'a self, selection: &Selection) -> Box<dyn Iterator<Item = &'a Member> + 'a> {
+        if selection.is_everybody() {
+            return Box::new(self.dense.iter());
+        }
+        let except: HashSet<Key> = selection.except.iter().flat_map(|name| self.named(name)).collect();
+        let member = move |key: Key| {
+            let place = self.at.get(&key).filter(|_| !except.contains(&key))?;
+            self.dense.get(*place)
         };
-        places.filter_map(|place| self.dense.get(place)).map(|member| &member.sink)
+        match &*selection.to {
+            [] => Box::new(self.dense.iter().filter_map(move |one| member(one.key))),
+            [one] => Box::new(self.named(one).collect::<Vec<Key>>().into_iter().filter_map(member)),
+            many => {
+                let union: BTreeSet<Key> = many.iter().flat_map(|name| self.named(name)).collect();
+                Box::new(union.into_iter().filter_map(member))
+            }
+        }
+    }
+
+    /// The connections of a selection.
+    pub(super) fn slots<'a>(&'a self, selection: &Selection) -> impl Iterator<Item = Slot> + 'a {
+        self.select(selection).map(|member| member.slot)
+    }
+
+    /// The sinks of a selection.
+    pub(super) fn sinks(&self, selection: &Selection) -> Vec<Arc<dyn Sink>> {
+        self.select(selection).map(|member| Arc::clone(&member.sink)).collect()
+    }
+
+    /// How many members a selection has.
+    pub(super) fn count(&self, selection: &Selection) -> usize {
+        if selection.is_everybody() { self.dense.len() } else { self.select(selection).count() }
     }
 
     /// How many use `transport` now.
@@ -149,18 +165,15 @@ mod tests {
     fn rooms_ids_and_exceptions_select_each_member_once() {
         let mut members = Members::default();
         for (key, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            members.add(key as Key, id.into(), Arc::new(RecordingSink::default()));
+            members.add(key as Key, id.into(), Arc::new(RecordingSink::default()), 0);
         }
         for (key, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
             members.join(key, room.into());
         }
         let reached = |members: &Members, to: &[&str], except: &[&str]| {
-            let selected = members.select(&selection(to, except));
-            assert_eq!(members.part(&selected, 0, 100).count(), selected.len());
-            let mut keys: Vec<Key> = match selected {
-                Selected::Everybody(count) => members.dense[..count].iter().map(|member| member.key).collect(),
-                Selected::Some(places) => places.iter().map(|place| members.dense[*place].key).collect(),
-            };
+            let selection = selection(to, except);
+            let mut keys: Vec<Key> = members.select(&selection).map(|member| member.key).collect();
+            assert_eq!(members.count(&selection), keys.len());
             keys.sort_unstable();
             keys
         };
@@ -181,16 +194,5 @@ mod tests {
         assert!(members.rooms.keys().eq([&Arc::from("s")]), "empty rooms are forgotten");
         members.join(0, "r".into());
         assert!(!members.rooms.contains_key("r"), "who has left joins nothing");
-    }
-
-    #[test]
-    fn a_sweep_in_parts_reaches_everybody_once() {
-        let mut members = Members::default();
-        for key in 0..150 {
-            members.add(key, key.to_string().into(), Arc::new(RecordingSink::default()));
-        }
-        let selected = members.select(&Selection::default());
-        let parts: Vec<usize> = (0..3).map(|part| members.part(&selected, part * 64, 64).count()).collect();
-        assert_eq!(parts, [64, 64, 22]);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
-use crate::sink::Mode;
+use crate::sink::{Mode, Taken};
 
 /// Handles of one received event's series.
 pub(crate) struct Inbound {
@@ -79,6 +79,14 @@ impl Deliveries {
             slow: of("slow"),
             closed: of("closed"),
         }
+    }
+
+    /// What a sink said to a part of a run; the queued ones it reports itself, later.
+    pub(crate) fn taken(&self, taken: &Taken) {
+        self.delivered(taken.delivered);
+        self.volatile(taken.volatile);
+        self.slow(taken.slow);
+        self.closed(taken.closed);
     }
 
     /// Accepted by the kernel, or handed to a poll's response.

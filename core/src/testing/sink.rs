@@ -9,9 +9,9 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
 use crate::error::{Error, Result};
-use crate::packet::{Batch, Item};
+use crate::packet::Item;
 use crate::payload::Payload;
-use crate::sink::{Mode, Pushed, Reason, Sink, Transport};
+use crate::sink::{Mode, Part, Pushed, Reason, Sink, Taken, Transport};
 
 /// Records packets, pauses and the way the connection was closed.
 #[derive(Default)]
@@ -135,9 +135,13 @@ impl Sink for RecordingSink {
         Pushed::Delivered
     }
 
-    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
-        self.log().modes.extend(batch.items().iter().map(|_| mode));
-        batch.items().iter().map(|item| self.send(item)).last().unwrap_or(Pushed::Delivered)
+    fn push(&self, part: &Part<'_>) -> Taken {
+        let mut taken = Taken::default();
+        for (item, mode) in part.items() {
+            self.log().modes.push(mode);
+            taken.add(1, self.send(item));
+        }
+        taken
     }
 
     fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, Result<Payload>> {

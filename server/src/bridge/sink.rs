@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use carillon_core::Error;
-use carillon_core::packet::{Batch, Item};
+use carillon_core::packet::Item;
 use carillon_core::payload::Payload;
-use carillon_core::sink::{Mode, Pushed, Reason, Sink, Transport};
+use carillon_core::sink::{Part, Pushed, Reason, Sink, Taken, Transport};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use socketioxide::{AckError, SocketError};
@@ -54,16 +54,6 @@ impl ToClient {
         self.pause_reading(false);
     }
 
-    /// Puts a packet into socketioxide's queue.
-    fn through(&self, item: &Item) -> Result<(), Pushed> {
-        let namespace = || Str::copy_from_slice(item.namespace());
-        let packet = match item.ack_id() {
-            Some(id) => Packet::ack(namespace(), value(item), id),
-            None => Packet::event(namespace(), value(item)),
-        };
-        self.raw.local().broadcast(packet, self.only()).map_err(|errors| refusal(&errors))
-    }
-
     fn only(&self) -> BroadcastOptions {
         BroadcastOptions::new(self.client)
     }
@@ -90,6 +80,15 @@ fn value(item: &Item) -> Value {
 }
 
 impl Speaker for ToClient {
+    fn through(&self, item: &Item) -> Result<(), Pushed> {
+        let namespace = || Str::copy_from_slice(item.namespace());
+        let packet = match item.ack_id() {
+            Some(id) => Packet::ack(namespace(), value(item), id),
+            None => Packet::event(namespace(), value(item)),
+        };
+        self.raw.local().broadcast(packet, self.only()).map_err(|errors| refusal(&errors))
+    }
+
     fn sentinel(&self) -> Option<Vec<u8>> {
         // Nobody but this process knows it, so no plugin can send it by chance or on purpose.
         static NONCE: OnceLock<u128> = OnceLock::new();
@@ -121,8 +120,8 @@ impl Sink for ToClient {
         self.link.warm(self.gate);
     }
 
-    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
-        self.link.publish(self.gate, batch, mode, |item| self.through(item))
+    fn push(&self, part: &Part<'_>) -> Taken {
+        self.link.push(part)
     }
 
     fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, carillon_core::Result<Payload>> {

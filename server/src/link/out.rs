@@ -9,8 +9,8 @@ use std::sync::{MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use carillon_core::packet::{Batch, Item};
-use carillon_core::sink::{Mode, Pushed, Reason};
+use carillon_core::packet::Item;
+use carillon_core::sink::{Mode, Part, Pushed, Reason, Taken};
 
 use super::{Link, cost};
 use crate::outbox::{GateId, Left, Outbox, Stage};
@@ -19,8 +19,11 @@ use crate::wire::Stream;
 /// An Engine.IO ping as a WebSocket frame.
 const PING: &[u8] = b"\x81\x012";
 
-/// A client's way into Socket.IO's queue, for the one packet that has to come out of it again.
+/// A client's way into Socket.IO's queue.
 pub(crate) trait Speaker: Send + Sync {
+    /// Puts a packet into it.
+    fn through(&self, item: &Item) -> Result<(), Pushed>;
+
     /// Queues the sentinel of an upgrade; what it will look like when it passes. `None` when it cannot be queued.
     fn sentinel(&self) -> Option<Vec<u8>>;
 }
@@ -97,7 +100,8 @@ impl Link {
     /// Sends one packet; `through` puts it into Socket.IO's queue, should the session still use polling.
     pub(crate) fn send(&self, gate: GateId, item: &Item, through: impl FnOnce(&Item) -> Result<(), Pushed>) -> Pushed {
         let mut out = self.out();
-        let written = self.write_through(&mut out, gate, item.frames());
+        let idle = out.outbox.is_idle(gate);
+        let written = self.write_through(&mut out, idle, item.frames());
         if written == Written::Whole {
             return Pushed::Delivered;
         }
@@ -111,49 +115,58 @@ impl Link {
         std::hint::black_box((out.outbox.is_idle(gate), out.stream.strong_count()));
     }
 
-    /// Sends a run of publishes.
-    pub(crate) fn publish(
-        &self,
-        gate: GateId,
-        batch: &Batch,
-        mode: Mode,
-        through: impl Fn(&Item) -> Result<(), Pushed>,
-    ) -> Pushed {
+    /// Sends this connection's part of a run of publishes, whatever its namespaces.
+    pub(crate) fn push(&self, part: &Part<'_>) -> Taken {
         let mut out = self.out();
-        let written = self.write_through(&mut out, gate, batch.frames());
+        let open = out.outbox.stage() == Stage::Direct && part.namespaces().all(|name| out.outbox.is_open(name));
+        let written = if open { self.write_through(&mut out, true, part.slices()) } else { Written::Nothing };
         if written == Written::Whole {
-            return Pushed::Delivered;
+            return Taken::all(part.len(), Pushed::Delivered);
         }
-        if mode == Mode::Volatile && written == Written::Nothing && (out.blocked || self.queued_bytes() > 0) {
-            return Pushed::Volatile;
+        // What is begun has to follow whole, whatever might have become of it.
+        if open && (part.is_plain() || written != Written::Nothing) {
+            return self.put_whole(out, part, written);
         }
-        if out.outbox.stage() == Stage::Polling {
-            drop(out);
-            // One by one, as a poll takes them; a change of transport in between changes nothing about the order.
-            return self.publish_each(gate, batch, through);
+        let waiting = out.blocked || self.queued_bytes() > 0;
+        let mut taken = Taken::default();
+        // One by one, as a poll or a gate takes them.
+        for (item, mode) in part.items() {
+            let gate = out.outbox.gate_of(item.namespace());
+            let pushed = match gate {
+                None => Pushed::Closed,
+                Some(_) if mode == Mode::Volatile && waiting => Pushed::Volatile,
+                Some(gate) => {
+                    let speaker =
+                        out.speakers.iter().find(|(of, _)| *of == gate).and_then(|(_, speaker)| speaker.upgrade());
+                    let through = || speaker.map_or(Err(Pushed::Closed), |speaker| speaker.through(item));
+                    let left = Left { cost: weight(item.messages()), copies: 1 };
+                    let topic = (mode == Mode::Latest).then_some(item);
+                    let pushed = self.put(out, gate, (item.frames(), Written::Nothing), left, topic, through);
+                    out = self.out();
+                    pushed
+                }
+            };
+            taken.add(1, pushed);
         }
-        let left = Left { cost: weight(batch.messages()), copies: batch.items().len() as u64 };
-        let topic = batch.items().first().filter(|_| mode == Mode::Latest);
-        self.put(out, gate, (batch.frames(), written), left, topic, || Err(Pushed::Closed))
+        taken
     }
 
-    fn publish_each(&self, gate: GateId, batch: &Batch, through: impl Fn(&Item) -> Result<(), Pushed>) -> Pushed {
-        for (done, item) in batch.items().iter().enumerate() {
-            let left = Left { cost: weight(item.messages()), copies: 1 };
-            let frames = (item.frames(), Written::Nothing);
-            let pushed = self.put(self.out(), gate, frames, left, None, || through(item));
-            if pushed != Pushed::Queued {
-                // The hub counts the whole batch by this answer; what was queued reports for itself already.
-                let rest = (batch.items().len() - done) as u64;
-                if pushed == Pushed::Slow {
-                    self.deliveries.slow(rest)
-                } else {
-                    self.deliveries.closed(rest)
-                }
-                break;
-            }
+    /// Queues a part in one piece, of which some may be written already. All its gates are open.
+    fn put_whole(&self, mut out: MutexGuard<'_, Out>, part: &Part<'_>, written: Written) -> Taken {
+        let (copies, cost) = (part.len(), weight(part.messages()));
+        let gate = part.namespaces().next().and_then(|name| out.outbox.gate_of(name));
+        let (None, Some(gate)) = (self.ended.get(), gate) else { return Taken::all(copies, Pushed::Closed) };
+        if !self.reserve(cost) {
+            drop(out);
+            self.end(Reason::Slow);
+            return Taken::all(copies, Pushed::Slow);
         }
-        Pushed::Queued
+        out.outbox.push(gate, part.slices(), Left { cost, copies: copies as u64 }, None);
+        if let Written::Some(bytes) = written {
+            self.has_left(out.outbox.advance(bytes));
+        }
+        self.write(&mut out);
+        Taken::all(copies, Pushed::Queued)
     }
 
     /// Queues frames, of whose first some may be written already, and writes what can be.
@@ -203,9 +216,9 @@ impl Link {
     }
 
     /// The common case: nothing waits, and the socket takes a single frame at once.
-    fn write_through(&self, out: &mut Out, gate: GateId, frames: &[Bytes]) -> Written {
+    fn write_through(&self, out: &mut Out, open: bool, frames: &[Bytes]) -> Written {
         let [frame] = frames else { return Written::Nothing };
-        if out.blocked || !out.outbox.is_idle(gate) {
+        if out.blocked || !open || !out.outbox.is_empty() {
             return Written::Nothing;
         }
         let Some(stream) = out.stream.upgrade() else { return Written::Nothing };

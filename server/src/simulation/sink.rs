@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use carillon_core::packet::{Batch, Item};
+use carillon_core::packet::Item;
 use carillon_core::payload::Payload;
-use carillon_core::sink::{Mode, Pushed, Reason, Sink, Transport};
+use carillon_core::sink::{Part, Pushed, Reason, Sink, Taken, Transport};
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
@@ -63,10 +63,6 @@ impl ToClient {
             waiting.send(payload).ok();
         }
     }
-
-    fn through(&self, item: &Item) -> std::result::Result<(), Pushed> {
-        self.engine.queue(packets(format!("4{}", item.packet()), item)).map_err(|()| Pushed::Closed)
-    }
 }
 
 fn packets(text: String, item: &Item) -> Vec<Packet> {
@@ -75,6 +71,10 @@ fn packets(text: String, item: &Item) -> Vec<Packet> {
 }
 
 impl Speaker for ToClient {
+    fn through(&self, item: &Item) -> std::result::Result<(), Pushed> {
+        self.engine.queue(packets(format!("4{}", item.packet()), item)).map_err(|()| Pushed::Closed)
+    }
+
     fn sentinel(&self) -> Option<Vec<u8>> {
         let text = format!("42{}[\"sentinel\"]", prefix(self.namespace));
         self.engine.queue(vec![Packet::Text(text.clone())]).ok().map(|()| text.into_bytes())
@@ -93,8 +93,8 @@ impl Sink for ToClient {
         self.engine.link.send(self.gate, item, |item| self.through(item))
     }
 
-    fn push(&self, batch: &Batch, mode: Mode) -> Pushed {
-        self.engine.link.publish(self.gate, batch, mode, |item| self.through(item))
+    fn push(&self, part: &Part<'_>) -> Taken {
+        self.engine.link.push(part)
     }
 
     fn call(&self, item: &Item, timeout: Duration) -> BoxFuture<'static, Result<Payload>> {
