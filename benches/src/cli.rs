@@ -37,6 +37,8 @@ pub(crate) enum What {
     Slow(Slow),
     /// What a message from Redis costs beyond one published inside the server
     Relay(Relay),
+    /// What an event from a client costs, by clients and by events under way, acked and not
+    Ingress(Ingress),
     /// All of these in one run, the standard set: one JSON with every raw round
     Suite(Suite),
     /// Tables, plots and the page of the documentation from the JSON of a suite
@@ -235,6 +237,30 @@ pub(crate) struct Ack {
     /// Messages that may be under way to the slowest client
     #[arg(long, default_value_t = 1_000, value_name = "N")]
     pub(crate) window: u64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Ingress {
+    /// Clients that send
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_name = "N")]
+    pub(crate) clients: Vec<usize>,
+    /// Events each keeps under way
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64", value_name = "N")]
+    pub(crate) in_flight: Vec<u64>,
+    /// Leave out the events that are not acked
+    #[arg(long)]
+    pub(crate) acked_only: bool,
+    /// Bytes of each event's argument
+    #[arg(long, default_value_t = 64, value_name = "BYTES")]
+    pub(crate) payload: usize,
+    /// Rounds of each server in each way; they take turns
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) rounds: usize,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 1.0, value_name = "S")]
+    pub(crate) seconds: f64,
     #[command(flatten)]
     pub(crate) common: Common,
 }

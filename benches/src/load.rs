@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub(crate) mod caller;
+pub(crate) mod calling;
 mod connection;
 pub(crate) mod feed;
 pub(crate) mod frame;
@@ -22,6 +23,7 @@ pub(crate) mod packet;
 mod tally;
 pub(crate) mod target;
 
+use self::calling::Calling;
 use self::connection::Connection;
 pub(crate) use self::connection::{Heard, Role, Stage};
 pub(crate) use self::tally::{Tally, histogram};
@@ -169,6 +171,13 @@ impl Load {
         if let Some(client) = self.groups[id].clients.get_mut(index) {
             client.say(text);
             client.flush(clock::now());
+        }
+    }
+
+    /// Lets client `index` keep `calls` of these under way, from now on.
+    pub(crate) fn call(&mut self, id: GroupId, index: usize, (calling, calls): (Calling, u64)) {
+        if let Some(client) = self.groups[id].clients.get_mut(index) {
+            client.begin_calling(calling, calls, clock::now());
         }
     }
 

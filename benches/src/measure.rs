@@ -5,6 +5,7 @@ mod contest;
 mod driven;
 pub(crate) mod fanout;
 pub(crate) mod idle;
+pub(crate) mod ingress;
 mod metrics;
 pub(crate) mod relay;
 mod round;

@@ -5,6 +5,7 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
+use super::calling::Calling;
 use super::frame::{self, Header};
 use super::mark::Finder;
 use super::nats;
@@ -60,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) closed: Option<(u64, String)>,
     /// What the client heard besides messages, when someone wants to know.
     pub(crate) heard: Option<Vec<Heard>>,
+    /// The events it keeps under way, when it does.
+    pub(crate) calling: Option<Box<Calling>>,
     index: u64,
     finder: Finder,
     /// The beginning of something whose end has not arrived.
@@ -81,6 +84,7 @@ impl Connection {
             acks: 0,
             closed: None,
             heard: None,
+            calling: None,
             index: index as u64,
             finder: Finder::default(),
             rest: Vec::new(),
@@ -102,6 +106,15 @@ impl Connection {
     /// Queues a text packet; [`Connection::flush`] sends it.
     pub(crate) fn say(&mut self, text: &str) {
         frame::from_client(frame::TEXT, text.as_bytes(), &mut self.out);
+    }
+
+    /// Keeps so many calls under way from now on.
+    pub(crate) fn begin_calling(&mut self, mut calling: Calling, calls: u64, now: u64) {
+        for _ in 0..calls {
+            calling.next(now, |text| self.say(text));
+        }
+        self.calling = Some(Box::new(calling));
+        self.flush(now);
     }
 
     /// Sends as much as goes.
@@ -275,6 +288,12 @@ impl Connection {
             }
             Packet::Ack(id, arguments) => {
                 self.acks += 1;
+                if let Some(mut calling) = self.calling.take() {
+                    if calling.answered(id, now) {
+                        calling.next(now, |text| self.say(text));
+                    }
+                    self.calling = Some(calling);
+                }
                 if let Some(heard) = &mut self.heard {
                     heard.push(Heard::Ack(id, arguments.to_owned()));
                 }

@@ -1,5 +1,6 @@
 //! `/bench`: publishes inside the server as the load asks it to, answers calls, and remembers who has gone.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use carillon_core::prelude::*;
@@ -24,6 +25,7 @@ struct Bench {
     host: Host,
     seen: watch::Sender<u64>,
     gone: Mutex<Vec<Gone>>,
+    notes: AtomicU64,
 }
 
 impl Plugin for Bench {
@@ -32,13 +34,15 @@ impl Plugin for Bench {
     type Config = NoConfig;
 
     async fn init(_: NoConfig, host: Host) -> Result<Self> {
-        Ok(Self { host, seen: watch::Sender::new(0), gone: Mutex::default() })
+        Ok(Self { host, seen: watch::Sender::new(0), gone: Mutex::default(), notes: AtomicU64::new(0) })
     }
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.event("run", "Publishes as told.", Self::run);
         on.event("seen", "So many messages have been received by all.", Self::seen);
         on.event("echo", "Answers with the same.", Self::echo);
+        on.event("note", "Is counted, and not answered.", Self::note);
+        on.event("noted", "How many notes came since the last call.", Self::noted);
         on.event("gone", "Whose connections the server ended since the last call.", Self::gone);
         on.emits::<Tick>(TICK, "A message under test.");
         on.emits::<Done>(DONE, "All messages of a run have been published.");
@@ -76,6 +80,15 @@ impl Bench {
 
     async fn echo(self: Arc<Self>, _: Ctx, payload: Payload) -> Result<Plain<Payload>> {
         Ok(Plain(payload))
+    }
+
+    async fn note(self: Arc<Self>, _: Ctx, _: Payload) -> Result<()> {
+        self.notes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn noted(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<u64>> {
+        Ok(Plain(self.notes.swap(0, Ordering::Relaxed)))
     }
 
     async fn gone(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<Vec<Gone>>> {
