@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::load::mark;
 use crate::machine;
 use crate::peers::protocol::Mode;
+use crate::peers::shape::Shape;
 use crate::peers::{Options, Peer};
 
 /// Measures what it costs Carillon to send messages to many clients, beside its peers and beside what the kernel alone
@@ -138,6 +139,9 @@ pub(crate) struct Fanout {
     /// Messages published in one go in a flood, before anything else has its turn; 0 is what each server is best off with
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) burst: u64,
+    /// To whom messages go: a flood in each of these shapes, beside the floor [default: each to everybody, beside all peers]
+    #[arg(long, value_delimiter = ',', value_name = "SHAPE")]
+    pub(crate) shape: Vec<Shape>,
     /// Messages in one write of the floor, a row for each; one more row does as Carillon did
     #[arg(long, value_delimiter = ',', default_value = "1,20,200", value_name = "N")]
     pub(crate) batches: Vec<u64>,
@@ -198,6 +202,12 @@ pub(crate) struct Relay {
     /// Bytes of each message's text
     #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
     pub(crate) payload: usize,
+    /// Publish --messages at once, on a channel of one row and on one of two, instead of at a rate
+    #[arg(long)]
+    pub(crate) flood: bool,
+    /// Messages of each round of a flood
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub(crate) messages: u64,
     /// Messages a second
     #[arg(long, default_value_t = 1_000.0, value_name = "N")]
     pub(crate) rate: f64,

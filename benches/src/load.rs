@@ -28,6 +28,7 @@ use self::connection::Connection;
 pub(crate) use self::connection::{Heard, Role, Stage};
 pub(crate) use self::tally::{Tally, histogram};
 pub(crate) use self::target::Target;
+use crate::peers::shape::Shape;
 use crate::{Result, clock};
 
 /// Bytes read at once: more would leave the processor's cache.
@@ -63,9 +64,15 @@ pub(crate) struct Group {
 
 impl Group {
     /// Starts a round; see [`Tally::begin`].
-    pub(crate) fn begin(&mut self, sample: u64, step: u64) {
-        self.clients.iter_mut().for_each(Connection::begin);
-        self.tally.begin(sample, step);
+    pub(crate) fn begin(&mut self, counting: (u64, u64), shape: Shape) {
+        self.tally.begin(counting, shape);
+        let clients = self.tally.clients;
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            client.begin(shape.next(0, index as u64, clients));
+            if client.role == Role::Counted {
+                self.tally.advance(0, client.next);
+            }
+        }
     }
 
     /// What client `index` heard besides messages since the last time; it listens from now on.

@@ -8,6 +8,8 @@ pub(crate) mod idle;
 pub(crate) mod ingress;
 mod metrics;
 pub(crate) mod relay;
+mod relay_flood;
 mod round;
+mod shapes;
 pub(crate) mod slow;
 pub(crate) mod suite;

@@ -17,6 +17,7 @@ mod npm;
 pub(crate) mod protocol;
 mod publisher;
 mod python;
+pub(crate) mod shape;
 pub(crate) mod socketioxide;
 
 pub(crate) use self::child::Server;

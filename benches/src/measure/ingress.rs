@@ -11,6 +11,7 @@ use crate::load::calling::Calling;
 use crate::load::histogram;
 use crate::machine::proc;
 use crate::peers::Peer;
+use crate::peers::shape::Shape;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, count, figure, in_order, number};
@@ -122,7 +123,7 @@ fn one(contest: &mut Contest, contestant: &Contestant, (options, way): (&Ingress
     let argument = format!("{{\"text\":\"{}\"}}", "x".repeat(options.payload.saturating_sub(AROUND)));
     let call = &*options.common.target.call;
     let (calls, notes) = if way.acked { (way.in_flight, 0) } else { (1, way.in_flight - 1) };
-    load.group(id).begin(1, u64::MAX);
+    load.group(id).begin((1, u64::MAX), Shape::Plain);
     let cpu = contestant.pid.map(proc::cpu).transpose()?;
     let start = clock::now();
     for index in 0..way.clients {

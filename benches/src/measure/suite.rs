@@ -159,6 +159,7 @@ fn steps(options: &Suite) -> Vec<Step> {
         seconds,
         window: 1_000,
         burst: 0,
+        shape: Vec::new(),
         batches: vec![1, 20, 200],
         common: everybody.clone(),
     };
@@ -193,8 +194,16 @@ fn steps(options: &Suite) -> Vec<Step> {
         baseline: 3.0,
         common: among(&[]),
     };
-    let relay =
-        Relay { clients: 10, payload: 128, rate: 1_000.0, rounds: 3, seconds: seconds * 1.3, common: among(&[]) };
+    let relay = Relay {
+        clients: 10,
+        payload: 128,
+        flood: false,
+        messages: 2_000,
+        rate: 1_000.0,
+        rounds: 3,
+        seconds: seconds * 1.3,
+        common: among(&[]),
+    };
     let ack = Ack {
         clients,
         payload: 128,

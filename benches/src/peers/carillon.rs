@@ -32,7 +32,9 @@ pub(crate) fn command(options: &Options, address: SocketAddr, directory: &Path) 
     set("log.level", "warn");
     for plugin in Registry::linked()?.iter() {
         let name = plugin.name();
-        if name != PLUGIN && !options.settings.iter().any(|(key, _)| key.starts_with(&format!("plugins.{name}."))) {
+        if !name.starts_with(PLUGIN)
+            && !options.settings.iter().any(|(key, _)| key.starts_with(&format!("plugins.{name}.")))
+        {
             set(&format!("plugins.{name}.enabled"), "false");
         }
     }

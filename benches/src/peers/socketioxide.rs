@@ -92,7 +92,7 @@ impl Outlet for Everybody {
     // Found by trial: it coalesces what its tasks find waiting. Fewer cost more, more only take longer.
     const BURST: u64 = 64;
 
-    async fn publish(&self, tick: &Tick) {
+    async fn publish(&self, _: u64, tick: &Tick) {
         if let Some(everybody) = self.0.of(NAMESPACE)
             && let Err(error) = everybody.emit(TICK, tick).await
         {
