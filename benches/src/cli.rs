@@ -73,6 +73,9 @@ pub(crate) struct Common {
     /// Threads that carry connections, in servers that can have several
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) workers: usize,
+    /// Another build of this tool: its Carillon takes part as `before`, in turns with the others
+    #[arg(long, value_name = "PATH")]
+    pub(crate) old: Option<PathBuf>,
     /// The servers' cores, such as `0` or `0-1`; `none` for no bond [default: one for each worker]
     #[arg(long, value_parser = machine::cores, value_name = "CORES")]
     pub(crate) server_cores: Option<std::vec::Vec<usize>>,
@@ -301,6 +304,7 @@ impl Common {
         let alone = self.target.url.is_some() || self.without_carillon;
         let mut servers = if alone { Vec::new() } else { vec![Peer::Carillon] };
         let default = if self.target.url.is_some() { &[] } else { default };
+        servers.extend(self.old.is_some().then_some(Peer::Before));
         servers.extend(named.unwrap_or_else(|| default.to_vec()));
         servers.retain(|peer| *peer != Peer::None);
         let mut seen = Vec::new();
@@ -321,6 +325,7 @@ impl Common {
             load_cores: self.load_cores.clone().unwrap_or_else(|| vec![cores - 1]),
             directory,
             settings: self.settings.clone(),
+            old: self.old.clone(),
         }
     }
 }
