@@ -46,25 +46,31 @@ pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     let both = root.clone().and("/monitoring", EVENTS[1]);
     // A Redis for each, or each would hear what the other is measured with.
     let (mut servers, mut buses) = (Vec::new(), Vec::new());
-    for (name, dialect) in [("in /", root), ("in / and /monitoring", both)] {
-        let redis = start_redis(contest)?;
-        let mut contestant = contest.start(Peer::Carillon, name, &settings(&redis))?;
-        buses.push(redis);
-        contestant.target.dialect = dialect;
-        contestant.driver = Driver::Elsewhere;
-        servers.push(contestant);
+    let builds = contest.servers(&options.common, &[]);
+    for peer in builds.into_iter().filter(|peer| matches!(peer, Peer::Carillon | Peer::Before)) {
+        for (place, dialect) in [("in /", &root), ("in / and /monitoring", &both)] {
+            let redis = start_redis(contest)?;
+            let name = format!("{peer}, clients {place}");
+            let mut contestant = contest.start(peer, &name, &settings(&redis))?;
+            contestant.target.dialect = dialect.clone();
+            contestant.driver = Driver::Elsewhere;
+            servers.push(contestant);
+            buses.push(redis);
+        }
     }
     let servers = contest.connect_all(servers, options.clients)?;
-    let [one, two] = &servers[..] else { return Err("the relay does not start".into()) };
-    let [first, second] = [0, 1].map(|at: usize| buses[at].address);
-    let ways = [
-        (one, first, ONE_ROW, Shape::Plain),
-        (one, first, TWO_ROWS, Shape::Plain),
-        (two, second, TWO_ROWS, Shape::Twice),
-    ];
+    if servers.len() < buses.len() {
+        return Err("a server of the relay did not start".into());
+    }
+    let mut ways = Vec::new();
+    for (pair, buses) in servers.chunks_exact(2).zip(buses.chunks_exact(2)) {
+        ways.push((&pair[0], buses[0].address, ONE_ROW, Shape::Plain));
+        ways.push((&pair[0], buses[0].address, TWO_ROWS, Shape::Plain));
+        ways.push((&pair[1], buses[1].address, TWO_ROWS, Shape::Twice));
+    }
     let mut rounds: Vec<Round> = Vec::new();
     for nth in 0..=options.rounds {
-        for (contestant, address, channel, shape) in ways {
+        for &(contestant, address, channel, shape) in &ways {
             let run = Run {
                 mode: Mode::Flood,
                 window: options.messages,
@@ -74,7 +80,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
             let publisher = std::thread::spawn(move || publish(address, channel, &run));
             let mut round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
             publisher.join().map_err(|_| "the publisher panicked")??;
-            round.server = format!("{channel}, clients {}", contestant.name);
+            round.server = format!("{}, {channel}", contestant.name);
             contest.fail(&round.server, &round.mistakes);
             // The first turn of each warms it up.
             if nth > 0 {
