@@ -81,7 +81,7 @@ fn ways(options: &Ingress) -> Vec<Way> {
             ways.extend(flights.map(|flight| Way { clients: *clients, in_flight: (*flight).max(1), acked }));
         }
     }
-    ways.retain(|way| !(options.acked_only && !way.acked));
+    ways.retain(|way| !options.acked_only || way.acked);
     ways
 }
 
