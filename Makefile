@@ -51,7 +51,7 @@ lint: ## check formatting and lints only
 	$(need_node)
 	@node server/tests/run.mjs fmt clippy
 
-bench: bench-peers ## measure Carillon beside its peers in a quarter of an hour, on a machine that does nothing else
+bench: bench-peers ## measure Carillon beside its peers in at most 25 minutes, on a machine that does nothing else
 	$(need_cargo)
 	cargo build --locked --release -p carillon-benches
 	@status=0; $(benches) suite || status=$$?; [ $$status -gt 1 ] || $(benches) report --docs docs || status=$$?; exit $$status

@@ -15,6 +15,7 @@ const text = (number, at, bytes) => `CARILLON${hex(number)}${hex(at)}`.padEnd(by
 export function serve(bench, now, burst = 1) {
   let seen = 0;
   let resume;
+  let notes = 0;
 
   /** Publishes within the window; everything else has its turn after each burst. */
   function flood(run, done) {
@@ -62,6 +63,13 @@ export function serve(bench, now, burst = 1) {
     socket.on("seen", (count) => {
       seen = count;
       resume?.();
+    });
+    socket.on("note", () => {
+      notes += 1;
+    });
+    socket.on("noted", (_, ack) => {
+      ack(notes);
+      notes = 0;
     });
     socket.on("echo", (value, ack) => ack(value));
   });

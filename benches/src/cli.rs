@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::load::mark;
 use crate::machine;
 use crate::peers::protocol::Mode;
+use crate::peers::shape::Shape;
 use crate::peers::{Options, Peer};
 
 /// Measures what it costs Carillon to send messages to many clients, beside its peers and beside what the kernel alone
@@ -37,6 +38,8 @@ pub(crate) enum What {
     Slow(Slow),
     /// What a message from Redis costs beyond one published inside the server
     Relay(Relay),
+    /// What an event from a client costs, by clients and by events under way, acked and not
+    Ingress(Ingress),
     /// All of these in one run, the standard set: one JSON with every raw round
     Suite(Suite),
     /// Tables, plots and the page of the documentation from the JSON of a suite
@@ -70,6 +73,9 @@ pub(crate) struct Common {
     /// Threads that carry connections, in servers that can have several
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) workers: usize,
+    /// Another build of this tool: its Carillon takes part as `before`, in turns with the others
+    #[arg(long, value_name = "PATH")]
+    pub(crate) old: Option<PathBuf>,
     /// The servers' cores, such as `0` or `0-1`; `none` for no bond [default: one for each worker]
     #[arg(long, value_parser = machine::cores, value_name = "CORES")]
     pub(crate) server_cores: Option<std::vec::Vec<usize>>,
@@ -136,6 +142,9 @@ pub(crate) struct Fanout {
     /// Messages published in one go in a flood, before anything else has its turn; 0 is what each server is best off with
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) burst: u64,
+    /// To whom messages go: a flood in each of these shapes, beside the floor [default: each to everybody, beside all peers]
+    #[arg(long, value_delimiter = ',', value_name = "SHAPE")]
+    pub(crate) shape: Vec<Shape>,
     /// Messages in one write of the floor, a row for each; one more row does as Carillon did
     #[arg(long, value_delimiter = ',', default_value = "1,20,200", value_name = "N")]
     pub(crate) batches: Vec<u64>,
@@ -196,6 +205,12 @@ pub(crate) struct Relay {
     /// Bytes of each message's text
     #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
     pub(crate) payload: usize,
+    /// Publish --messages at once, on a channel of one row and on one of two, instead of at a rate
+    #[arg(long)]
+    pub(crate) flood: bool,
+    /// Messages of each round of a flood
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub(crate) messages: u64,
     /// Messages a second
     #[arg(long, default_value_t = 1_000.0, value_name = "N")]
     pub(crate) rate: f64,
@@ -239,6 +254,30 @@ pub(crate) struct Ack {
     pub(crate) common: Common,
 }
 
+#[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Ingress {
+    /// Clients that send
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_name = "N")]
+    pub(crate) clients: Vec<usize>,
+    /// Events each keeps under way
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64", value_name = "N")]
+    pub(crate) in_flight: Vec<u64>,
+    /// Leave out the events that are not acked
+    #[arg(long)]
+    pub(crate) acked_only: bool,
+    /// Bytes of each event's argument
+    #[arg(long, default_value_t = 64, value_name = "BYTES")]
+    pub(crate) payload: usize,
+    /// Rounds of each server in each way; they take turns
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) rounds: usize,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 1.0, value_name = "S")]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Suite {
     /// The same in miniature: shows in two minutes that everything works, and measures nothing worth telling
@@ -265,6 +304,7 @@ impl Common {
         let alone = self.target.url.is_some() || self.without_carillon;
         let mut servers = if alone { Vec::new() } else { vec![Peer::Carillon] };
         let default = if self.target.url.is_some() { &[] } else { default };
+        servers.extend(self.old.is_some().then_some(Peer::Before));
         servers.extend(named.unwrap_or_else(|| default.to_vec()));
         servers.retain(|peer| *peer != Peer::None);
         let mut seen = Vec::new();
@@ -285,6 +325,7 @@ impl Common {
             load_cores: self.load_cores.clone().unwrap_or_else(|| vec![cores - 1]),
             directory,
             settings: self.settings.clone(),
+            old: self.old.clone(),
         }
     }
 }

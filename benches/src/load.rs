@@ -13,6 +13,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 pub(crate) mod caller;
+pub(crate) mod calling;
 mod connection;
 pub(crate) mod feed;
 pub(crate) mod frame;
@@ -22,10 +23,12 @@ pub(crate) mod packet;
 mod tally;
 pub(crate) mod target;
 
+use self::calling::Calling;
 use self::connection::Connection;
 pub(crate) use self::connection::{Heard, Role, Stage};
 pub(crate) use self::tally::{Tally, histogram};
 pub(crate) use self::target::Target;
+use crate::peers::shape::Shape;
 use crate::{Result, clock};
 
 /// Bytes read at once: more would leave the processor's cache.
@@ -61,9 +64,15 @@ pub(crate) struct Group {
 
 impl Group {
     /// Starts a round; see [`Tally::begin`].
-    pub(crate) fn begin(&mut self, sample: u64, step: u64) {
-        self.clients.iter_mut().for_each(Connection::begin);
-        self.tally.begin(sample, step);
+    pub(crate) fn begin(&mut self, counting: (u64, u64), shape: Shape) {
+        self.tally.begin(counting, shape);
+        let clients = self.tally.clients;
+        for (index, client) in self.clients.iter_mut().enumerate() {
+            client.begin(shape.next(0, index as u64, clients));
+            if client.role == Role::Counted {
+                self.tally.advance(0, client.next);
+            }
+        }
     }
 
     /// What client `index` heard besides messages since the last time; it listens from now on.
@@ -169,6 +178,13 @@ impl Load {
         if let Some(client) = self.groups[id].clients.get_mut(index) {
             client.say(text);
             client.flush(clock::now());
+        }
+    }
+
+    /// Lets client `index` keep `calls` of these under way, from now on.
+    pub(crate) fn call(&mut self, id: GroupId, index: usize, (calling, calls): (Calling, u64)) {
+        if let Some(client) = self.groups[id].clients.get_mut(index) {
+            client.begin_calling(calling, calls, clock::now());
         }
     }
 

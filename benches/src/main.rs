@@ -58,6 +58,7 @@ fn run(what: What) -> Result<bool> {
         What::Slow(options) => measure::slow::run(&options),
         What::Relay(options) => measure::relay::run(&options),
         What::Ack(options) => measure::ack::run(&options),
+        What::Ingress(options) => measure::ingress::run(&options),
         What::Suite(options) => measure::suite::run(&options),
         What::Report(options) => report::run(&options).map(|()| true),
         What::ServeFloor(serve) => {

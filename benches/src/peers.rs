@@ -17,6 +17,7 @@ mod npm;
 pub(crate) mod protocol;
 mod publisher;
 mod python;
+pub(crate) mod shape;
 pub(crate) mod socketioxide;
 
 pub(crate) use self::child::Server;
@@ -48,6 +49,9 @@ pub(crate) enum Peer {
     Node,
     /// python-socketio on uvicorn
     Python,
+    /// Another build of Carillon, see --old
+    #[value(skip)]
+    Before,
     /// No peer
     None,
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Peer {
             Self::Bun => "bun",
             Self::Node => "node",
             Self::Python => "python",
+            Self::Before => "before",
             Self::None => "none",
         })
     }
@@ -81,6 +86,8 @@ pub(crate) struct Options {
     pub(crate) directory: PathBuf,
     /// More settings of Carillon's.
     pub(crate) settings: Vec<(String, String)>,
+    /// Another build of this tool.
+    pub(crate) old: Option<PathBuf>,
 }
 
 impl Peer {
@@ -104,7 +111,7 @@ impl Peer {
 
     /// Whether it answers calls.
     pub(crate) fn answers(self) -> bool {
-        matches!(self, Self::Carillon | Self::None) || Self::ACK.contains(&self)
+        matches!(self, Self::Carillon | Self::Before | Self::None) || Self::ACK.contains(&self)
     }
 
     /// What its clients speak.
@@ -124,7 +131,7 @@ impl Peer {
             Self::Bun => bun::missing(),
             Self::Node => node::missing(),
             Self::Python => python::missing(),
-            Self::Carillon | Self::Floor | Self::Socketioxide | Self::None => None,
+            Self::Carillon | Self::Before | Self::Floor | Self::Socketioxide | Self::None => None,
         }
     }
 
@@ -132,7 +139,7 @@ impl Peer {
     pub(crate) fn version(self) -> String {
         match self {
             Self::Carillon => carillon::version(),
-            Self::Floor | Self::None => String::new(),
+            Self::Before | Self::Floor | Self::None => String::new(),
             Self::Socketioxide => socketioxide::version(),
             Self::Nats => nats::version(),
             Self::Nchan => nchan::version(),
@@ -153,7 +160,11 @@ impl Peer {
             Ok(command)
         };
         let command = match self {
-            Self::Carillon => carillon::command(options, address, &options.directory)?,
+            Self::Carillon => carillon::command(options, address, std::env::current_exe()?)?,
+            Self::Before => {
+                let old = options.old.clone().ok_or("--old names no other build")?;
+                carillon::command(options, address, old.canonicalize()?)?
+            }
             Self::Floor | Self::None => own("serve-floor")?,
             Self::Socketioxide => own("serve-socketioxide")?,
             Self::Nats => nats::command(options, address, inlet)?,

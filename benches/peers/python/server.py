@@ -27,6 +27,7 @@ sio = socketio.AsyncServer(
     ping_timeout=ping_timeout_ms / 1000,
 )
 seen = 0
+notes = 0
 more = asyncio.Event()
 
 
@@ -92,6 +93,19 @@ async def on_seen(sid, count):
 @sio.on("echo", namespace="/bench")
 async def on_echo(sid, value):
     return value
+
+
+@sio.on("note", namespace="/bench")
+async def on_note(sid, value):
+    global notes
+    notes += 1
+
+
+@sio.on("noted", namespace="/bench")
+async def on_noted(sid, value):
+    global notes
+    counted, notes = notes, 0
+    return counted
 
 
 @sio.on("connect", namespace="/bench")

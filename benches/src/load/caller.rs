@@ -124,7 +124,7 @@ impl Caller {
         while let Some(head) = frame::header(&bytes[at..]) {
             let Some(payload) = bytes.get(at + head.head..at + head.total()) else { break };
             at += head.total();
-            if head.opcode != frame::TEXT || self.target.dialect.is_message(payload) {
+            if head.opcode != frame::TEXT || self.target.dialect.message(payload).is_some() {
                 continue;
             }
             match self.target.dialect.parse(payload) {

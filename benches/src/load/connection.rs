@@ -5,6 +5,7 @@ use std::net::Shutdown;
 
 use mio::net::TcpStream;
 
+use super::calling::Calling;
 use super::frame::{self, Header};
 use super::mark::Finder;
 use super::nats;
@@ -60,6 +61,10 @@ pub(crate) struct Connection {
     pub(crate) closed: Option<(u64, String)>,
     /// What the client heard besides messages, when someone wants to know.
     pub(crate) heard: Option<Vec<Heard>>,
+    /// The events it keeps under way, when it does.
+    pub(crate) calling: Option<Box<Calling>>,
+    /// Namespaces that have not let it in yet.
+    joining: usize,
     index: u64,
     finder: Finder,
     /// The beginning of something whose end has not arrived.
@@ -81,6 +86,8 @@ impl Connection {
             acks: 0,
             closed: None,
             heard: None,
+            calling: None,
+            joining: 0,
             index: index as u64,
             finder: Finder::default(),
             rest: Vec::new(),
@@ -95,13 +102,22 @@ impl Connection {
     }
 
     /// Starts a round.
-    pub(crate) fn begin(&mut self) {
-        (self.next, self.acks) = (0, 0);
+    pub(crate) fn begin(&mut self, next: u64) {
+        (self.next, self.acks) = (next, 0);
     }
 
     /// Queues a text packet; [`Connection::flush`] sends it.
     pub(crate) fn say(&mut self, text: &str) {
         frame::from_client(frame::TEXT, text.as_bytes(), &mut self.out);
+    }
+
+    /// Keeps so many calls under way from now on.
+    pub(crate) fn begin_calling(&mut self, mut calling: Calling, calls: u64, now: u64) {
+        for _ in 0..calls {
+            calling.next(now, |text| self.say(text));
+        }
+        self.calling = Some(Box::new(calling));
+        self.flush(now);
     }
 
     /// Sends as much as goes.
@@ -190,11 +206,12 @@ impl Connection {
             if head.opcode == frame::BINARY && matches!(dialect, Dialect::Nats { .. }) {
                 self.streamed(payload, dialect, tally, now);
             } else if head.opcode == frame::TEXT
-                && dialect.is_message(payload)
-                && let Some(mark) = self.finder.find(payload)
+                && let Some(place) = dialect.message(payload)
+                && let Some((number, at)) = self.finder.find(payload)
             {
                 if self.role == Role::Counted {
-                    self.next = tally.message(self.next, self.index, mark, now);
+                    let number = tally.shape.count(number, place);
+                    self.next = tally.message(self.next, self.index, (number, at), now);
                 }
             } else {
                 self.other(head, payload, dialect, now);
@@ -262,10 +279,16 @@ impl Connection {
         match packet {
             Packet::Open => {
                 self.stage = Stage::Joining;
-                self.say(&dialect.connect());
+                dialect.connects().iter().for_each(|packet| self.say(packet));
+                self.joining = dialect.connects().len();
             }
             Packet::Ping => self.say(dialect.pong()),
-            Packet::Connected => self.stage = Stage::Ready,
+            Packet::Connected => {
+                self.joining = self.joining.saturating_sub(1);
+                if self.joining == 0 {
+                    self.stage = Stage::Ready;
+                }
+            }
             Packet::Refused(why) => self.close(now, why),
             Packet::Disconnected => self.close(now, "put out of the namespace"),
             Packet::Event(event) => {
@@ -275,6 +298,12 @@ impl Connection {
             }
             Packet::Ack(id, arguments) => {
                 self.acks += 1;
+                if let Some(mut calling) = self.calling.take() {
+                    if calling.answered(id, now) {
+                        calling.next(now, |text| self.say(text));
+                    }
+                    self.calling = Some(calling);
+                }
                 if let Some(heard) = &mut self.heard {
                     heard.push(Heard::Ack(id, arguments.to_owned()));
                 }

@@ -11,6 +11,8 @@ pub(crate) enum Dialect {
         namespace: String,
         /// What a message under test begins with.
         message: Vec<u8>,
+        /// The same of other namespaces that clients are in as well.
+        also: Vec<(String, Vec<u8>)>,
     },
     /// NATS' own protocol: a stream of lines and payloads, however it is cut into frames.
     Nats {
@@ -49,16 +51,29 @@ impl Dialect {
     pub(crate) fn new(namespace: &str, event: &str) -> Self {
         let namespace = if namespace == "/" { String::new() } else { format!("{namespace},") };
         let message = format!("42{namespace}[\"{event}\"").into_bytes();
-        Self::SocketIo { namespace, message }
+        Self::SocketIo { namespace, message, also: Vec::new() }
     }
 
-    /// Whether this frame is one message that may be under test: its mark tells.
+    /// The same clients in another namespace too, where messages are called `event`.
+    pub(crate) fn and(mut self, namespace: &str, event: &str) -> Self {
+        if let (Self::SocketIo { also, .. }, Self::SocketIo { namespace, message, .. }) =
+            (&mut self, Self::new(namespace, event))
+        {
+            also.push((namespace, message));
+        }
+        self
+    }
+
+    /// Whether this frame is one message that may be under test (its mark tells), and in which of the namespaces.
     #[inline]
-    pub(crate) fn is_message(&self, text: &[u8]) -> bool {
+    pub(crate) fn message(&self, text: &[u8]) -> Option<usize> {
         match self {
-            Self::SocketIo { message, .. } => text.starts_with(message),
-            Self::Nats { .. } => false,
-            Self::Plain => true,
+            Self::SocketIo { message, .. } if text.starts_with(message) => Some(0),
+            Self::SocketIo { also, .. } => {
+                also.iter().position(|(_, message)| text.starts_with(message)).map(|at| at + 1)
+            }
+            Self::Nats { .. } => None,
+            Self::Plain => Some(0),
         }
     }
 
@@ -78,6 +93,12 @@ impl Dialect {
             Self::Nats { subject } => nats::subscribe(subject),
             Self::Plain => String::new(),
         }
+    }
+
+    /// What asks for all of the namespaces.
+    pub(crate) fn connects(&self) -> Vec<String> {
+        let also = if let Self::SocketIo { also, .. } = self { also.as_slice() } else { &[] };
+        std::iter::once(self.connect()).chain(also.iter().map(|(namespace, _)| format!("40{namespace}"))).collect()
     }
 
     /// The answer to a ping.
@@ -108,12 +129,18 @@ impl Dialect {
 
     /// Reads a whole text frame that is no message under test. NATS is read by [`nats::next`] instead.
     pub(crate) fn parse<'a>(&self, text: &'a [u8]) -> Packet<'a> {
-        let Self::SocketIo { namespace, .. } = self else { return Packet::Other };
+        let Self::SocketIo { namespace, also, .. } = self else { return Packet::Other };
         let Ok(text) = std::str::from_utf8(text) else { return Packet::Other };
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
             (Some('0'), _) => Packet::Open,
             (Some('2'), _) => Packet::Ping,
+            (Some('4'), Some(kind)) if also.iter().any(|(other, _)| text[2..].starts_with(other)) => match kind {
+                '0' => Packet::Connected,
+                '1' => Packet::Disconnected,
+                '4' => Packet::Refused(&text[2..]),
+                _ => Packet::Other,
+            },
             (Some('4'), Some(kind)) => match text[2..].strip_prefix(&**namespace) {
                 Some(rest) => Self::socket_io(kind, rest),
                 None => Packet::Other,
@@ -162,17 +189,28 @@ mod tests {
         let root = Dialect::new("/", "tick");
         assert_eq!((root.connect().as_str(), root.event("e", "1").as_str()), ("40", "42[\"e\",1]"));
         assert_eq!(root.parse(b"40{\"sid\":\"x\"}"), Packet::Connected);
-        assert!(root.is_message(b"42[\"tick\",{}]") && !root.is_message(b"42[\"tock\",{}]"));
+        assert_eq!((root.message(b"42[\"tick\",{}]"), root.message(b"42[\"tock\",{}]")), (Some(0), None));
         let bench = Dialect::new("/bench", "tick");
         assert_eq!(bench.connect(), "40/bench,");
         assert_eq!(bench.call(3, "echo", "{}"), "42/bench,3[\"echo\",{}]");
+    }
+
+    /// A client of two namespaces asks for both, and tells their messages apart.
+    #[test]
+    fn more_than_one_namespace() {
+        let both = Dialect::new("/", "a").and("/monitoring", "b");
+        assert_eq!(both.connects(), ["40", "40/monitoring,"]);
+        assert_eq!(both.parse(b"40/monitoring,{}"), Packet::Connected);
+        assert_eq!(both.parse(b"42/monitoring,[\"c\"]"), Packet::Other);
+        assert_eq!(both.message(b"42/monitoring,[\"b\",1]"), Some(1));
+        assert_eq!(both.message(b"42/monitoring,[\"a\",1]"), None);
     }
 
     /// Frames with nothing but a message need no words at all.
     #[test]
     fn plain_frames() {
         assert_eq!(Dialect::Plain.path(), "/sub");
-        assert!(Dialect::Plain.is_message(b"{}"));
+        assert_eq!(Dialect::Plain.message(b"{}"), Some(0));
         assert_eq!(Dialect::Plain.event("tick", "{}"), "{}");
         assert_eq!(Dialect::Plain.parse(b"2"), Packet::Other);
     }

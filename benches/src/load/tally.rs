@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use hdrhistogram::Histogram;
 
 use super::mark::hex;
+use crate::peers::shape::Shape;
 
 /// Latencies are kept to a thousandth of themselves, up to a minute.
 const LATENCY_MAX: u64 = 60_000_000_000;
@@ -18,6 +19,8 @@ pub(crate) struct Tally {
     pub(crate) bytes: u64,
     /// Reads that found something.
     pub(crate) reads: u64,
+    /// To whom messages go.
+    pub(crate) shape: Shape,
     /// Messages under test.
     pub(crate) messages: u64,
     /// Messages that were skipped.
@@ -42,6 +45,7 @@ impl Tally {
             clients,
             bytes: 0,
             reads: 0,
+            shape: Shape::Plain,
             messages: 0,
             lost: 0,
             disorder: 0,
@@ -54,8 +58,8 @@ impl Tally {
     }
 
     /// Starts a round: times one message in `sample` (a power of two), and says every `step` messages how far all are.
-    pub(crate) fn begin(&mut self, sample: u64, step: u64) {
-        *self = Self { sample: sample.next_power_of_two(), step: step.max(1), ..Self::new(self.clients) };
+    pub(crate) fn begin(&mut self, (sample, step): (u64, u64), shape: Shape) {
+        *self = Self { sample: sample.next_power_of_two(), step: step.max(1), shape, ..Self::new(self.clients) };
     }
 
     /// A message that came after `next - 1` messages of the round, read at `now`. Returns what the next one's number is.
@@ -66,19 +70,21 @@ impl Tally {
             self.latency.saturating_record(now.saturating_sub(hex(time)));
         }
         if number == next {
-            return next + 1;
+            return self.shape.next(next + 1, client, self.clients);
         }
-        self.unexpected(next, number)
+        self.unexpected(next, number, client)
     }
 
     #[cold]
-    fn unexpected(&mut self, next: u64, number: u64) -> u64 {
-        if number < next {
+    fn unexpected(&mut self, next: u64, number: u64, client: u64) -> u64 {
+        let (shape, clients) = (self.shape, self.clients);
+        // Too late, or for somebody else.
+        if number < next || !shape.wants(number, client, clients) && shape != Shape::Twice {
             self.disorder += 1;
             return next;
         }
-        self.lost += number - next;
-        number + 1
+        self.lost += (next..number).filter(|number| shape.wants(*number, client, clients)).count() as u64;
+        shape.next(number + 1, client, clients)
     }
 
     /// A client got from `before` messages to `after`.
@@ -105,15 +111,20 @@ impl Tally {
 
     /// Whether nothing more is to come once `total` messages have been sent.
     pub(crate) fn complete(&self, total: u64) -> bool {
-        self.messages + self.lost >= total * self.clients
+        self.messages + self.lost >= self.shape.deliveries(total, self.clients)
+    }
+
+    /// Deliveries of `total` messages that did not come.
+    pub(crate) fn missing(&self, total: u64) -> u64 {
+        self.shape.deliveries(total, self.clients).saturating_sub(self.messages)
     }
 
     /// What is wrong with a round of `total` messages; nothing, when each client received each message once and in order.
     pub(crate) fn mistakes(&self, total: u64) -> Vec<String> {
-        let missing = (total * self.clients).saturating_sub(self.messages);
+        let (missing, all) = (self.missing(total), self.shape.deliveries(total, self.clients));
         let mut mistakes = Vec::new();
         if missing > 0 {
-            mistakes.push(format!("{missing} of {} deliveries are missing", total * self.clients));
+            mistakes.push(format!("{missing} of {all} deliveries are missing"));
         }
         if self.disorder > 0 {
             mistakes.push(format!("{} came twice or out of order", self.disorder));
@@ -144,7 +155,7 @@ mod tests {
     #[test]
     fn a_clean_round() {
         let (mut tally, mut next) = (Tally::new(2), [0; 2]);
-        tally.begin(1, 2);
+        tally.begin((1, 2), Shape::Plain);
         for number in 0..5 {
             receive(&mut tally, &mut next, 0, number);
         }
@@ -159,7 +170,7 @@ mod tests {
         assert_eq!((tally.seen(), tally.complete(5), tally.messages), (4, true, 10));
         assert_eq!(tally.mistakes(5), Vec::<String>::new());
         assert_eq!((tally.latency.len(), tally.latency.max()), (10, 200));
-        tally.begin(4, 1);
+        tally.begin((4, 1), Shape::Plain);
         assert_eq!((tally.messages, tally.seen(), tally.clients), (0, 0, 2));
     }
 
@@ -181,7 +192,7 @@ mod tests {
     #[test]
     fn sampling() {
         let mut tally = Tally::new(4);
-        tally.begin(4, 1);
+        tally.begin((4, 1), Shape::Plain);
         for client in 0..4 {
             for number in 0..8 {
                 tally.message(number, client, (number, TIME), 100);

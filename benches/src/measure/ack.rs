@@ -13,6 +13,7 @@ use crate::load::caller::Caller;
 use crate::machine::proc::{self, Cpu};
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
+use crate::peers::shape::Shape;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, figure, in_order, number};
@@ -103,7 +104,7 @@ fn one(contest: &mut Contest, contestant: &Contestant, (options, call): (&Ack, &
     let scrape = || is_carillon.then(|| Metrics::scrape(contestant.target.address)).transpose();
     let before = scrape()?;
     let Ack { seconds, payload: bytes, window, .. } = *options;
-    let run = Run { mode: Mode::Flood, seconds, rate: 0.0, bytes, window, batch: 1, burst: 0 };
+    let run = Run { mode: Mode::Flood, window, ..Run::paced(0.0, seconds, bytes) };
     // Called well within the flood.
     let calls = self::calls(contestant, (options, call), (seconds - 0.3).max(0.1));
     let round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
@@ -143,7 +144,7 @@ fn flush(
     let Contest { load, progress, .. } = contest;
     progress.say(format!("{}: events with answers", contestant.name));
     let (id, callers) = (contestant.group, options.callers.min(options.clients));
-    load.group(id).begin(1, u64::MAX);
+    load.group(id).begin((1, u64::MAX), Shape::Plain);
     let cpu = contestant.pid.map(proc::cpu).transpose()?;
     let start = clock::now();
     let mut heard = (0, start);

@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::Result;
 use crate::cli::Common;
 use crate::load::feed::Inlet;
 use crate::load::packet::Dialect;
-use crate::load::{GroupId, Load, Target};
+use crate::load::{GroupId, Heard, Load, Target};
 use crate::machine::{self, Machine};
 use crate::peers::{Options, Peer, Server};
 use crate::report::document::{self, Document, Part};
 use crate::report::progress::Progress;
 use crate::report::table;
+use crate::{Result, clock};
 
 /// Open files besides those of the clients.
 const SPARE: u64 = 200;
+/// How long a server may take to answer when it is asked for what it counted.
+const ANSWER: u64 = 5_000_000_000;
 
 /// A server that takes part.
 pub(crate) struct Contestant {
@@ -206,6 +209,23 @@ impl Contest {
             }
         }
         Ok(connected)
+    }
+
+    /// Calls the plugin inside a server, through its first client; the answer's arguments.
+    pub(crate) fn ask(&mut self, contestant: &Contestant, event: &str) -> Result<String> {
+        let (load, id) = (&mut self.load, contestant.group);
+        load.group(id).heard(0);
+        load.say(id, 0, &contestant.target.dialect.call(1, event, "null"));
+        let end = clock::now() + ANSWER;
+        while clock::now() < end {
+            load.turn(Duration::from_millis(20))?;
+            for heard in load.group(id).heard(0) {
+                if let Heard::Ack(1, arguments) = heard {
+                    return Ok(arguments);
+                }
+            }
+        }
+        Err(format!("{} does not answer `{event}`", contestant.name).into())
     }
 
     /// Hangs up for the clients of all these servers, and stops them.

@@ -2,10 +2,12 @@
 
 use super::contest::{Contest, Contestant, Driver};
 use super::round::{self, Round};
+use super::shapes;
 use crate::Result;
 use crate::cli::Fanout;
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
+use crate::peers::shape::Shape;
 use crate::report::document::Part;
 use crate::report::row::Fanout as Row;
 use crate::report::stats::Figure;
@@ -50,6 +52,9 @@ pub(crate) fn run(options: &Fanout) -> Result<bool> {
 
 /// About how long it takes with so many servers.
 pub(crate) fn seconds(options: &Fanout, servers: usize) -> f64 {
+    if !options.shape.is_empty() {
+        return shapes::seconds(options);
+    }
     let connecting = servers as f64 * (0.5 + options.clients as f64 / 3_000.0);
     let flood_rows = servers + options.batches.len();
     let rows = options.mode.iter().map(|mode| if *mode == Mode::Flood { flood_rows } else { servers }).sum::<usize>();
@@ -59,6 +64,9 @@ pub(crate) fn seconds(options: &Fanout, servers: usize) -> f64 {
 
 /// Measures, with the clients of all servers connected at the same time where the system allows so many.
 pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
+    if !options.shape.is_empty() {
+        return shapes::measure(contest, options);
+    }
     let options = &Fanout { window: window(options), ..options.clone() };
     let mut everybody = contest.everybody(&options.common, &Peer::FANOUT)?;
     let mut rounds = Vec::new();
@@ -118,7 +126,7 @@ fn turns(contest: &mut Contest, servers: &[Contestant], options: &Fanout, rounds
 
 fn command(options: &Fanout, mode: Mode, batch: u64) -> Run {
     let Fanout { seconds, rate, payload: bytes, window, burst, .. } = *options;
-    Run { mode, seconds, rate, bytes, window, batch: batch.clamp(1, window), burst }
+    Run { mode, seconds, rate, bytes, window, batch: batch.clamp(1, window), burst, shape: Shape::Plain, clients: 0 }
 }
 
 /// Who runs in one turn. In a flood the floor runs several times; without a number it does what Carillon did.

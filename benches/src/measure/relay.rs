@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::contest::{Contest, Contestant, Driver};
+use super::relay_flood;
 use super::round::{self, Round};
 use crate::cli::Relay;
 use crate::load::Load;
@@ -41,6 +42,9 @@ pub(crate) fn run(options: &Relay) -> Result<bool> {
 
 /// About how long it takes.
 pub(crate) fn seconds(options: &Relay) -> f64 {
+    if options.flood {
+        return relay_flood::seconds(options);
+    }
     (options.rounds * 2 + 1) as f64 * options.seconds + 2.0
 }
 
@@ -50,13 +54,16 @@ pub(crate) fn missing() -> Option<String> {
     version().is_none().then(|| missing.to_owned())
 }
 
-fn version() -> Option<String> {
+pub(super) fn version() -> Option<String> {
     machine::output("redis-server", &["--version"])
 }
 
 /// Measures both ways, which take turns.
 pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     contest.reserve(options.clients)?;
+    if options.flood {
+        return relay_flood::measure(contest, options);
+    }
     let version = version().ok_or_else(|| missing().unwrap_or_default())?;
     contest.versions.insert("redis-server".to_owned(), version);
     if let Err(error) = carillon_core::bus::check("redis://127.0.0.1") {
@@ -94,7 +101,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
 }
 
 /// Redis on the load's cores: its work is not the server's.
-fn start_redis(contest: &Contest) -> Result<Server> {
+pub(super) fn start_redis(contest: &Contest) -> Result<Server> {
     let address = Server::free_address()?;
     let directory: &Path = &contest.options.directory;
     let mut command = Command::new("redis-server");

@@ -48,6 +48,9 @@ pub(crate) struct Round {
     /// The threads that did the work, and which part of it.
     pub(crate) threads: Vec<(String, f64)>,
     /// False when a paced server published less than it should have, or delivered it much too late. Its figures hold.
+    /// Deliveries that never came, and those that came twice or out of order.
+    pub(crate) lost: u64,
+    pub(crate) disorder: u64,
     pub(crate) kept_up: bool,
     /// What went wrong; the round counts only when this is empty.
     pub(crate) mistakes: Vec<String>,
@@ -103,7 +106,7 @@ pub(crate) fn run(
         Mode::Flood => (SAMPLE, (run.window / MILESTONES).max(1)),
         Mode::Paced => (1, u64::MAX),
     };
-    load.group(id).begin(sample, step);
+    load.group(id).begin((sample, step), run.shape);
     load.group(id).heard(0);
     let before = Reading::of(contestant)?;
     let mut driven = Driven::start(load, contestant, run)?;
@@ -128,7 +131,7 @@ pub(crate) fn run(
             ticked = now;
             each(load)?;
         }
-        if driven.is_over(load) || now - heard.1.max(driven.quiet_until) > SILENCE && now > driven.quiet_until {
+        if driven.is_over(load) || now.saturating_sub(heard.1.max(driven.quiet_until)) > SILENCE {
             break;
         }
         // A server that is this far behind is measured as it is; the next round must not find it at work.
@@ -184,6 +187,8 @@ pub(crate) fn run(
         rss_kb: contestant.pid.and_then(|pid| proc::rss_kb(pid).ok()),
         threads: shares(&before, &after),
         kept_up: run.mode == Mode::Flood || in_time,
+        lost: total.map_or(0, |total| tally.missing(total)),
+        disorder: tally.disorder,
         mistakes,
     })
 }

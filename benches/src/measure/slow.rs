@@ -9,7 +9,7 @@ use super::contest::{Contest, Contestant, Driver};
 use super::metrics::Metrics;
 use super::round::{self, Round};
 use crate::cli::Slow;
-use crate::load::{Heard, Load, Role, Stage};
+use crate::load::{Load, Role, Stage};
 use crate::machine::proc;
 use crate::peers::Peer;
 use crate::peers::protocol::Run;
@@ -149,7 +149,10 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Res
     }
     let rss_after_kb = proc::rss_kb(pid)?;
     let reasons = metrics(&contestant)?.unwrap_or_default().gains(&before, "carillon_disconnections_total");
-    let told = if is_carillon { told(&mut contest.load, &contestant)? } else { Vec::new() };
+    let told: Vec<Gone> = match is_carillon {
+        true => serde_json::from_str::<(_,)>(&contest.ask(&contestant, "gone")?)?.0,
+        false => Vec::new(),
+    };
     let clients = &contest.load.group(id).clients;
     // To the client's own knowledge, which is exact, or else when the connection was found gone.
     let closed_at = |slow: &SlowClient| clients[slow.index].closed.as_ref().map(|(at, _)| *at).or(slow.closed);
@@ -206,23 +209,6 @@ impl Watch {
         }
         Ok(())
     }
-}
-
-/// Asks the bench plugin which clients' connections the server ended, and when it was told.
-fn told(load: &mut Load, contestant: &Contestant) -> Result<Vec<Gone>> {
-    load.group(contestant.group).heard(0);
-    load.say(contestant.group, 0, &contestant.target.dialect.call(1, "gone", "null"));
-    let end = clock::now() + clock::nanos(GRACE);
-    while clock::now() < end {
-        load.turn(Duration::from_millis(20))?;
-        for heard in load.group(contestant.group).heard(0) {
-            if let Heard::Ack(1, arguments) = heard {
-                let (gone,): (Vec<Gone>,) = serde_json::from_str(&arguments)?;
-                return Ok(gone);
-            }
-        }
-    }
-    Err("the bench plugin does not answer".into())
 }
 
 fn text(outcomes: &[Outcome], options: &Slow) -> String {

@@ -1,10 +1,11 @@
 //! The standard set: everything a reader of the figures wants to know, in one run and one JSON.
 
 use super::contest::Contest;
-use super::{ack, fanout, idle, relay, slow};
-use crate::cli::{Ack, Common, Fanout, Idle, Relay, Slow, Suite};
+use super::{ack, fanout, idle, ingress, relay, slow};
+use crate::cli::{Ack, Common, Fanout, Idle, Ingress, Relay, Slow, Suite};
 use crate::peers::Peer;
 use crate::peers::protocol::Mode;
+use crate::peers::shape::Shape;
 use crate::report::document::{self, Part, Suite as Document};
 use crate::report::table;
 use crate::{Result, clock};
@@ -13,6 +14,10 @@ use crate::{Result, clock};
 const DELIVERIES: f64 = 50_000.0;
 /// Those that are followed as the number of clients and the payload grow.
 const FOLLOWED: [Peer; 2] = [Peer::Floor, Peer::Socketioxide];
+
+/// Every shape that can be asked for.
+const SHAPES: [Shape; 6] =
+    [Shape::Plain, Shape::TwoNamespaces, Shape::Rooms, Shape::Except, Shape::Client, Shape::Mixed];
 
 /// One measurement of the set.
 struct Step {
@@ -27,6 +32,7 @@ enum What {
     Slow(Slow),
     Relay(Relay),
     Ack(Ack),
+    Ingress(Ingress),
 }
 
 /// How large the set is.
@@ -118,6 +124,7 @@ impl What {
             Self::Slow(options) => slow::seconds(options, among(&options.common)),
             Self::Relay(options) => relay::seconds(options),
             Self::Ack(options) => ack::seconds(options, among(&options.common)),
+            Self::Ingress(options) => ingress::seconds(options, among(&options.common)),
         }
     }
 
@@ -135,6 +142,7 @@ impl What {
                 None => relay::measure(contest, options),
             },
             Self::Ack(options) => ack::measure(contest, options),
+            Self::Ingress(options) => ingress::measure(contest, options),
         }
         .map(Some)
     }
@@ -159,6 +167,7 @@ fn steps(options: &Suite) -> Vec<Step> {
         seconds,
         window: 1_000,
         burst: 0,
+        shape: Vec::new(),
         batches: vec![1, 20, 200],
         common: everybody.clone(),
     };
@@ -171,7 +180,35 @@ fn steps(options: &Suite) -> Vec<Step> {
     };
     let idle =
         Idle { clients: size.idle, seconds: 1.0, rounds: 2, settle: 1.5, broadcasts: 0.0, common: among(&Peer::IDLE) };
-    let mut steps = vec![step("peers", What::Fanout(fanout)), step("memory", What::Idle(idle))];
+    let relay = Relay {
+        clients: 10,
+        payload: 128,
+        flood: false,
+        messages: 2_000,
+        rate: 1_000.0,
+        rounds: 3,
+        seconds: seconds * 1.3,
+        common: among(&[]),
+    };
+    let relay_flood = Relay { flood: true, clients, rounds, ..relay.clone() };
+    let ingress = Ingress {
+        clients: vec![10, 100, clients],
+        in_flight: vec![1, 16, 64],
+        acked_only: false,
+        payload: 64,
+        rounds: size.sweep_rounds,
+        seconds: seconds / 3.0,
+        common: among(&Peer::ACK),
+    };
+    let shapes = Fanout { shape: SHAPES.to_vec(), common: among(&[Peer::Floor]), ..fanout.clone() };
+    let mut steps = vec![
+        step("relay-flood", What::Relay(relay_flood)),
+        step("relay", What::Relay(relay)),
+        step("ingress", What::Ingress(ingress)),
+        step("shapes", What::Fanout(shapes)),
+        step("peers", What::Fanout(fanout)),
+        step("memory", What::Idle(idle)),
+    ];
     // The window of the largest step for all: what is compared is the number of clients, and nothing else.
     let most = size.sweep.iter().copied().max().unwrap_or(clients);
     let window = fanout::window(&Fanout { clients: most, ..followed.clone() });
@@ -193,8 +230,6 @@ fn steps(options: &Suite) -> Vec<Step> {
         baseline: 3.0,
         common: among(&[]),
     };
-    let relay =
-        Relay { clients: 10, payload: 128, rate: 1_000.0, rounds: 3, seconds: seconds * 1.3, common: among(&[]) };
     let ack = Ack {
         clients,
         payload: 128,
@@ -206,7 +241,7 @@ fn steps(options: &Suite) -> Vec<Step> {
         window: 1_000,
         common: among(&Peer::ACK),
     };
-    steps.extend([step("slow", What::Slow(slow)), step("relay", What::Relay(relay)), step("ack", What::Ack(ack))]);
+    steps.extend([step("slow", What::Slow(slow)), step("ack", What::Ack(ack))]);
     steps
 }
 
@@ -228,7 +263,7 @@ mod tests {
         }
     }
 
-    /// With eight servers the runs leave four of fifteen minutes for building.
+    /// With eight servers the runs leave eight of twenty-five minutes for building.
     #[test]
     fn the_standard_set_keeps_its_time() {
         let eight = [&[Peer::Carillon][..], &Peer::FANOUT].concat();
@@ -241,7 +276,7 @@ mod tests {
                 what => what.seconds(&eight),
             };
         }
-        assert!((300.0..660.0).contains(&seconds), "{seconds} s");
+        assert!((300.0..1_020.0).contains(&seconds), "{seconds} s");
     }
 
     /// Sweeps keep deliveries a second the same, and only those who were asked for take part.

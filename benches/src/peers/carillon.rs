@@ -1,7 +1,7 @@
 //! Carillon under test: this very program as `carillon serve`, with the bench plugin linked in and all others switched off.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use carillon_core::registry::Registry;
@@ -15,10 +15,10 @@ mod plugin;
 pub(crate) const PLUGIN: &str = "bench";
 
 /// `serve`, as Carillon's own command line understands it.
-pub(crate) fn command(options: &Options, address: SocketAddr, directory: &Path) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+pub(crate) fn command(options: &Options, address: SocketAddr, program: PathBuf) -> Result<Command> {
+    let mut command = Command::new(program);
     // No carillon.toml of the place the tool was called from.
-    command.arg("serve").current_dir(directory);
+    command.arg("serve").current_dir(&options.directory);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("CARILLON_") {
             command.env_remove(name);
@@ -32,7 +32,9 @@ pub(crate) fn command(options: &Options, address: SocketAddr, directory: &Path) 
     set("log.level", "warn");
     for plugin in Registry::linked()?.iter() {
         let name = plugin.name();
-        if name != PLUGIN && !options.settings.iter().any(|(key, _)| key.starts_with(&format!("plugins.{name}."))) {
+        if !name.starts_with(PLUGIN)
+            && !options.settings.iter().any(|(key, _)| key.starts_with(&format!("plugins.{name}.")))
+        {
             set(&format!("plugins.{name}.enabled"), "false");
         }
     }

@@ -16,6 +16,7 @@ use carillon_core::prelude::{JsonSchema, schemars};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::shape::Shape;
 use crate::load::mark::Mark;
 use crate::load::packet::Dialect;
 
@@ -65,12 +66,18 @@ pub(crate) struct Run {
     pub(crate) batch: u64,
     /// Messages published in one go before anything else has its turn; 0 is what the server is best off with.
     pub(crate) burst: u64,
+    /// To whom.
+    #[serde(default)]
+    pub(crate) shape: Shape,
+    /// The clients, where they are addressed one by one.
+    #[serde(default)]
+    pub(crate) clients: u64,
 }
 
 impl Run {
     /// A steady pace.
     pub(crate) fn paced(rate: f64, seconds: f64, bytes: usize) -> Self {
-        Self { mode: Mode::Paced, seconds, rate, bytes, window: 0, batch: 1, burst: 0 }
+        Self { mode: Mode::Paced, seconds, rate, bytes, window: 0, batch: 1, burst: 0, shape: Shape::Plain, clients: 0 }
     }
 
     /// How many messages a paced run has.

@@ -14,8 +14,8 @@ pub(crate) trait Outlet: Sync {
     /// Messages published in one go before other tasks have their turn: what the server is best off with.
     const BURST: u64;
 
-    /// Publishes one message.
-    fn publish(&self, tick: &Tick) -> impl Future<Output = ()> + Send;
+    /// Publishes message `number`.
+    fn publish(&self, number: u64, tick: &Tick) -> impl Future<Output = ()> + Send;
 }
 
 /// Publishes as told; `seen` is how many messages all clients have received.
@@ -37,7 +37,7 @@ async fn flood<O: Outlet>(run: &Run, mut seen: watch::Receiver<u64>, outlet: &O)
         if !room {
             break;
         }
-        outlet.publish(&Tick::new(messages, clock::now(), run.bytes)).await;
+        outlet.publish(messages, &Tick::new(messages, clock::now(), run.bytes)).await;
         messages += 1;
         if messages % burst == 0 {
             tokio::task::yield_now().await;
@@ -56,7 +56,7 @@ async fn paced(run: &Run, outlet: &impl Outlet) -> Done {
         let due = run.due(number);
         sleep_until(start + Duration::from_nanos(due)).await;
         // Marked with the time it was due: being late for that is latency too.
-        outlet.publish(&Tick::new(number, origin + due, run.bytes)).await;
+        outlet.publish(number, &Tick::new(number, origin + due, run.bytes)).await;
     }
     Done { messages }
 }
@@ -66,19 +66,30 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
+    use crate::peers::shape::Shape;
 
     struct Sent(Mutex<Vec<String>>);
 
     impl Outlet for Sent {
         const BURST: u64 = 3;
 
-        async fn publish(&self, tick: &Tick) {
+        async fn publish(&self, _: u64, tick: &Tick) {
             self.0.lock().unwrap().push(tick.text.clone());
         }
     }
 
     fn run(mode: Mode) -> Run {
-        Run { mode, seconds: 1.0, rate: 20.0, bytes: 64, window: 10, batch: 1, burst: 0 }
+        Run {
+            mode,
+            seconds: 1.0,
+            rate: 20.0,
+            bytes: 64,
+            window: 10,
+            batch: 1,
+            burst: 0,
+            shape: Shape::Plain,
+            clients: 0,
+        }
     }
 
     /// Without word from the load a flood stops at its window; with word it goes on.
@@ -108,7 +119,7 @@ mod tests {
         impl Outlet for Slow {
             const BURST: u64 = 1;
 
-            async fn publish(&self, _: &Tick) {
+            async fn publish(&self, _: u64, _: &Tick) {
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
         }

@@ -1,6 +1,8 @@
 //! Bare socketioxide under test: `io.emit` in a loop, on hyper as its own example has it, with settings that favour it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -49,6 +51,7 @@ async fn run(address: SocketAddr) -> Result<()> {
         .ws_read_buffer_size(READ_BUFFER)
         .build_svc();
     let seen = watch::Sender::new(0);
+    let notes = Arc::new(AtomicU64::new(0));
     let (all, publishers) = (io.clone(), tasks.clone());
     io.ns(NAMESPACE, async move |socket: SocketRef| {
         let (told, io, tasks) = (seen.clone(), all.clone(), publishers.clone());
@@ -66,6 +69,12 @@ async fn run(address: SocketAddr) -> Result<()> {
         socket.on("seen", async move |Data::<u64>(count)| {
             seen.send_replace(count);
         });
+        let notes = Arc::clone(&notes);
+        let counted = Arc::clone(&notes);
+        socket.on("note", async move |Data::<Value>(_)| {
+            notes.fetch_add(1, Ordering::Relaxed);
+        });
+        socket.on("noted", async move |ack: AckSender| drop(ack.send(&counted.swap(0, Ordering::Relaxed))));
         socket.on("echo", async |Data::<Value>(value), ack: AckSender| drop(ack.send(&value)));
     });
     let listener = TcpListener::bind(address).await?;
@@ -83,7 +92,7 @@ impl Outlet for Everybody {
     // Found by trial: it coalesces what its tasks find waiting. Fewer cost more, more only take longer.
     const BURST: u64 = 64;
 
-    async fn publish(&self, tick: &Tick) {
+    async fn publish(&self, _: u64, tick: &Tick) {
         if let Some(everybody) = self.0.of(NAMESPACE)
             && let Err(error) = everybody.emit(TICK, tick).await
         {

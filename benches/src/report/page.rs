@@ -1,5 +1,6 @@
 //! The generated parts of the page and of the table: everything in them comes from the JSON of one suite.
 
+use super::document::Part;
 use super::ratios::{self, Ratio, bytes, cost, throughput};
 use super::row::Fanout;
 use super::stats::Figure;
@@ -48,6 +49,10 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
     let memory = format!("Idle: {} clients", count(story.memory.asked.clients));
     vec![
         Section::new("machine", "Machine", machine(story), None),
+        Section::new("relay-flood", "A flood through Redis", shown(story.parts("relay-flood")), None),
+        Section::new("relay", "A paced load through Redis", shown(story.parts("relay")), None),
+        Section::new("ingress", "Events from clients", shown(story.parts("ingress")), None),
+        Section::new("shapes", "Not to everybody", shown(story.parts("shapes")), None),
         Section::new("short", "In short", in_short(story, &ratios), None),
         Section::new("ratios", "Ratios", String::new(), Some(ratios::table(&ratios))),
         Section::new("flood", load(Mode::Flood), load(Mode::Flood) + ".", Some(flood(story))),
@@ -60,7 +65,7 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
             Some(clients(story)),
         ),
         Section::new("payload", "As payload grows: floods", String::new(), Some(payload(story))),
-        Section::new("rest", "Slow clients, relay and calls", rest(story), None),
+        Section::new("rest", "Slow clients and calls", shown(story.rest()), None),
     ]
 }
 
@@ -244,9 +249,9 @@ fn payload(story: &Story) -> Table {
 }
 
 /// What was shown while it was measured.
-fn rest(story: &Story) -> String {
+fn shown<'a>(parts: impl Iterator<Item = &'a Part>) -> String {
     let mut text = String::new();
-    for part in story.rest() {
+    for part in parts {
         for table in &part.tables {
             text.push_str(&format!("```text\n{}\n```\n", table.trim_end()));
         }
@@ -255,5 +260,5 @@ fn rest(story: &Story) -> String {
         }
         text.push('\n');
     }
-    text
+    if text.is_empty() { "Not measured in the run this page was made from.".to_owned() } else { text }
 }

@@ -46,3 +46,19 @@ pub(crate) struct Idle {
 fn always() -> bool {
     true
 }
+
+/// A flood of one shape, or on one way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    /// The shape or the way.
+    pub(crate) name: String,
+    pub(crate) us_per_delivery: Option<Figure>,
+    pub(crate) deliveries_per_second: Option<Figure>,
+    pub(crate) messages_per_write: Option<Figure>,
+    pub(crate) p50_us: Option<Figure>,
+    /// Deliveries that never came, and those that came twice or out of order, of all rounds.
+    pub(crate) lost: u64,
+    pub(crate) disorder: u64,
+    /// The processor time of a delivery in every round.
+    pub(crate) every_us: Vec<f64>,
+}

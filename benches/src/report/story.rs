@@ -73,7 +73,12 @@ impl Story {
 
     /// Everything else that was measured, as it was shown.
     pub(super) fn rest(&self) -> impl Iterator<Item = &Part> {
-        self.suite.parts.iter().filter(|part| matches!(&*part.bench, "slow" | "relay" | "ack"))
+        self.suite.parts.iter().filter(|part| matches!(&*part.bench, "slow" | "ack"))
+    }
+
+    /// What was shown of these measurements; nothing, when the run did not have them.
+    pub(super) fn parts<'a>(&'a self, bench: &'a str) -> impl Iterator<Item = &'a Part> {
+        self.suite.parts.iter().filter(move |part| part.bench == bench)
     }
 }
 

@@ -53,6 +53,11 @@ impl Table {
     }
 }
 
+/// Every round's figure, in the order of the rounds.
+pub(crate) fn every(values: &[f64]) -> String {
+    values.iter().map(|value| number(*value)).collect::<Vec<_>>().join(" ")
+}
+
 impl Table {
     /// The table as Markdown.
     pub(crate) fn markdown(&self) -> String {

@@ -1,5 +1,7 @@
 //! `/bench`: publishes inside the server as the load asks it to, answers calls, and remembers who has gone.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use carillon_core::prelude::*;
@@ -8,6 +10,7 @@ use tokio::sync::watch;
 use crate::clock;
 use crate::peers::protocol::{DONE, Done, NAMESPACE, Run, TICK, Tick};
 use crate::peers::publisher::{self, Outlet};
+use crate::peers::shape::{NAMESPACES, ROOMS, Shape, To};
 
 /// A client whose connection the server ended.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -24,6 +27,9 @@ struct Bench {
     host: Host,
     seen: watch::Sender<u64>,
     gone: Mutex<Vec<Gone>>,
+    notes: AtomicU64,
+    /// The ids of clients by the number they gave.
+    clients: Mutex<BTreeMap<u64, String>>,
 }
 
 impl Plugin for Bench {
@@ -32,36 +38,57 @@ impl Plugin for Bench {
     type Config = NoConfig;
 
     async fn init(_: NoConfig, host: Host) -> Result<Self> {
-        Ok(Self { host, seen: watch::Sender::new(0), gone: Mutex::default() })
+        Ok(Self {
+            host,
+            seen: watch::Sender::new(0),
+            gone: Mutex::default(),
+            notes: AtomicU64::new(0),
+            clients: Mutex::default(),
+        })
     }
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.event("run", "Publishes as told.", Self::run);
         on.event("seen", "So many messages have been received by all.", Self::seen);
         on.event("echo", "Answers with the same.", Self::echo);
+        on.event("note", "Is counted, and not answered.", Self::note);
+        on.event("noted", "How many notes came since the last call.", Self::noted);
         on.event("gone", "Whose connections the server ended since the last call.", Self::gone);
         on.emits::<Tick>(TICK, "A message under test.");
         on.emits::<Done>(DONE, "All messages of a run have been published.");
+    }
+
+    async fn connected(self: Arc<Self>, ctx: Ctx) -> Result<()> {
+        if let Ok(number) = number(&ctx).parse::<u64>() {
+            self.clients.lock().unwrap_or_else(PoisonError::into_inner).insert(number, ctx.id().to_owned());
+            ctx.join(ROOMS[(number % 2) as usize])?;
+        }
+        Ok(())
     }
 
     async fn disconnected(self: Arc<Self>, ctx: Ctx, reason: Reason) {
         if matches!(reason, Reason::TransportClose | Reason::ClientDisconnect) {
             return; // It left by itself, and knows when.
         }
-        let query = ctx.peer().query();
-        let client = query.split('&').find_map(|pair| pair.strip_prefix("client=")).unwrap_or_default().to_owned();
-        let gone = Gone { client, reason: reason.as_str(), at: clock::now() };
+        let gone = Gone { client: number(&ctx), reason: reason.as_str(), at: clock::now() };
         self.gone.lock().unwrap_or_else(PoisonError::into_inner).push(gone);
     }
+}
+
+/// The number the client gave in its handshake.
+fn number(ctx: &Ctx) -> String {
+    let query = ctx.peer().query();
+    query.split('&').find_map(|pair| pair.strip_prefix("client=")).unwrap_or_default().to_owned()
 }
 
 impl Bench {
     async fn run(self: Arc<Self>, ctx: Ctx, run: Run) -> Result<()> {
         self.seen.send_replace(0);
         let seen = self.seen.subscribe();
-        let host = self.host.clone();
+        let ids = self.clients.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let audience = Audience { host: self.host.clone(), shape: run.shape, clients: run.clients, ids };
         self.host.spawn("publisher", async move {
-            let done = publisher::publish(&run, seen, &Everybody(host)).await;
+            let done = publisher::publish(&run, seen, &audience).await;
             if let Err(error) = ctx.emit(DONE, &done) {
                 eprintln!("{error}");
             }
@@ -78,22 +105,70 @@ impl Bench {
         Ok(Plain(payload))
     }
 
+    async fn note(self: Arc<Self>, _: Ctx, _: Payload) -> Result<()> {
+        self.notes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn noted(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<u64>> {
+        Ok(Plain(self.notes.swap(0, Ordering::Relaxed)))
+    }
+
     async fn gone(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<Vec<Gone>>> {
         Ok(Plain(std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner))))
     }
 }
 
-struct Everybody(Host);
+/// To whom a run is published.
+struct Audience {
+    host: Host,
+    shape: Shape,
+    clients: u64,
+    ids: BTreeMap<u64, String>,
+}
 
-impl Outlet for Everybody {
+impl Outlet for Audience {
     // The plugin has threads of its own: it stands in nobody's way.
     const BURST: u64 = 64;
 
-    async fn publish(&self, tick: &Tick) {
-        if let Err(error) = self.0.to(NAMESPACE).publish(TICK, tick) {
+    async fn publish(&self, number: u64, tick: &Tick) {
+        let id = |client: u64| self.ids.get(&client).cloned().unwrap_or_default();
+        let target = match self.shape.to(number, self.clients) {
+            To::All(namespace) => self.host.to(NAMESPACES[namespace]),
+            To::Room(room) => self.host.to(NAMESPACE).room(ROOMS[room]),
+            To::Except(client) => self.host.to(NAMESPACE).except(id(client)),
+            To::Client(client) => self.host.to(NAMESPACE).client(id(client)),
+        };
+        if let Err(error) = target.publish(TICK, tick) {
             eprintln!("{error}");
         }
     }
 }
+
+/// One more namespace, for whoever wants to be in several.
+macro_rules! namespace {
+    ($plugin:ident, $name:literal, $namespace:literal) => {
+        struct $plugin;
+
+        impl Plugin for $plugin {
+            const NAME: &'static str = $name;
+            const NAMESPACE: &'static str = $namespace;
+            type Config = NoConfig;
+
+            async fn init(_: NoConfig, _: Host) -> Result<Self> {
+                Ok(Self)
+            }
+
+            fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+                on.emits::<Tick>(TICK, "A message under test.");
+            }
+        }
+
+        plugin!($plugin);
+    };
+}
+
+namespace!(Second, "bench2", "/bench2");
+namespace!(Third, "bench3", "/bench3");
 
 plugin!(Bench);
