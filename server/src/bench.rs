@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use carillon_config::WireSettings;
 use carillon_core::packet::Batch;
-use carillon_core::sink::{Mode, Pushed};
+use carillon_core::sink::Pushed;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;

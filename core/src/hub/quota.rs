@@ -102,7 +102,7 @@ mod tests {
         assert!(quota.take(60).is_none(), "too many bytes");
         let second = quota.take(40).unwrap();
         assert!(quota.take(0).is_none(), "too many publishes");
-        let waiting = tokio::spawn({
+        let waiting = tokio_util::task::TaskTracker::new().spawn({
             let quota = Arc::clone(&quota);
             async move { quota.wait(50).await }
         });

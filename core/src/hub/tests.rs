@@ -387,7 +387,7 @@ async fn what_waits_is_bounded_by_namespace() {
     hub.publish(order(&metrics, 1, everybody(), Mode::All, 6)).unwrap();
     assert_eq!(hub.waiting(0).publishes, 2);
     let hub = Arc::new(hub);
-    let waiting = tokio::spawn({
+    let waiting = TaskTracker::new().spawn({
         let (hub, order) = (Arc::clone(&hub), order(&metrics, 0, everybody(), Mode::All, 7));
         async move { hub.publish_wait(order).await }
     });

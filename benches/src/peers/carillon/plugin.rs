@@ -139,7 +139,7 @@ impl Outlet for Audience {
             To::Except(client) => self.host.to(NAMESPACE).except(id(client)),
             To::Client(client) => self.host.to(NAMESPACE).client(id(client)),
         };
-        if let Err(error) = target.publish(TICK, tick) {
+        if let Err(error) = target.publish_wait(TICK, tick).await {
             eprintln!("{error}");
         }
     }
