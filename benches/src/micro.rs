@@ -72,14 +72,22 @@ pub async fn connect(app: &App, namespace: &str, sink: Arc<MemorySink>) -> Resul
 }
 
 /// Keeps the packets it is given until there are many, as a connection's queue would.
-#[derive(Default)]
 pub struct MemorySink {
+    /// Each is a connection of its own.
+    number: u64,
     queue: Mutex<Vec<Item>>,
     pushed: AtomicU64,
 }
 
 /// Packets kept before the queue is emptied: about what a connection holds between two writes under load.
 const KEPT: usize = 64;
+
+impl Default for MemorySink {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), queue: Mutex::default(), pushed: AtomicU64::new(0) }
+    }
+}
 
 impl MemorySink {
     /// Packets pushed so far.
@@ -91,7 +99,7 @@ impl MemorySink {
 
 impl Sink for MemorySink {
     fn connection(&self) -> u64 {
-        0
+        self.number
     }
 
     fn push(&self, part: &Part<'_>) -> Taken {

@@ -305,8 +305,8 @@ mod tests {
         let expected = json!({
             "status": "healthy", "timestamp": "", "version": env!("CARGO_PKG_VERSION"),
             "bus": {"kind": "memory", "up": true},
-            // Without sockets all clients are of one connection.
-            "websocket": {"connected_clients": 1, "namespaces": {"/": 1, "/health": 1, "/monitoring": 0}},
+            // Without sockets each client is a connection of its own.
+            "websocket": {"connected_clients": 2, "namespaces": {"/": 1, "/health": 1, "/monitoring": 0}},
         });
         assert_eq!(without_timestamps(health), expected);
         let update = client.expect("health_update").await;

@@ -20,8 +20,9 @@ use carillon_core::packet::Item;
 use smallvec::SmallVec;
 
 use self::parts::{Begun, Gate, Piece, Slot, Transition, Unit, attachments, namespace};
-pub(crate) use self::parts::{GateId, Left};
+pub(crate) use self::parts::{GateId, Left, is_answer};
 use crate::link::cost;
+use crate::wire::PONG;
 
 /// Slices offered to one vectored write. Batches are large, so that many fill any send buffer.
 const SLICES: usize = 64;
@@ -44,7 +45,7 @@ pub(crate) struct Outbox {
     /// Most clients are in one namespace: this one is found without a look elsewhere in memory.
     gates: SmallVec<[Gate; 1]>,
     next_gate: GateId,
-    /// Frames without an order towards ours, which may even come between an event and its attachments: pings.
+    /// Frames without an order towards ours, which may even come between an event and its attachments: pings, pongs.
     urgent: VecDeque<Bytes>,
     ordered: VecDeque<Slot>,
     begun: Option<Box<Begun>>,
@@ -242,12 +243,24 @@ impl Outbox {
                 let waits = |slot: &Slot| matches!(slot, Slot::Gated(id, _) | Slot::Hole(id) if shut(*id));
                 let place = self.ordered.iter().position(waits).unwrap_or(self.ordered.len());
                 let bytes = Bytes::copy_from_slice(frame);
-                self.ordered.insert(place, Slot::Ready(Piece { bytes, left: Left::default(), topic: None }));
+                let left = Left { cost: cost(payload.len()), copies: 0 };
+                self.ordered.insert(place, Slot::Ready(Piece { bytes, left, topic: None }));
                 if *kind == b'0' {
                     self.connected(payload);
                 }
             }
             _ => self.urgent.push_back(Bytes::copy_from_slice(frame)),
+        }
+    }
+
+    /// A control frame: never part of a packet. Of pongs only the newest waits (RFC 6455, section 5.5.3), so that a
+    /// client that pings and does not read costs nothing.
+    pub(crate) fn control(&mut self, frame: &[u8], opcode: u8) {
+        let frame = Bytes::copy_from_slice(frame);
+        let pong = |waiting: &&mut Bytes| waiting.first().is_some_and(|first| first & 0x0F == PONG);
+        match self.urgent.iter_mut().find(pong).filter(|_| opcode == PONG) {
+            Some(older) => *older = frame,
+            None => self.urgent.push_back(frame),
         }
     }
 

@@ -23,8 +23,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::ahead::Ahead;
-use self::frames::Scanner;
-pub(crate) use self::frames::Splitter;
+use self::frames::{BINARY, CONTROL, Scanner};
+pub(crate) use self::frames::{PONG, Splitter};
 pub(crate) use self::handle::{Handle, Options};
 use self::patience::{Pace, Patience};
 #[cfg(test)]
@@ -147,11 +147,15 @@ impl Wire {
         }
         let mut taken = 0;
         for buf in bufs {
-            splitter.split(buf, |frame, payload, binary| {
-                if !binary && payload == b"2" {
-                    link.ping_sent();
+            splitter.split(buf, |frame, payload, opcode| match opcode {
+                CONTROL.. => link.control(frame, opcode),
+                opcode => {
+                    let binary = opcode == BINARY;
+                    if !binary && payload == b"2" {
+                        link.ping_sent();
+                    }
+                    link.foreign(frame, payload, binary);
                 }
-                link.foreign(frame, payload, binary);
             });
             taken += buf.len();
         }

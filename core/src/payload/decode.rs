@@ -54,9 +54,20 @@ fn explain<T: DeserializeOwned>(json: &str) -> Error {
             let text = error.inner().to_string();
             // serde_json appends a position within the packet, which says nothing to the sender of an object.
             let text = text.split(" at line ").next().unwrap_or(&text);
-            Error::bad_payload(if path == "." { text.to_owned() } else { format!("{path}: {text}") })
+            Error::bad_payload(short(if path == "." { text.to_owned() } else { format!("{path}: {text}") }))
         }
     }
+}
+
+/// What a mistake may say at most, in bytes: serde repeats the value it did not like, which may be as long as the event.
+const MESSAGE_MAX: usize = 200;
+
+fn short(mut text: String) -> String {
+    if text.len() > MESSAGE_MAX {
+        text.truncate(text.floor_char_boundary(MESSAGE_MAX));
+        text.push_str("..");
+    }
+    text
 }
 
 /// A request that takes whatever comes and looks at none of it.

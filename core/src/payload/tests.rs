@@ -72,3 +72,12 @@ fn replies_wear_the_envelope() {
         r#"31[{"ok":false,"error":{"code":"not_found","message":"no node n7","retryable":false}}]"#
     );
 }
+
+/// A7: serde repeats what it did not like; a client cannot make the server answer with a megabyte.
+#[test]
+fn a7_a_mistake_is_told_in_few_words() {
+    let event = format!(r#"["p",{{"x":"{}é","tags":[]}}]"#, "\\u007f".repeat(100_000)).leak();
+    let message = message::<Point>(event, 0);
+    assert!(message.starts_with("x: invalid type: string"), "{message}");
+    assert!(message.len() <= 202 && message.ends_with(".."), "{} bytes", message.len());
+}

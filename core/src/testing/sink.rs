@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::payload::Payload;
 use crate::sink::{Mode, Part, Pushed, Reason, Sink, Taken, Transport};
 
 /// Records packets, pauses and the way the connection was closed.
-#[derive(Default)]
 pub struct RecordingSink {
+    /// Each is a connection of its own.
+    number: u64,
     log: Mutex<Log>,
     news: Notify,
 }
@@ -34,6 +36,13 @@ struct Log {
     pauses: Vec<bool>,
     disconnected: bool,
     closed: Option<Reason>,
+}
+
+impl Default for RecordingSink {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), log: Mutex::default(), news: Notify::new() }
+    }
 }
 
 impl RecordingSink {
@@ -114,7 +123,7 @@ impl fmt::Debug for RecordingSink {
 
 impl Sink for RecordingSink {
     fn connection(&self) -> u64 {
-        0
+        self.number
     }
 
     fn send(&self, item: &Item) -> Pushed {

@@ -13,7 +13,7 @@ use carillon_core::packet::Item;
 use carillon_core::sink::{Mode, Part, Pushed, Reason, Taken};
 
 use super::{Link, cost};
-use crate::outbox::{GateId, Left, Outbox, Stage};
+use crate::outbox::{GateId, Left, Outbox, Stage, is_answer};
 use crate::wire::Stream;
 
 /// An Engine.IO ping as a WebSocket frame.
@@ -284,6 +284,10 @@ impl Link {
 
     /// Complete frames that Socket.IO sends, through `each(frame, payload, binary)`.
     pub(crate) fn foreign(&self, frame: &[u8], payload: &[u8], binary: bool) {
+        // They are counted like everything that waits: who connects and leaves again and again has to read the answers.
+        if !binary && is_answer(payload) && !self.reserve(cost(payload.len())) {
+            return self.end(Reason::Slow);
+        }
         let mut out = self.out();
         out.outbox.foreign(frame, payload, binary);
         if out.outbox.stage() == Stage::Direct {
@@ -292,6 +296,13 @@ impl Link {
         if !binary && payload == b"3probe" && out.outbox.stage() == Stage::Polling {
             self.hold(&mut out);
         }
+        self.write(&mut out);
+    }
+
+    /// A control frame that the WebSocket sends.
+    pub(crate) fn control(&self, frame: &[u8], opcode: u8) {
+        let mut out = self.out();
+        out.outbox.control(frame, opcode);
         self.write(&mut out);
     }
 

@@ -76,6 +76,11 @@ pub(super) struct Transition {
     pub(super) sentinel: Option<Box<[u8]>>,
 }
 
+/// Whether a text message with its Engine.IO prefix is an answer to CONNECT or a DISCONNECT.
+pub(crate) fn is_answer(payload: &[u8]) -> bool {
+    matches!(payload, [b'4', kind, ..] if !matches!(kind, b'2' | b'3' | b'5' | b'6'))
+}
+
 /// The namespace of a packet with its Engine.IO prefix: `40/ns,{..}`, `40/ns` or `40{..}`.
 pub(super) fn namespace(payload: &[u8]) -> &[u8] {
     let rest = payload.get(2..).unwrap_or_default();

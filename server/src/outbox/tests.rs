@@ -201,3 +201,28 @@ fn what_never_leaves_is_accounted_for() {
     assert_eq!(outbox.0.close(), Left { cost: 2, copies: 111 });
     assert_eq!(outbox.0.close(), Left::default());
 }
+
+/// A client that pings and does not read has one pong waiting, the newest, and control frames never pass for packets.
+#[test]
+fn of_pongs_only_the_newest_waits() {
+    let mut outbox = Box::new();
+    outbox.0.go_direct();
+    outbox.theirs("40{}");
+    outbox.ours("42[1]", 1);
+    for like in ["a", "42[2]", "40/other,", "b"] {
+        outbox.0.control(&[&[0x8A, like.len() as u8], like.as_bytes()].concat(), PONG);
+    }
+    outbox.0.control(&[0x88, 0], 8);
+    assert_eq!(outbox.out(100).0, ["b", "", "40{}", "42[1]"]);
+}
+
+/// Answers to CONNECT count while they wait.
+#[test]
+fn an_answer_to_connect_counts_while_it_waits() {
+    let mut outbox = Box::new();
+    outbox.0.go_direct();
+    let answer = "44/nobody,{}";
+    outbox.theirs(answer);
+    assert!(is_answer(answer.as_bytes()) && !is_answer(b"42[1]") && !is_answer(b"2"));
+    assert_eq!(outbox.0.advance(2 + answer.len()), Left { cost: cost(answer.len()), copies: 0 });
+}

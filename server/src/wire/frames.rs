@@ -1,5 +1,10 @@
 //! Reads the frame boundaries of a WebSocket as bytes pass by, without keeping any of them.
 
+/// Opcodes of RFC 6455, section 5.2: a binary message, a pong, and the first of the control frames.
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const PONG: u8 = 10;
+pub(crate) const CONTROL: u8 = 8;
+
 /// What is known of one frame once its last byte has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Frame {
@@ -102,8 +107,8 @@ pub(crate) struct Splitter {
 }
 
 impl Splitter {
-    /// Takes the next bytes and calls `each(frame, payload, binary)` for every complete frame.
-    pub(crate) fn split(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], &[u8], bool)) {
+    /// Takes the next bytes and calls `each(frame, payload, opcode)` for every complete frame.
+    pub(crate) fn split(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], &[u8], u8)) {
         if self.rest.is_empty() {
             let used = cut(bytes, &mut each);
             self.rest.extend_from_slice(&bytes[used..]);
@@ -116,7 +121,7 @@ impl Splitter {
 }
 
 /// How many bytes the complete frames at the front take.
-fn cut(bytes: &[u8], each: &mut impl FnMut(&[u8], &[u8], bool)) -> usize {
+fn cut(bytes: &[u8], each: &mut impl FnMut(&[u8], &[u8], u8)) -> usize {
     let mut used = 0;
     while let [first, second, rest @ ..] = &bytes[used..] {
         let (long, short) = match second & 0x7F {
@@ -128,7 +133,7 @@ fn cut(bytes: &[u8], each: &mut impl FnMut(&[u8], &[u8], bool)) -> usize {
         let len = length.iter().fold(short, |len, byte| len << 8 | usize::from(*byte));
         let Some(payload) = rest.get(long..long.saturating_add(len)) else { break };
         let frame = &bytes[used..used + 2 + long + len];
-        each(frame, payload, first & 0x0F == 2);
+        each(frame, payload, first & 0x0F);
         used += frame.len();
     }
     used
@@ -196,9 +201,9 @@ mod tests {
         for step in [1, 3, 100, stream.len()] {
             let (mut splitter, mut whole, mut seen) = (Splitter::default(), Vec::new(), Vec::new());
             for chunk in stream.chunks(step) {
-                splitter.split(chunk, |frame, payload, binary| {
+                splitter.split(chunk, |frame, payload, opcode| {
                     whole.extend_from_slice(frame);
-                    seen.push((if binary { 2 } else { 1 }, payload.to_vec()));
+                    seen.push((opcode, payload.to_vec()));
                 });
             }
             assert_eq!((seen, whole), (payloads.to_vec(), stream.clone()), "cut every {step} bytes");

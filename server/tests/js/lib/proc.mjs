@@ -37,3 +37,25 @@ export function memoryUse() {
   const field = (name) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)[1]);
   return (100 * (field('MemTotal') - field('MemAvailable'))) / field('MemTotal');
 }
+
+/** The bytes of memory a process holds (its resident set). */
+export function residentBytes(pid) {
+  return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+}
+
+/** Watches the memory of a process until the test ends: how much more than now it held at most, in bytes. */
+export function watchMemory(t, pid) {
+  const before = residentBytes(pid);
+  let most = before;
+  const look = () => {
+    try {
+      most = Math.max(most, residentBytes(pid));
+    } catch {
+      // It has ended.
+    }
+    return most - before;
+  };
+  const timer = setInterval(look, 20);
+  t.after(() => clearInterval(timer));
+  return look;
+}
