@@ -23,8 +23,8 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::ahead::Ahead;
-use self::frames::{BINARY, CONTROL, Scanner};
-pub(crate) use self::frames::{PONG, Splitter};
+pub(crate) use self::frames::{BINARY, PONG, Splitter};
+use self::frames::{CONTROL, Scanner};
 pub(crate) use self::handle::{Handle, Options};
 use self::patience::{Pace, Patience};
 #[cfg(test)]

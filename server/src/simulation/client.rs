@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::engine::Engine;
 use super::packet::{Packet, frame, prefix};
 use super::world::{NAMESPACES, spawn, tell, world};
-use crate::wire::{Memory, Splitter};
+use crate::wire::{BINARY, Memory, Splitter};
 
 /// Where a client stands on its way from polling to a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,10 +167,10 @@ impl Client {
             bytes = rest;
         }
         let mut packets = Vec::new();
-        self.splitter.split(bytes, |_, payload, binary| {
-            packets.push(match binary {
-                true => Packet::Binary(Bytes::copy_from_slice(payload)),
-                false => Packet::Text(String::from_utf8(payload.to_vec()).unwrap()),
+        self.splitter.split(bytes, |_, payload, opcode| {
+            packets.push(match opcode {
+                BINARY => Packet::Binary(Bytes::copy_from_slice(payload)),
+                _ => Packet::Text(String::from_utf8(payload.to_vec()).unwrap()),
             });
         });
         for packet in packets {
