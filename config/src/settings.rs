@@ -1,6 +1,7 @@
 //! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`.
 mod bus;
 mod drain;
+mod listen;
 mod log;
 mod router;
 mod server;
@@ -8,6 +9,7 @@ mod wire;
 
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
+pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
 pub use server::{ServerSettings, TransportName};
