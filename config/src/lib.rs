@@ -45,6 +45,6 @@ pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
     BusSettings, DrainSettings, ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName,
-    WireSettings, house_sections,
+    WireSettings, all_sections, house_sections,
 };
 pub use source::{Position, Source};

@@ -28,3 +28,8 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("log", LogSettings::check),
     ]
 }
+
+/// Everything that can be configured: the house's own sections, then those of the plugins.
+pub fn all_sections(plugins: impl IntoIterator<Item = Section>) -> Vec<Section> {
+    house_sections().into_iter().chain(plugins).collect()
+}

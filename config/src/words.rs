@@ -96,8 +96,7 @@ fn integers(view: View<'_>) -> Option<(i128, i128)> {
         },
     };
     // Wider types hold every number that can be configured.
-    let bits = bits.min(64);
-    Some(if signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) })
+    (bits <= 64).then(|| if signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) })
 }
 
 /// A value that would be accepted, for a hint: the author's example if there is one.

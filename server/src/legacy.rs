@@ -115,12 +115,11 @@ fn verbatim(values: &[Option<&str>]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carillon_config::{BusSettings, Loaded, Loader, LogSettings, Problems, ServerSettings, house_sections};
+    use carillon_config::{BusSettings, Loaded, Loader, LogSettings, Problems, ServerSettings, all_sections};
     use carillon_core::registry::Registry;
 
     fn loader(variables: &[(&str, &str)]) -> Loader {
-        let mut sections = house_sections();
-        sections.extend(Registry::linked().unwrap().sections());
+        let sections = all_sections(Registry::linked().unwrap().sections());
         Loader::new(sections).aliases(ALIASES).env(variables.iter().copied())
     }
 

@@ -122,9 +122,18 @@ fn the_schema_judges_before_the_type() {
     for (text, problem) in [
         ("depth = 1, name = \"a\", deph = 2", "outer.entries[0].deph: unknown key"),
         ("depth = 1", "outer.entries[0].name: this key is missing"),
-        ("depth = 1.5, name = \"a\"", "outer.entries[0].depth: expected a whole number, found 1.5"),
-        ("depth = 40000, name = \"a\"", "outer.entries[0].depth: expected a whole number to 32_767, found 40_000"),
-        ("depth = true, name = 7", "outer.entries[0].depth: expected a whole number, found true"),
+        (
+            "depth = 1.5, name = \"a\"",
+            "outer.entries[0].depth: expected a whole number from -32_768 to 32_767, found 1.5",
+        ),
+        (
+            "depth = 40_000, name = \"a\"",
+            "outer.entries[0].depth: expected a whole number from -32_768 to 32_767, found 40_000",
+        ),
+        (
+            "depth = true, name = 7",
+            "outer.entries[0].depth: expected a whole number from -32_768 to 32_767, found true",
+        ),
         ("depth = 1, name = \"a\"", "outer.entries[0].depth: unknown field `x`, expected `y`, found 1"),
     ] {
         let told = told(text);
