@@ -24,6 +24,7 @@ mod http;
 mod legacy;
 mod link;
 mod links;
+mod listen;
 mod logs;
 mod metrics;
 mod outbox;
@@ -31,6 +32,7 @@ mod pages;
 mod process;
 mod program;
 pub mod reference;
+mod reload;
 mod say;
 mod signals;
 #[cfg(test)]
