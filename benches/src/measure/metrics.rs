@@ -19,6 +19,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Scrapes the server at `address`.
     pub(crate) fn scrape(address: SocketAddr) -> Result<Self> {
+        Ok(Self::parse(&Self::read(address)?))
+    }
+
+    /// The text of one scrape.
+    pub(crate) fn read(address: SocketAddr) -> Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         stream
@@ -29,7 +34,7 @@ impl Metrics {
         if !head.starts_with("HTTP/1.1 200") {
             return Err(format!("/metrics: {}", head.lines().next().unwrap_or_default()).into());
         }
-        Ok(Self::parse(body))
+        Ok(body.to_owned())
     }
 
     fn parse(text: &str) -> Self {
@@ -59,6 +64,11 @@ impl Metrics {
             Some((labels.to_owned(), value - earlier.value(series)))
         });
         of_family.filter(|(_, gain)| *gain > 0.0).collect()
+    }
+
+    /// What all counters of `name` have gained since `earlier`.
+    pub(crate) fn gain(&self, earlier: &Self, name: &str) -> f64 {
+        self.gains(earlier, name).iter().map(|(_, gain)| gain).sum()
     }
 
     /// Gauges of Carillon's that differ from `earlier`: of the whole, not of the process and its threads.
