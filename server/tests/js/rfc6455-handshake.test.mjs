@@ -49,6 +49,7 @@ const bad = (headers, ...codes) => (one) => refused(one, { headers }, ...(codes.
 
 // ---- what is accepted ----
 
+// The fourth is the example of section 4.1, whose last character has bits of no meaning.
 const KEYS = ['dGhlIHNhbXBsZSBub25jZQ==', 'AAAAAAAAAAAAAAAAAAAAAA==', '/////////////////////w==', 'AQIDBAUGBwgJCgsMDQ4PEC==', '+/+/+/+/+/+/+/+/+/+/+w=='];
 table('rfc6455 handshake accepted', server, [
   ...KEYS.map((key) => [`the answer to the key ${key}`, '4.2.2 5.4: base64 of the SHA-1 of the key and the GUID', async (one) => {
