@@ -43,7 +43,7 @@ pub use reference::reference_markdown;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    BusSettings, DrainSettings, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName, WireSettings,
-    house_sections,
+    BusSettings, DrainSettings, EngineName, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName,
+    WireSettings, house_sections,
 };
 pub use source::{Position, Source};

@@ -10,7 +10,7 @@ pub use bus::BusSettings;
 pub use drain::DrainSettings;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
-pub use server::{ServerSettings, TransportName};
+pub use server::{EngineName, ServerSettings, TransportName};
 pub use wire::WireSettings;
 
 use crate::Section;

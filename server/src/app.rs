@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_config::{
-    DrainSettings, Loaded, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName, WireSettings,
+    DrainSettings, EngineName, Loaded, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName,
+    WireSettings,
 };
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
@@ -21,13 +22,13 @@ use tokio_util::task::TaskTracker;
 use crate::check::check;
 use crate::drain::Running;
 use crate::exit::Exit;
-use crate::http::{Origins, Site};
+use crate::http::{Origins, Serving, Site};
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::program::Program;
 use crate::signals::Signals;
 use crate::wire::Options;
-use crate::{accept, bridge, http, logs, process, say};
+use crate::{accept, bridge, engine, http, logs, process, say};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, config: &Loaded) -> Exit {
@@ -105,9 +106,19 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let accepting = CancellationToken::new();
     let socket_io = bridge::Settings::new(server, &wire);
     let links = Links::new(socket_io.limits(), Arc::clone(&metrics), app.metrics().deliveries());
-    let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
+    let own = (server.engine == EngineName::Carillon).then(|| {
+        let settings = engine::Settings::new(server, &wire);
+        engine::Engine::new(settings, app.router(), &metrics, app.metrics().deliveries(), &tasks, &runtime)
+    });
+    let serving = match &own {
+        Some(engine) => Serving::Carillon(engine.clone()),
+        None => {
+            let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
+            Serving::Socketioxide(Box::new(engine))
+        }
+    };
     let site = Site {
-        engine,
+        engine: serving,
         links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
         metrics: Arc::clone(&metrics),
@@ -126,11 +137,14 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let address = listener.local_addr()?;
     let routes = http::router(Arc::new(site));
     tasks.spawn(Arc::clone(&links).sweep(accepting.clone()));
+    if let Some(engine) = &own {
+        tasks.spawn(engine.clone().run(accepting.clone()));
+    }
     tasks.spawn(accept::run(listener, routes, settings, metrics, tasks.clone(), accepting.clone()));
     allow_files(server);
     notices(server);
     tracing::info!("listening on http://{address}");
-    Ok(Running { app, links, accepting, tasks })
+    Ok(Running { app, links, engine: own, accepting, tasks })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.

@@ -33,7 +33,9 @@ const LEGACY = new Set(['HOST', 'PORT', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_METRI
 /** The environment of this process without any setting of Carillon's. */
 function cleanEnv(extra = {}) {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_') && !LEGACY.has(name)));
-  return { ...env, NO_COLOR: '1', ...extra };
+  // The one setting that is passed on: all tests can be run over each engine.
+  const { CARILLON_SERVER__ENGINE } = process.env;
+  return { ...env, ...(CARILLON_SERVER__ENGINE ? { CARILLON_SERVER__ENGINE } : {}), NO_COLOR: '1', ...extra };
 }
 
 /** Runs a program to its end and resolves to `{ code, out, err }`. */
