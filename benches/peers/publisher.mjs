@@ -6,13 +6,40 @@ const LATE = 1;
 const hex = (number) => number.toString(16).padStart(16, "0");
 const text = (number, at, bytes) => `CARILLON${hex(number)}${hex(at)}`.padEnd(bytes, "abcdefghijklmnop");
 
+const NAMESPACES = ["/bench", "/bench2", "/bench3"];
+const ROOMS = ["even", "odd"];
+
+/** Who gets message `number` of a run: benches/src/load/shape.rs says the same for all servers. */
+function audience(namespaces, ids, run) {
+  const everybody = (nth) => () => namespaces[nth];
+  const room = (nth) => () => namespaces[0].to(ROOMS[nth]);
+  const id = (number) => ids.get(number % run.clients);
+  const turns = (all) => (number) => all[number % all.length](number);
+  switch (run.shape) {
+    case "two-namespaces":
+      return turns([everybody(0), everybody(1)]);
+    case "rooms":
+      return turns([room(0), room(1)]);
+    case "except":
+      return (number) => (run.clients > 1 ? namespaces[0].except(id(number)) : namespaces[0]);
+    case "client":
+      return (number) => namespaces[0].to(id(number));
+    case "mixed":
+      return turns([everybody(0), everybody(1), everybody(2), room(0), everybody(1), room(1)]);
+    default:
+      return everybody(0);
+  }
+}
+
 /**
- * Publishes in a namespace as the load tells it to.
+ * Publishes as the load tells it to.
  *
  * `now` is CLOCK_MONOTONIC in nanoseconds, which the load reads too; `burst` is how many messages the server is best off
- * publishing before anything else has its turn.
+ * publishing before anything else has its turn; `numberOf` is the number a client gave in its handshake.
  */
-export function serve(bench, now, burst = 1) {
+export function serve(io, now, burst = 1, numberOf = (socket) => Number(socket.handshake.query.client)) {
+  const namespaces = NAMESPACES.map((name) => io.of(name));
+  const ids = new Map();
   let seen = 0;
   let resume;
   let notes = 0;
@@ -20,6 +47,7 @@ export function serve(bench, now, burst = 1) {
   /** Publishes within the window; everything else has its turn after each burst. */
   function flood(run, done) {
     const end = performance.now() + run.seconds * 1000;
+    const to = audience(namespaces, ids, run);
     let messages = 0;
     let patience;
     const step = () => {
@@ -27,7 +55,9 @@ export function serve(bench, now, burst = 1) {
       clearTimeout(patience);
       if (performance.now() >= end) return done(messages);
       if (messages < seen + run.window) {
-        for (let left = run.burst || burst; left > 0; left--) bench.emit("tick", { text: text(messages++, now(), run.bytes) });
+        for (let left = run.burst || burst; left > 0; left--, messages++) {
+          to(messages).emit("tick", { text: text(messages, now(), run.bytes) });
+        }
         setImmediate(step);
       } else {
         resume = step;
@@ -49,13 +79,16 @@ export function serve(bench, now, burst = 1) {
         const due = origin + BigInt(Math.floor((messages / run.rate) * 1e9));
         const left = Number(due - now()) / 1e6;
         if (left > 0) return setTimeout(step, left);
-        bench.emit("tick", { text: text(messages++, due, run.bytes) });
+        namespaces[0].emit("tick", { text: text(messages++, due, run.bytes) });
       }
     };
     step();
   }
 
-  bench.on("connection", (socket) => {
+  namespaces[0].on("connection", (socket) => {
+    const number = numberOf(socket);
+    ids.set(number, socket.id);
+    socket.join(ROOMS[number % 2]);
     socket.on("run", (run) => {
       seen = 0;
       (run.mode === "flood" ? flood : paced)(run, (messages) => socket.emit("done", { messages }));

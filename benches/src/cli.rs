@@ -4,13 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use serde::Serialize;
 
-use crate::load::mark;
-use crate::machine;
-use crate::peers::protocol::Mode;
-use crate::peers::shape::Shape;
-use crate::peers::{Options, Peer};
+mod common;
+mod options;
+
+pub(crate) use self::common::Common;
+pub(crate) use self::options::{Ack, Connect, Fanout, Idle, Ingress, Overload, Poll, Relay, Scrape, Slow};
 
 /// Measures what it costs Carillon to send messages to many clients, beside its peers and beside what the kernel alone
 /// takes. Servers are child processes on cores of their own; the load is raw sockets on another core, checks that
@@ -40,6 +39,14 @@ pub(crate) enum What {
     Relay(Relay),
     /// What an event from a client costs, by clients and by events under way, acked and not
     Ingress(Ingress),
+    /// What a connection costs to make and to close, and how soon all are back after a mass drop
+    Connect(Connect),
+    /// What a delivery and an event cost with clients that poll
+    Poll(Poll),
+    /// What a scrape of /metrics costs, and what it does to deliveries meanwhile
+    Scrape(Scrape),
+    /// What a plugin that publishes without end does to memory and to everybody else
+    Overload(Overload),
     /// All of these in one run, the standard set: one JSON with every raw round
     Suite(Suite),
     /// Tables, plots and the page of the documentation from the JSON of a suite
@@ -58,224 +65,6 @@ pub(crate) enum What {
 pub(crate) struct Serve {
     pub(crate) address: SocketAddr,
     pub(crate) workers: usize,
-}
-
-/// What all measurements have in common.
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Common {
-    /// Servers to set beside Carillon; `none` for Carillon alone, `carillon` may be named to leave it in beside --target
-    #[arg(long, value_delimiter = ',', value_name = "PEER")]
-    #[serde(skip)]
-    pub(crate) peers: Option<Vec<Peer>>,
-    /// Leave Carillon out
-    #[arg(long)]
-    pub(crate) without_carillon: bool,
-    /// Threads that carry connections, in servers that can have several
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) workers: usize,
-    /// Another build of this tool: its Carillon takes part as `before`, in turns with the others
-    #[arg(long, value_name = "PATH")]
-    pub(crate) old: Option<PathBuf>,
-    /// The servers' cores, such as `0` or `0-1`; `none` for no bond [default: one for each worker]
-    #[arg(long, value_parser = machine::cores, value_name = "CORES")]
-    pub(crate) server_cores: Option<std::vec::Vec<usize>>,
-    /// The load's cores [default: the last one]
-    #[arg(long, value_parser = machine::cores, value_name = "CORES")]
-    pub(crate) load_cores: Option<std::vec::Vec<usize>>,
-    /// A setting of Carillon's, as in `wire.max_queued_bytes=65536`; may be repeated
-    #[arg(long = "set", value_parser = setting, value_name = "KEY=VALUE")]
-    pub(crate) settings: Vec<(String, String)>,
-    /// Where JSON and logs go [default: target/bench/<date>]
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) target: TargetArgs,
-}
-
-/// A server that is running already.
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct TargetArgs {
-    /// Measure a Socket.IO server that is running already, instead of Carillon
-    #[arg(long = "target", value_name = "URL")]
-    #[serde(rename = "target")]
-    pub(crate) url: Option<String>,
-    /// The namespace of --target
-    #[arg(long, default_value = "/", value_name = "NAME", requires = "url")]
-    pub(crate) namespace: String,
-    /// The event of --target that is counted
-    #[arg(long, default_value = "message", value_name = "NAME", requires = "url")]
-    pub(crate) event: String,
-    /// Send messages to --target as this event, `{"text": ".."}`, which it is expected to pass on to everybody as --event
-    #[arg(long, value_name = "NAME", requires = "url")]
-    pub(crate) publish: Option<String>,
-    /// The event of --target that answers calls
-    #[arg(long, default_value = "echo", value_name = "NAME", requires = "url")]
-    pub(crate) call: String,
-    /// The process of --target, on this machine, whose processor time and memory are read
-    #[arg(long, value_name = "PID", requires = "url")]
-    pub(crate) pid: Option<u32>,
-}
-
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Fanout {
-    /// What to measure: `flood`, `paced` or both
-    #[arg(long, value_delimiter = ',', default_value = "flood,paced", value_name = "MODE")]
-    pub(crate) mode: Vec<Mode>,
-    /// Clients that receive everything
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
-    pub(crate) clients: usize,
-    /// Bytes of each message's text
-    #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
-    pub(crate) payload: usize,
-    /// Broadcasts a second, when paced
-    #[arg(long, default_value_t = 50.0, value_name = "N")]
-    pub(crate) rate: f64,
-    /// Rounds of each server; they take turns
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) rounds: usize,
-    /// Seconds of each round
-    #[arg(long, default_value_t = 4.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    /// Messages that may be under way to the slowest client in a flood
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
-    pub(crate) window: u64,
-    /// Messages published in one go in a flood, before anything else has its turn; 0 is what each server is best off with
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) burst: u64,
-    /// To whom messages go: a flood in each of these shapes, beside the floor [default: each to everybody, beside all peers]
-    #[arg(long, value_delimiter = ',', value_name = "SHAPE")]
-    pub(crate) shape: Vec<Shape>,
-    /// Messages in one write of the floor, a row for each; one more row does as Carillon did
-    #[arg(long, value_delimiter = ',', default_value = "1,20,200", value_name = "N")]
-    pub(crate) batches: Vec<u64>,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Idle {
-    /// Connections
-    #[arg(long, default_value_t = 10_000, value_name = "N")]
-    pub(crate) clients: usize,
-    /// Seconds of doing nothing; pings come every 25 s
-    #[arg(long, default_value_t = 30.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    /// Rounds of each server, each with a fresh process
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub(crate) rounds: usize,
-    /// Seconds before memory is read: handshakes are over, allocators have given back what they do not need
-    #[arg(long, default_value_t = 3.0, value_name = "S")]
-    pub(crate) settle: f64,
-    /// Broadcasts to all after the idle time, one a second
-    #[arg(long, default_value_t = 3.0, value_name = "N")]
-    pub(crate) broadcasts: f64,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Slow {
-    /// Clients
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
-    pub(crate) clients: usize,
-    /// Clients among them that stop reading; every other one goes on sending pongs
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub(crate) slow: usize,
-    /// Bytes of each message's text
-    #[arg(long, default_value_t = 1_024, value_name = "BYTES", value_parser = payload)]
-    pub(crate) payload: usize,
-    /// Broadcasts a second
-    #[arg(long, default_value_t = 100.0, value_name = "N")]
-    pub(crate) rate: f64,
-    /// Seconds with slow clients
-    #[arg(long, default_value_t = 60.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    /// Seconds before that, in which all read
-    #[arg(long, default_value_t = 15.0, value_name = "S")]
-    pub(crate) baseline: f64,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Relay {
-    /// Clients
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) clients: usize,
-    /// Bytes of each message's text
-    #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
-    pub(crate) payload: usize,
-    /// Publish --messages at once, on a channel of one row and on one of two, instead of at a rate
-    #[arg(long)]
-    pub(crate) flood: bool,
-    /// Messages of each round of a flood
-    #[arg(long, default_value_t = 2_000, value_name = "N")]
-    pub(crate) messages: u64,
-    /// Messages a second
-    #[arg(long, default_value_t = 1_000.0, value_name = "N")]
-    pub(crate) rate: f64,
-    /// Rounds of each way; they take turns
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) rounds: usize,
-    /// Seconds of each round
-    #[arg(long, default_value_t = 5.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Ack {
-    /// Clients that are flooded while one calls
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
-    pub(crate) clients: usize,
-    /// Bytes of each message's text
-    #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
-    pub(crate) payload: usize,
-    /// Calls a second
-    #[arg(long, default_value_t = 100.0, value_name = "N")]
-    pub(crate) rate: f64,
-    /// Events one client sends at once, each with an answer wanted
-    #[arg(long, default_value_t = 3_000, value_name = "N")]
-    pub(crate) flush: u64,
-    /// Clients that do so at the same time
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) callers: usize,
-    /// Rounds of each server; they take turns
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) rounds: usize,
-    /// Seconds of calling in each round
-    #[arg(long, default_value_t = 4.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    /// Messages that may be under way to the slowest client
-    #[arg(long, default_value_t = 1_000, value_name = "N")]
-    pub(crate) window: u64,
-    #[command(flatten)]
-    pub(crate) common: Common,
-}
-
-#[derive(Debug, Clone, Args, Serialize)]
-pub(crate) struct Ingress {
-    /// Clients that send
-    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_name = "N")]
-    pub(crate) clients: Vec<usize>,
-    /// Events each keeps under way
-    #[arg(long, value_delimiter = ',', default_value = "1,16,64", value_name = "N")]
-    pub(crate) in_flight: Vec<u64>,
-    /// Leave out the events that are not acked
-    #[arg(long)]
-    pub(crate) acked_only: bool,
-    /// Bytes of each event's argument
-    #[arg(long, default_value_t = 64, value_name = "BYTES")]
-    pub(crate) payload: usize,
-    /// Rounds of each server in each way; they take turns
-    #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) rounds: usize,
-    /// Seconds of each round
-    #[arg(long, default_value_t = 1.0, value_name = "S")]
-    pub(crate) seconds: f64,
-    #[command(flatten)]
-    pub(crate) common: Common,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -297,57 +86,12 @@ pub(crate) struct Report {
     pub(crate) docs: Option<PathBuf>,
 }
 
-impl Common {
-    /// The servers to measure, in order: Carillon first.
-    pub(crate) fn servers(&self, default: &[Peer]) -> Vec<Peer> {
-        let named = self.peers.clone();
-        let alone = self.target.url.is_some() || self.without_carillon;
-        let mut servers = if alone { Vec::new() } else { vec![Peer::Carillon] };
-        let default = if self.target.url.is_some() { &[] } else { default };
-        servers.extend(self.old.is_some().then_some(Peer::Before));
-        servers.extend(named.unwrap_or_else(|| default.to_vec()));
-        servers.retain(|peer| *peer != Peer::None);
-        let mut seen = Vec::new();
-        servers.retain(|peer| {
-            let new = !seen.contains(peer);
-            seen.push(*peer);
-            new
-        });
-        servers
-    }
-
-    /// How servers are started; logs go to `directory`.
-    pub(crate) fn server_options(&self, directory: PathBuf) -> Options {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Options {
-            workers: self.workers.max(1),
-            server_cores: self.server_cores.clone().unwrap_or_else(|| (0..self.workers.clamp(1, cores)).collect()),
-            load_cores: self.load_cores.clone().unwrap_or_else(|| vec![cores - 1]),
-            directory,
-            settings: self.settings.clone(),
-            old: self.old.clone(),
-        }
-    }
-}
-
-fn setting(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text.split_once('=').ok_or("a setting is KEY=VALUE")?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-fn payload(text: &str) -> Result<usize, String> {
-    let bytes: usize = text.parse().map_err(|_| "a number of bytes")?;
-    if bytes < mark::LEN {
-        return Err(format!("a message carries a mark of {} bytes", mark::LEN));
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::peers::Peer;
 
     fn common(line: &str) -> Common {
         match Cli::try_parse_from(line.split(' ')).unwrap().what {
@@ -370,6 +114,8 @@ mod tests {
         assert_eq!(servers("b fanout --peers floor,carillon --without-carillon"), [Peer::Floor, Peer::Carillon]);
         assert_eq!(servers("b fanout --target http://h:1"), []);
         assert_eq!(servers("b fanout --target http://h:1 --peers carillon"), [Peer::Carillon]);
+        let engines = servers("b fanout --peers none --engine socketioxide,carillon");
+        assert_eq!(engines, [Peer::OnSocketioxide, Peer::Carillon]);
         assert_eq!(common("b fanout --set a.b=c=d").settings, [("a.b".to_owned(), "c=d".to_owned())]);
     }
 

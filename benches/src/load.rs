@@ -4,7 +4,9 @@
 //! server on another core can send. All clients of all servers under test share one poll: a server that is not being
 //! measured still gets its pings answered.
 
+use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::time::Duration;
 
 use mio::event::Event;
@@ -20,23 +22,27 @@ pub(crate) mod frame;
 pub(crate) mod mark;
 mod nats;
 pub(crate) mod packet;
+mod polling;
+pub(crate) mod shape;
 mod tally;
 pub(crate) mod target;
 
 use self::calling::Calling;
 use self::connection::Connection;
 pub(crate) use self::connection::{Heard, Role, Stage};
+use self::shape::Shape;
 pub(crate) use self::tally::{Tally, histogram};
 pub(crate) use self::target::Target;
-use crate::peers::shape::Shape;
 use crate::{Result, clock};
 
 /// Bytes read at once: more would leave the processor's cache.
 const BUFFER: usize = 256 << 10;
 /// Reads of one client before the others have their turn.
 const TURNS: usize = 4;
-/// Handshakes under way at once.
-const HANDSHAKES: usize = 200;
+/// Handshakes under way at once, unless it is to be otherwise.
+pub(crate) const HANDSHAKES: usize = 200;
+/// Clients that come back with one turn.
+const RETURNS: usize = 32;
 /// Tokens of one group.
 const GROUP: usize = 1 << 24;
 /// How long a handshake may go without any progress.
@@ -53,6 +59,8 @@ pub(crate) struct Load {
     groups: Vec<Group>,
     /// Clients that were not read to the end, for fairness.
     unread: Vec<(GroupId, usize)>,
+    /// Clients that have gone and come back, in this order.
+    returning: VecDeque<(GroupId, usize)>,
 }
 
 /// The clients of one server.
@@ -112,11 +120,18 @@ impl Load {
             buffer: vec![0; BUFFER].into_boxed_slice(),
             groups: Vec::new(),
             unread: Vec::new(),
+            returning: VecDeque::new(),
         })
     }
 
-    /// Connects `count` clients and waits until all are in the namespace; `progress` is told how many are.
-    pub(crate) fn connect(&mut self, target: Target, count: usize, mut progress: impl FnMut(usize)) -> Result<GroupId> {
+    /// Connects `count` clients, no more than `at_once` at the same time, and waits until all are in the namespace;
+    /// `progress` is told how many are.
+    pub(crate) fn connect(
+        &mut self,
+        target: Target,
+        (count, at_once): (usize, usize),
+        mut progress: impl FnMut(usize),
+    ) -> Result<GroupId> {
         let id = self.groups.len();
         self.groups.push(Group { target, clients: Vec::with_capacity(count), tally: Tally::new(0) });
         let mut last = (0, clock::now());
@@ -138,33 +153,57 @@ impl Load {
                     format!("{}: {ready} of {count} clients are connected, and no more come", group.target).into()
                 );
             }
-            let more = (HANDSHAKES - (group.clients.len() - ready)).min(count - group.clients.len());
-            for _ in 0..more {
-                self.open(id)?;
+            let (from, under_way) = (group.clients.len(), group.clients.len() - ready);
+            for index in from..(from + at_once.saturating_sub(under_way)).min(count) {
+                let client = self.open(id, index)?;
+                self.groups[id].clients.push(client);
             }
             self.turn(Duration::from_millis(20))?;
         }
     }
 
-    fn open(&mut self, id: GroupId) -> Result<()> {
-        let group = &mut self.groups[id];
-        let index = group.clients.len();
-        let address = group.target.address;
+    fn open(&mut self, id: GroupId, index: usize) -> Result<Connection> {
+        let target = &self.groups[id].target;
+        let address = target.address;
         let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_tcp_nodelay(true)?;
-        if let Some(source) = group.target.source(index) {
+        if let Some(source) = target.source(index) {
             socket.bind(&source.into())?;
         }
         match socket.connect(&address.into()) {
             Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
-                return Err(format!("{}: {error}", group.target).into());
+                return Err(format!("{target}: {error}").into());
             }
             _ => {}
         }
-        let mut client = Connection::new(TcpStream::from_std(socket.into()), index, &group.target);
+        let mut client = Connection::new(TcpStream::from_std(socket.into()), index, target);
         let token = Token(id * GROUP + index);
         self.poll.registry().register(client.stream(), token, Interest::READABLE | Interest::WRITABLE)?;
-        group.clients.push(client);
+        Ok(client)
+    }
+
+    /// Drops these clients at once and without a word; they come back in the order of their numbers.
+    pub(crate) fn drop_and_return(&mut self, id: GroupId, clients: Range<usize>) {
+        for index in clients {
+            self.groups[id].clients[index].close(clock::now(), "dropped");
+            self.returning.push_back((id, index));
+        }
+    }
+
+    /// How many clients have not even begun to come back.
+    pub(crate) fn returning(&self) -> usize {
+        self.returning.len()
+    }
+
+    /// The next ones of those who come back.
+    fn come_back(&mut self) -> Result<()> {
+        for _ in 0..RETURNS {
+            let Some((id, index)) = self.returning.pop_front() else { return Ok(()) };
+            let mut client = self.open(id, index)?;
+            let clients = &mut self.groups[id].clients;
+            client.role = clients[index].role;
+            clients[index] = client;
+        }
         Ok(())
     }
 
@@ -190,7 +229,8 @@ impl Load {
 
     /// Waits up to `wait` for something to happen, and handles it.
     pub(crate) fn turn(&mut self, wait: Duration) -> Result<()> {
-        let wait = if self.unread.is_empty() { wait } else { Duration::ZERO };
+        self.come_back()?;
+        let wait = if self.unread.is_empty() && self.returning.is_empty() { wait } else { Duration::ZERO };
         match self.poll.poll(&mut self.events, Some(wait)) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             result => result?,
@@ -229,6 +269,7 @@ impl Load {
 
     /// Closes all clients of a group, and forgets them.
     pub(crate) fn hang_up(&mut self, id: GroupId) {
+        self.returning.retain(|(group, _)| *group != id);
         for client in &mut self.groups[id].clients {
             client.close(clock::now(), "hung up");
         }

@@ -59,6 +59,10 @@ fn run(what: What) -> Result<bool> {
         What::Relay(options) => measure::relay::run(&options),
         What::Ack(options) => measure::ack::run(&options),
         What::Ingress(options) => measure::ingress::run(&options),
+        What::Connect(options) => measure::connect::run(&options),
+        What::Poll(options) => measure::poll::run(&options),
+        What::Scrape(options) => measure::scrape::run(&options),
+        What::Overload(options) => measure::overload::run(&options),
         What::Suite(options) => measure::suite::run(&options),
         What::Report(options) => report::run(&options).map(|()| true),
         What::ServeFloor(serve) => {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use carillon_config::{Loader, Problems, house_sections};
+use carillon_config::{Loader, Problems, all_sections};
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::packet::Item;
 use carillon_core::payload::Payload;
@@ -33,8 +33,7 @@ pub async fn boot<P: Plugin>() -> std::result::Result<App, BootError> {
 /// # Errors
 /// What the boot says.
 pub async fn boot_with(registry: &Registry, settings: &[(&str, &str)]) -> std::result::Result<App, BootError> {
-    let mut sections = house_sections();
-    sections.extend(registry.sections());
+    let sections = all_sections(registry.sections());
     let loader = Loader::new(sections);
     let loader = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a benchmark"));
     let settings = loader.load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;

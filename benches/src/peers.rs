@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::ValueEnum;
+use serde::Serialize;
 
 mod bun;
 pub(crate) mod carillon;
@@ -17,7 +18,6 @@ mod npm;
 pub(crate) mod protocol;
 mod publisher;
 mod python;
-pub(crate) mod shape;
 pub(crate) mod socketioxide;
 
 pub(crate) use self::child::Server;
@@ -52,6 +52,9 @@ pub(crate) enum Peer {
     /// Another build of Carillon, see --old
     #[value(skip)]
     Before,
+    /// Carillon on its second engine, see --engine
+    #[value(skip)]
+    OnSocketioxide,
     /// No peer
     None,
 }
@@ -68,8 +71,38 @@ impl fmt::Display for Peer {
             Self::Node => "node",
             Self::Python => "python",
             Self::Before => "before",
+            Self::OnSocketioxide => "carillon on socketioxide",
             Self::None => "none",
         })
+    }
+}
+
+/// What carries Carillon's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Engine {
+    /// Its own engine
+    Carillon,
+    /// socketioxide
+    Socketioxide,
+}
+
+impl Engine {
+    /// Carillon on this engine.
+    pub(crate) fn peer(self) -> Peer {
+        match self {
+            Self::Carillon => Peer::Carillon,
+            Self::Socketioxide => Peer::OnSocketioxide,
+        }
+    }
+
+    /// The setting that chooses it.
+    fn setting(self) -> (String, String) {
+        let name = match self {
+            Self::Carillon => "carillon",
+            Self::Socketioxide => "socketioxide",
+        };
+        ("server.engine".to_owned(), name.to_owned())
     }
 }
 
@@ -88,6 +121,8 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<(String, String)>,
     /// Another build of this tool.
     pub(crate) old: Option<PathBuf>,
+    /// The engines that were asked for by name.
+    pub(crate) engines: Vec<Engine>,
 }
 
 impl Peer {
@@ -100,6 +135,9 @@ impl Peer {
     /// Those that answer calls.
     pub(crate) const ACK: [Self; 4] = [Self::Socketioxide, Self::Bun, Self::Node, Self::Python];
 
+    /// Those that can address messages otherwise than to everybody.
+    pub(crate) const SHAPES: [Self; 3] = [Self::Socketioxide, Self::Bun, Self::Node];
+
     /// How messages get into a server that has no publisher inside.
     pub(crate) fn inlet(self) -> Option<Inlet> {
         match self {
@@ -109,9 +147,14 @@ impl Peer {
         }
     }
 
+    /// Whether it is Carillon, of whatever build and on whatever engine.
+    pub(crate) fn is_carillon(self) -> bool {
+        matches!(self, Self::Carillon | Self::Before | Self::OnSocketioxide)
+    }
+
     /// Whether it answers calls.
     pub(crate) fn answers(self) -> bool {
-        matches!(self, Self::Carillon | Self::Before | Self::None) || Self::ACK.contains(&self)
+        self.is_carillon() || self == Self::None || Self::ACK.contains(&self)
     }
 
     /// What its clients speak.
@@ -131,14 +174,16 @@ impl Peer {
             Self::Bun => bun::missing(),
             Self::Node => node::missing(),
             Self::Python => python::missing(),
-            Self::Carillon | Self::Before | Self::Floor | Self::Socketioxide | Self::None => None,
+            Self::Carillon | Self::Before | Self::OnSocketioxide | Self::Floor | Self::Socketioxide | Self::None => {
+                None
+            }
         }
     }
 
     /// The version under test; what else matters follows in parentheses.
     pub(crate) fn version(self) -> String {
         match self {
-            Self::Carillon => carillon::version(),
+            Self::Carillon | Self::OnSocketioxide => carillon::version(),
             Self::Before | Self::Floor | Self::None => String::new(),
             Self::Socketioxide => socketioxide::version(),
             Self::Nats => nats::version(),
@@ -160,7 +205,12 @@ impl Peer {
             Ok(command)
         };
         let command = match self {
-            Self::Carillon => carillon::command(options, address, std::env::current_exe()?)?,
+            Self::Carillon | Self::OnSocketioxide => {
+                let mut options = options.clone();
+                let engine = options.engines.iter().find(|engine| engine.peer() == self).copied();
+                options.settings.extend(engine.map(Engine::setting));
+                carillon::command(&options, address, std::env::current_exe()?)?
+            }
             Self::Before => {
                 let old = options.old.clone().ok_or("--old names no other build")?;
                 carillon::command(options, address, old.canonicalize()?)?
@@ -205,6 +255,7 @@ mod tests {
         for peer in Peer::ACK {
             assert!(peer.inlet().is_none() && Peer::IDLE.contains(&peer), "{peer}");
         }
+        assert!(Peer::SHAPES.iter().all(|peer| peer.answers()));
         for peer in Peer::FANOUT {
             let own = matches!(peer.dialect(), Dialect::SocketIo { .. });
             assert_eq!(peer.inlet().is_none(), own, "{peer}");

@@ -1,4 +1,5 @@
 //! Reads settings from environment variables: `CARILLON_SERVER__LISTEN` is `server.listen`.
+use crate::loader::Slot;
 use crate::path::{Path, Step};
 use crate::schema::View;
 use crate::{Problem, Problems, Source, suggest};
@@ -36,18 +37,24 @@ impl Variable {
     pub(crate) fn source(&self) -> Source {
         Source::Env(self.name.clone())
     }
+}
 
-    /// The keys that follow those of a section, if the variable starts with them.
-    pub(crate) fn below(&self, section: &Path) -> Option<&[String]> {
-        let matches = |(step, key): (&Step, &String)| matches!(step, Step::Key(name) if upper(name) == upper(key));
-        let (first, rest) = self.keys.split_at_checked(section.0.len())?;
-        section.0.iter().zip(first).all(matches).then_some(rest)
-    }
+/// The keys that follow those of a section, if these start with them.
+fn below<'a>(keys: &'a [String], section: &Path) -> Option<&'a [String]> {
+    let matches = |(step, key): (&Step, &String)| matches!(step, Step::Key(name) if upper(name) == upper(key));
+    let (first, rest) = keys.split_at_checked(section.0.len())?;
+    section.0.iter().zip(first).all(matches).then_some(rest)
+}
 
-    /// The path in lower case, for messages about a setting that does not exist.
-    pub(crate) fn path(&self) -> Path {
-        Path(self.keys.iter().cloned().map(Step::Key).collect())
-    }
+/// The setting of a section that these keys mean, and its place there.
+pub(crate) fn setting<'a>(slot: &'a Slot, keys: &[String]) -> Option<(Path, View<'a>)> {
+    let found = resolve(slot.schema.view(), below(keys, &slot.section.steps())?)?;
+    Some(found).filter(|(below, _)| !below.0.is_empty())
+}
+
+/// The path in lower case, for messages.
+pub(crate) fn path(keys: &[String]) -> Path {
+    Path(keys.iter().cloned().map(Step::Key).collect())
 }
 
 /// Picks our variables, in the order of their names, so that messages and precedence never depend on the shell.
@@ -63,8 +70,12 @@ pub(crate) fn ours(variables: Vec<(OsString, OsString)>, problems: &mut Problems
         };
         let keys: Vec<_> = rest.to_lowercase().split(SEPARATOR).map(ToOwned::to_owned).collect();
         let mut problem = |message: String, hint: String| {
-            let path = Path(keys.iter().cloned().map(Step::Key).collect()).to_string();
-            problems.push(Problem { path, message, hint: Some(hint), source: Source::Env(name.clone()) });
+            problems.push(Problem {
+                path: path(&keys).to_string(),
+                message,
+                hint: Some(hint),
+                source: Source::Env(name.clone()),
+            });
         };
         let Ok(text) = text.into_string() else {
             problem("the value is not UTF-8 text".to_owned(), "set it to UTF-8 text, or unset it".to_owned());
@@ -97,7 +108,7 @@ fn is_service_link(rest: &str) -> bool {
 
 /// Finds the keys a variable means below `view`, whose own spelling may have capitals or hyphens. Where the
 /// configuration chooses the keys itself, the variable's lower case is the key.
-pub(crate) fn resolve<'a>(view: View<'a>, keys: &[String]) -> Option<(Path, View<'a>)> {
+fn resolve<'a>(view: View<'a>, keys: &[String]) -> Option<(Path, View<'a>)> {
     let mut path = Path::default();
     let mut view = view;
     for key in keys {
@@ -121,7 +132,7 @@ pub(crate) fn unknown(variable: &Variable, known: &[String]) -> Problem {
         None => format!("variables are named {PREFIX}SECTION{SEPARATOR}KEY; all others must not start with {PREFIX}"),
     };
     Problem {
-        path: variable.path().to_string(),
+        path: path(&variable.keys).to_string(),
         message: "no such setting".to_owned(),
         hint: Some(hint),
         source: variable.source(),

@@ -1,4 +1,5 @@
-//! Turns what serde says about a wrong value into a line for the person who wrote it.
+//! Turns a mistake into a line for the person who wrote it.
+use crate::limits::Mistake;
 use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::schema::View;
@@ -8,10 +9,6 @@ use serde_json::Value;
 
 /// How long a default may be to be repeated in a hint.
 const DEFAULT_SHOWN: usize = 100;
-
-/// How serde's messages about a value of the wrong type, or one that is not among the valid ones, begin.
-const MISTYPED: [&str; 5] =
-    ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant ", "data did not match any variant "];
 
 /// What is known about the section a value stands in.
 pub(crate) struct Context<'a> {
@@ -35,18 +32,43 @@ impl Context<'_> {
         Problem { path: self.section.join(&shown).to_string(), message, hint, source }
     }
 
-    /// A value outside the limits its schema states.
-    pub(crate) fn limit(&self, path: &Path, message: String) -> Problem {
-        let (_, source) = self.tree.locate(path);
-        let hint = self.default_hint(path, &source).or_else(|| self.example(path));
-        self.problem(path, message, hint)
+    /// What is wrong with the value at `path`, for whoever wrote it.
+    pub(crate) fn mistake(&self, path: &Path, mistake: &Mistake) -> Problem {
+        match mistake {
+            Mistake::UnknownKey => self.unknown_key(path),
+            Mistake::Missing => self.missing(path),
+            Mistake::Mistyped => self.mistyped(path),
+            Mistake::Limit(message) => {
+                let (_, source) = self.tree.locate(path);
+                let hint = self.default_hint(path, &source).or_else(|| self.example(path));
+                self.problem(path, self.found(path, message), hint)
+            }
+        }
     }
 
-    /// A key that nothing reads. `valid` are the keys that stand there, as far as serde or the schema tells.
-    pub(crate) fn unknown_key(&self, path: &Path, valid: &[&str]) -> Problem {
-        let mut valid = valid.to_vec();
+    /// What the section's type says about a value that its schema allows.
+    pub(crate) fn refusal(&self, path: &Path, words: &str) -> Problem {
+        self.problem(path, self.found(path, words), None)
+    }
+
+    /// A message, and the single value it is about.
+    fn found(&self, path: &Path, message: &str) -> String {
+        match (self.tree.at(path), self.view.at(path)) {
+            (Some(node), Some(view)) if node.table().is_none() => {
+                format!("{message}, found {}", seen(view, Some(node)))
+            }
+            _ => message.to_owned(),
+        }
+    }
+
+    /// A key that nothing reads.
+    fn unknown_key(&self, path: &Path) -> Problem {
+        let parent = Path(path.0.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default());
+        let properties = self.view.at(&parent).and_then(View::properties);
+        let mut valid: Vec<_> = properties.into_iter().flatten().map(|(key, _)| key).collect();
         valid.sort_unstable();
-        if path.0.len() == 1 && self.plugin {
+        if self.plugin && parent.0.is_empty() {
+            // The loader's own key is every plugin's last.
             valid.retain(|key| *key != ENABLED);
             valid.push(ENABLED);
         }
@@ -54,36 +76,19 @@ impl Context<'_> {
         self.problem(path, "unknown key".to_owned(), Some(hint))
     }
 
-    /// Why the section's type refused the value at `path`.
-    pub(crate) fn refusal(&self, path: &Path, serde: &str) -> Problem {
-        let view = self.view.at(path);
-        if let Some(rest) = serde.strip_prefix("unknown field ") {
-            // From the end, because the unknown key comes first and may hold anything.
-            let valid = rest.rsplit_once("`, expected ").map(|(_, valid)| ticked(valid)).unwrap_or_default();
-            return self.unknown_key(path, &valid);
-        }
-        if let Some(key) = serde.strip_prefix("missing field ").and_then(|rest| ticked(rest).first().copied()) {
-            let path = path.key(key);
-            let hint =
-                self.view.at(&path).map(|view| format!("for example `{}`", assignment(key, &words::sample(view))));
-            return self.problem(&path, "this key is missing".to_owned(), hint);
-        }
-        let found = self.tree.at(path);
-        if let Some(view) = view.filter(|_| MISTYPED.iter().any(|start| serde.starts_with(start))) {
-            let message = match serde.rsplit_once(", expected ") {
-                // Where the schema says nothing serde at least says what it hoped for.
-                Some((_, expected)) if view.types().is_empty() => {
-                    format!("expected {expected}, found {}", seen(view, found))
-                }
-                _ => format!("expected {}{}, found {}", words::describe(view), beyond(view, found), seen(view, found)),
-            };
-            return self.problem(path, message, self.type_hint(path, view, found));
-        }
-        let message = match found.zip(view) {
-            Some((Node { kind: crate::node::Kind::Leaf(_), .. }, view)) => format!("{serde}: {}", seen(view, found)),
-            _ => serde.to_owned(),
+    fn missing(&self, path: &Path) -> Problem {
+        let key = path.last_key().unwrap_or_default();
+        let hint = self.view.at(path).map(|view| format!("for example `{}`", assignment(key, &words::sample(view))));
+        self.problem(path, "this key is missing".to_owned(), hint)
+    }
+
+    fn mistyped(&self, path: &Path) -> Problem {
+        let Some(view) = self.view.at(path) else {
+            return self.problem(path, "is of the wrong type".to_owned(), None);
         };
-        self.problem(path, message, None)
+        let found = self.tree.at(path);
+        let message = format!("expected {}{}, found {}", words::describe(view), beyond(view, found), seen(view, found));
+        self.problem(path, message, self.type_hint(path, view, found))
     }
 
     /// How to write a value of the right type.
@@ -133,7 +138,7 @@ fn assignment(key: &str, value: &Value) -> String {
 }
 
 /// The wrong value as the message repeats it.
-pub(crate) fn seen(view: View<'_>, found: Option<&Node>) -> String {
+fn seen(view: View<'_>, found: Option<&Node>) -> String {
     match found {
         Some(_) if view.secret() => "a value that is kept secret".to_owned(),
         Some(node) => text::shown(&node.to_value()),
@@ -143,7 +148,7 @@ pub(crate) fn seen(view: View<'_>, found: Option<&Node>) -> String {
 
 /// The limit of an integer type, when that is what the value went over.
 fn beyond(view: View<'_>, found: Option<&Node>) -> String {
-    let limit = words::type_limit(view).filter(|_| view.get("maximum").is_none());
+    let limit = words::type_limit(view);
     let number = found.map(Node::to_value).and_then(|value| value.as_u64());
     match (limit, number) {
         (Some(limit), Some(number)) if number > limit => {
@@ -161,9 +166,4 @@ fn toml_scalar(text: &str) -> Option<Value> {
 fn fits(view: View<'_>, value: &Value) -> bool {
     let name = if value.is_boolean() { "boolean" } else { "integer" };
     view.types().contains(&name)
-}
-
-/// The words between backticks.
-fn ticked(text: &str) -> Vec<&str> {
-    text.split('`').skip(1).step_by(2).collect()
 }

@@ -3,7 +3,7 @@ use crate::loader::{Flag, Slot};
 use crate::node::{Kind, Node};
 use crate::path::Path;
 use crate::schema::View;
-use crate::{Problem, Problems, Source, env, given, suggest};
+use crate::{Problem, Problems, Source, env, given, secret, suggest};
 use std::ffi::OsString;
 
 /// Lays the file's sections over the defaults.
@@ -82,24 +82,45 @@ fn unknown_section(slots: &[Slot], path: &str, name: &str, source: Source) -> Pr
     problem("there is no such section".to_owned(), hint)
 }
 
-/// Sets what the environment names.
+/// Sets what the environment names: by a variable of the setting's own name, or by one that names a file.
 pub(crate) fn merge_env(slots: &mut [Slot], variables: Vec<(OsString, OsString)>, problems: &mut Problems) {
-    for variable in env::ours(variables, problems) {
-        let target = slots.iter_mut().find_map(|slot| {
-            let section = slot.section.steps();
-            let (below, view) = env::resolve(slot.schema.view(), variable.below(&section)?)?;
-            (!below.0.is_empty())
-                .then(|| (&mut slot.tree, below, given::read(view, &variable.text, &variable.source())))
-        });
-        match target {
-            Some((tree, path, node)) => tree.set_at(&path, node),
-            None => {
-                let settings = slots.iter().flat_map(|slot| slot.section.settings());
-                let known: Vec<_> = settings.filter_map(|setting| setting.variable).collect();
-                problems.push(env::unknown(&variable, &known));
-            }
+    let variables = env::ours(variables, problems);
+    for variable in &variables {
+        if set_env(slots, &variable.keys, &variable.text, &variable.source()) {
+            continue;
+        }
+        let Some(keys) = secret::setting_of(&variable.keys).filter(|keys| is_setting(slots, keys)) else {
+            let settings = slots.iter().flat_map(|slot| slot.section.settings());
+            let known: Vec<_> = settings.filter_map(|setting| setting.variable).collect();
+            problems.push(env::unknown(variable, &known));
+            continue;
+        };
+        let mut problem = |message: String, hint: &str| {
+            let path = env::path(keys).to_string();
+            problems.push(Problem { path, message, hint: Some(hint.to_owned()), source: variable.source() });
+        };
+        match variables.iter().find(|other| other.keys == keys) {
+            Some(other) => problem(format!("is also set by {}", other.name), "unset one of the two"),
+            None => match secret::text(&variable.text) {
+                Ok(text) => drop(set_env(slots, keys, &text, &variable.source())),
+                Err(message) => problem(message, "name a file that the user who runs the server can read"),
+            },
         }
     }
+}
+
+/// Sets one setting; false when there is none.
+fn set_env(slots: &mut [Slot], keys: &[String], text: &str, source: &Source) -> bool {
+    let found = slots.iter_mut().find_map(|slot| {
+        let (below, view) = env::setting(slot, keys)?;
+        let node = given::read(view, text, source);
+        Some((below, node, &mut slot.tree))
+    });
+    found.map(|(below, node, tree)| tree.set_at(&below, node)).is_some()
+}
+
+fn is_setting(slots: &[Slot], keys: &[String]) -> bool {
+    slots.iter().any(|slot| env::setting(slot, keys).is_some())
 }
 
 /// Sets what the flags name.

@@ -1,19 +1,37 @@
-//! Enforces the limits a section's schema states, so that each is written once: on the field.
+//! Compares what was configured with a section's schema: unknown and missing keys, types, choices and limits.
 use crate::node::{Kind, Node};
 use crate::path::{Path, Step};
 use crate::schema::View;
 use crate::words;
 use serde_json::Value;
 
-/// Everything below `node` that is outside its limits, with what it must be.
-pub(crate) fn broken(view: View<'_>, node: &Node) -> Vec<(Path, String)> {
+/// What is wrong with one value.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Mistake {
+    /// Nothing reads a key of this name.
+    UnknownKey,
+    /// The key has to be there and is not.
+    Missing,
+    /// It is not of the type, or none of the words to choose from.
+    Mistyped,
+    /// It is of the type, and must be otherwise: what it must be.
+    Limit(String),
+}
+
+/// Everything wrong below `node`, parts before the whole they belong to. What the schema does not say is left to the
+/// section's type.
+pub(crate) fn mistakes(view: View<'_>, node: &Node) -> Vec<(Path, Mistake)> {
     let mut found = Vec::new();
     walk(view, node, &Path::default(), &mut found);
     found
 }
 
-fn walk(view: View<'_>, node: &Node, path: &Path, found: &mut Vec<(Path, String)>) {
-    let message = match &node.kind {
+fn walk(view: View<'_>, node: &Node, path: &Path, found: &mut Vec<(Path, Mistake)>) {
+    if !fits(view, node) {
+        found.push((path.clone(), Mistake::Mistyped));
+        return;
+    }
+    let limit = match &node.kind {
         Kind::Leaf(Value::Number(number)) => outside(view, number.as_f64().unwrap_or_default()),
         Kind::Leaf(Value::String(text)) => count(view, "Length", "character", text.chars().count()),
         Kind::Leaf(_) => None,
@@ -25,14 +43,36 @@ fn walk(view: View<'_>, node: &Node, path: &Path, found: &mut Vec<(Path, String)
         }
         Kind::Table(table) => {
             for (key, node) in table {
-                view.entry(key).into_iter().for_each(|view| walk(view, node, &path.key(key), found));
+                match view.entry(key) {
+                    Some(view) => walk(view, node, &path.key(key), found),
+                    None if view.is_closed() => found.push((path.key(key), Mistake::UnknownKey)),
+                    None => {}
+                }
             }
+            let missing = view.required().filter(|key| node.get(key).is_none());
+            found.extend(missing.map(|key| (path.key(key), Mistake::Missing)));
             count(view, "Properties", "entry", table.len())
         }
     };
-    found.extend(
-        message.map(|message| (path.clone(), format!("{message}, found {}", crate::explain::seen(view, Some(node))))),
-    );
+    found.extend(limit.map(|message| (path.clone(), Mistake::Limit(message))));
+}
+
+/// Whether a value is of the type the schema names, as far as it names one. Unset values are of every type: only
+/// defaults have them.
+fn fits(view: View<'_>, node: &Node) -> bool {
+    let types = view.types();
+    let is = |name: &str| types.is_empty() || types.contains(&name);
+    match &node.kind {
+        Kind::Leaf(Value::Null) => true,
+        Kind::Leaf(Value::Bool(_)) => is("boolean"),
+        Kind::Leaf(Value::String(text)) => {
+            is("string") && view.choices().is_none_or(|choices| choices.iter().any(|(word, _)| word == text))
+        }
+        Kind::Leaf(Value::Number(number)) if number.is_f64() => is("number"),
+        Kind::Leaf(number) => (is("integer") && words::holds(view, number)) || is("number"),
+        Kind::List(_) => is("array"),
+        Kind::Table(_) => is("object"),
+    }
 }
 
 fn outside(view: View<'_>, number: f64) -> Option<String> {

@@ -1,13 +1,9 @@
 //! Puts the settings together: flags over environment over file over aliases over defaults, and reports everything wrong at once.
-use crate::explain::Context;
 use crate::loaded::{Loaded, Ready};
 use crate::node::Node;
-use crate::path::Path;
 use crate::schema::Schema;
-use crate::section::ENABLED;
 use crate::validate::Check;
-use crate::{Alias, Problems, Section, alias, file, layers};
-use serde_json::Value;
+use crate::{Alias, Problems, Section, alias, file, layers, secret};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -21,7 +17,7 @@ use std::path::PathBuf;
 ///     .flag("server.listen", "0.0.0.0:9000", "--listen")
 ///     .load()?;
 /// let server: ServerSettings = loaded.get("server");
-/// assert_eq!((server.workers, server.listen.port()), (4, 9000));
+/// assert_eq!((server.workers, server.listen.port), (4, 9000));
 /// # Ok::<(), carillon_config::Problems>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -81,6 +77,13 @@ impl Loader {
     /// # Errors
     /// All problems of all sections, in the order in which a reader meets them.
     pub fn load(self) -> Result<Loaded, Problems> {
+        let (loaded, problems) = self.examine();
+        if problems.is_empty() { Ok(loaded) } else { Err(problems) }
+    }
+
+    /// Reads as [`Loader::load`] does, and puts the default in the place of everything that is wrong: whoever has to
+    /// report the problems learns from the settings how.
+    pub fn examine(self) -> (Loaded, Problems) {
         let mut problems = Problems::default();
         let mut slots: Vec<_> =
             self.sections.into_iter().filter_map(|section| Slot::new(section, &mut problems)).collect();
@@ -91,9 +94,10 @@ impl Loader {
         layers::merge_env(&mut slots, self.env, &mut problems);
         layers::merge_flags(&mut slots, &self.flags, &mut problems);
         alias::complain(&mut slots, mistakes, &mut problems);
+        slots.iter_mut().for_each(|slot| secret::read_named(slot, &mut problems));
         let ready = slots.into_iter().map(|slot| slot.finish(&mut problems)).collect();
         problems.sort();
-        if problems.is_empty() { Ok(Loaded::new(ready)) } else { Err(problems) }
+        (Loaded::new(ready), problems)
     }
 }
 
@@ -121,24 +125,8 @@ impl Slot {
 
     /// Checks the section.
     fn finish(mut self, problems: &mut Problems) -> Ready {
-        let enabled = self.take_enabled(problems);
-        let rules = enabled.as_ref().is_none_or(|node| node.to_value() == Value::Bool(true));
-        let check = Check { section: &self.section, schema: &self.schema, defaults: &self.defaults, rules };
-        check.run(&mut self.tree, problems);
+        let check = Check { section: &self.section, schema: &self.schema, defaults: &self.defaults };
+        let enabled = check.run(&mut self.tree, problems);
         Ready { section: self.section, schema: self.schema, tree: self.tree, enabled }
-    }
-
-    /// Takes the loader's own key out of a plugin's section, whose type does not know it.
-    fn take_enabled(&mut self, problems: &mut Problems) -> Option<Node> {
-        self.section.plugin()?;
-        let path = Path::default().key(ENABLED);
-        if !self.tree.at(&path)?.to_value().is_boolean() {
-            let (section, view) = (&self.section.steps(), self.schema.view());
-            let context = Context { section, view, defaults: &self.defaults, tree: &self.tree, plugin: true };
-            problems.push(context.refusal(&path, "invalid type: other, expected a boolean"));
-            self.tree.set_at(&path, self.defaults.at(&path)?.clone());
-        }
-        self.defaults.remove_at(&path);
-        self.tree.remove_at(&path)
     }
 }

@@ -80,6 +80,17 @@ impl<'a> View<'a> {
         property.map(|value| self.with(value)).or_else(|| self.values())
     }
 
+    /// The fields that have to be there.
+    pub(crate) fn required(self) -> impl Iterator<Item = &'a str> {
+        self.inner.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// True for a table that takes no other keys than it names: a struct, whatever its type says itself.
+    pub(crate) fn is_closed(self) -> bool {
+        let named = self.inner.get("properties").is_some() || self.inner.get("additionalProperties").is_some();
+        named && self.alternatives().next().is_none()
+    }
+
     /// The entries of a map: a table whose keys the configuration chooses.
     pub(crate) fn values(self) -> Option<Self> {
         match self.inner.get("additionalProperties") {

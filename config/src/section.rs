@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// Every type with the four derives below is one. Doc comments become the reference manual, `#[schemars(range(..))]`
 /// and `length(..)` are enforced by the loader, and a field with `#[schemars(extend("writeOnly" = true))]` is a secret
-/// that is never printed.
+/// that is never printed, and whose value may be in a file: `<field>_file` names it.
 ///
 /// ```
 /// # use carillon_config::Config;
@@ -61,8 +61,6 @@ pub struct Section {
 pub(crate) enum Outcome {
     /// The value at the path does not fit.
     Failed(Path, String),
-    /// The type does not refuse unknown keys by itself; these were ignored.
-    Ignored(Vec<Path>),
     /// The section was read, and these are its own objections.
     Checked(Problems),
 }
@@ -139,6 +137,7 @@ impl Section {
         let (Some(properties), Ok(defaults)) = (properties.as_object_mut(), self.defaults()) else {
             return root;
         };
+        crate::secret::add_file_keys(properties);
         if self.plugin().is_some() {
             properties.insert(ENABLED.to_owned(), serde_json::json!({ "type": "boolean", "description": ENABLED_DOC }));
         }
@@ -189,12 +188,8 @@ impl<T: Config> Typed for Of<T> {
     }
 
     fn read(&self, value: Value) -> Outcome {
-        let mut ignored = Vec::new();
-        let mut track = serde_path_to_error::Track::new();
-        let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-        match serde_ignored::deserialize::<_, _, T>(deserializer, |path| ignored.push(ignored_path(&path))) {
-            Err(error) => Outcome::Failed(failed_path(&track.path()), error.to_string()),
-            Ok(_) if !ignored.is_empty() => Outcome::Ignored(ignored),
+        match serde_path_to_error::deserialize::<_, T>(value) {
+            Err(error) => Outcome::Failed(failed_path(error.path()), error.inner().to_string()),
             Ok(section) => {
                 let mut problems = Problems::default();
                 (self.0)(&section, &mut problems);
@@ -214,17 +209,4 @@ fn failed_path(path: &serde_path_to_error::Path) -> Path {
         Segment::Unknown => None,
     };
     Path(path.iter().map_while(step).collect())
-}
-
-/// Where serde met a key it had no use for.
-fn ignored_path(path: &serde_ignored::Path<'_>) -> Path {
-    use serde_ignored::Path as Ignored;
-    match path {
-        Ignored::Root => Path::default(),
-        Ignored::Seq { parent, index } => ignored_path(parent).with(Step::Index(*index)),
-        Ignored::Map { parent, key } => ignored_path(parent).key(key),
-        Ignored::Some { parent } | Ignored::NewtypeStruct { parent } | Ignored::NewtypeVariant { parent } => {
-            ignored_path(parent)
-        }
-    }
 }

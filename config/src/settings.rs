@@ -1,6 +1,7 @@
 //! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`.
 mod bus;
 mod drain;
+mod listen;
 mod log;
 mod router;
 mod server;
@@ -8,6 +9,7 @@ mod wire;
 
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
+pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
 pub use server::{EngineName, ServerSettings, TransportName};
@@ -25,4 +27,9 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("bus", BusSettings::check),
         Section::of("log", LogSettings::check),
     ]
+}
+
+/// Everything that can be configured: the house's own sections, then those of the plugins.
+pub fn all_sections(plugins: impl IntoIterator<Item = Section>) -> Vec<Section> {
+    house_sections().into_iter().chain(plugins).collect()
 }

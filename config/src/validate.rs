@@ -1,12 +1,14 @@
-//! Finds every mistake in one section: it takes each wrong value out, puts the default in, and reads on.
+//! Finds every mistake in one section: first by its schema, then by its type and that type's own rules.
 use crate::explain::Context;
+use crate::limits::{self, Mistake};
 use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::schema::Schema;
-use crate::section::Outcome;
-use crate::{Problem, Problems, Section, limits};
+use crate::section::{ENABLED, Outcome};
+use crate::{Problem, Problems, Section};
+use serde_json::Value;
 
-/// How many mistakes are looked for in one section: nobody reads more, and each costs a new reading.
+/// How many mistakes are told of one section: nobody reads more.
 const MISTAKES: usize = 100;
 
 /// One section while it is checked.
@@ -14,15 +16,44 @@ pub(crate) struct Check<'a> {
     pub(crate) section: &'a Section,
     pub(crate) schema: &'a Schema,
     pub(crate) defaults: &'a Node,
-    /// Whether the section's own rules apply. They do not to a plugin that is switched off: its settings may be
-    /// incomplete, but not misspelt.
-    pub(crate) rules: bool,
 }
 
 impl Check<'_> {
-    /// Reports everything wrong with `tree`, and leaves in it only what its type accepts.
-    pub(crate) fn run(&self, tree: &mut Node, problems: &mut Problems) {
+    /// Reports everything wrong with `tree`, and leaves in it only what its type accepts. The loader's own key of a
+    /// plugin's section is taken out of it and returned, because the type does not know it.
+    pub(crate) fn run(&self, tree: &mut Node, problems: &mut Problems) -> Option<Node> {
         let mut repaired = Repaired::default();
+        let sound = self.compare(tree, &mut repaired, problems);
+        let enabled = self.section.plugin().and_then(|_| tree.remove_at(&Path::default().key(ENABLED)));
+        // The rules of a plugin that is switched off do not apply: its settings may be incomplete, but not misspelt.
+        let rules = sound && enabled.as_ref().is_none_or(|node| node.to_value() == Value::Bool(true));
+        self.read(tree, rules, &mut repaired, problems);
+        enabled
+    }
+
+    /// Compares with the schema. False when nothing can be said about the rest.
+    fn compare(&self, tree: &mut Node, repaired: &mut Repaired, problems: &mut Problems) -> bool {
+        let mut mistakes = limits::mistakes(self.schema.view(), tree);
+        for (path, mistake) in mistakes.iter().take(MISTAKES) {
+            let problem = self.explain(tree, |context| context.mistake(path, mistake));
+            repaired.report(path, tree, problem, problems);
+        }
+        let mut sound = mistakes.len() <= MISTAKES;
+        if !sound {
+            self.too_many(tree, problems);
+        }
+        // From the back, because taking an entry out of a list moves those behind it.
+        while let Some((path, mistake)) = mistakes.pop() {
+            sound &= match mistake {
+                Mistake::UnknownKey => tree.remove_at(&path).is_some(),
+                _ => repair(tree, self.defaults, &path),
+            };
+        }
+        sound
+    }
+
+    /// Lets the section's type read what its schema allows, and judge it by its own rules.
+    fn read(&self, tree: &mut Node, rules: bool, repaired: &mut Repaired, problems: &mut Problems) {
         for _ in 0..MISTAKES {
             match self.section.read(tree.to_value()) {
                 Outcome::Failed(path, message) => {
@@ -32,43 +63,18 @@ impl Check<'_> {
                         return;
                     }
                 }
-                Outcome::Ignored(paths) => {
-                    for path in paths {
-                        let problem = self.explain(tree, |context| context.unknown_key(&path, &self.keys(&path)));
-                        repaired.report(&path, tree, problem, problems);
-                        tree.remove_at(&path);
-                    }
-                }
                 Outcome::Checked(objections) => {
-                    let mut broken = limits::broken(self.schema.view(), tree);
-                    if broken.is_empty() {
-                        self.object(tree, objections, &repaired, problems);
-                        return;
-                    }
-                    let mut stuck = false;
-                    for (path, message) in &broken {
-                        let problem = self.explain(tree, |context| context.limit(path, message.clone()));
-                        repaired.report(path, tree, problem, problems);
-                    }
-                    // From the back, because taking an entry out of a list moves those behind it.
-                    while let Some((path, _)) = broken.pop() {
-                        stuck |= !repair(tree, self.defaults, &path);
-                    }
-                    if stuck {
-                        return;
-                    }
+                    self.object(tree, objections, rules, repaired, problems);
+                    return;
                 }
             }
         }
-        let message = format!("there are more than {MISTAKES} mistakes in this section");
-        problems.push(self.explain(tree, |context| {
-            context.problem(&Path::default(), message, Some("correct the others first".to_owned()))
-        }));
+        self.too_many(tree, problems);
     }
 
     /// Reports the objections of the section's own rules.
-    fn object(&self, tree: &Node, objections: Problems, repaired: &Repaired, problems: &mut Problems) {
-        for objection in objections.into_iter().filter(|_| self.rules) {
+    fn object(&self, tree: &Node, objections: Problems, rules: bool, repaired: &Repaired, problems: &mut Problems) {
+        for objection in objections.into_iter().filter(|_| rules) {
             let path = Path::parse(&objection.path);
             if !repaired.excuse(&path, tree) {
                 problems.push(self.explain(tree, |context| context.problem(&path, objection.message, objection.hint)));
@@ -76,16 +82,15 @@ impl Check<'_> {
         }
     }
 
+    fn too_many(&self, tree: &Node, problems: &mut Problems) {
+        let message = format!("there are more than {MISTAKES} mistakes in this section");
+        let hint = Some("correct the others first".to_owned());
+        problems.push(self.explain(tree, |context| context.problem(&Path::default(), message, hint)));
+    }
+
     fn explain(&self, tree: &Node, problem: impl FnOnce(&Context<'_>) -> Problem) -> Problem {
         let (section, plugin) = (&self.section.steps(), self.section.plugin().is_some());
         problem(&Context { section, view: self.schema.view(), defaults: self.defaults, tree, plugin })
-    }
-
-    /// The keys that stand beside `path`.
-    fn keys(&self, path: &Path) -> Vec<&str> {
-        let parent = Path(path.0.split_last().map(|(_, parent)| parent.to_vec()).unwrap_or_default());
-        let properties = self.schema.view().at(&parent).and_then(|view| view.properties());
-        properties.into_iter().flatten().map(|(key, _)| key).collect()
     }
 }
 

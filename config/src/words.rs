@@ -74,12 +74,29 @@ pub(crate) fn plain(number: &Value) -> String {
 
 /// The largest number the field's integer type can hold, where the schema leaves it out.
 pub(crate) fn type_limit(view: View<'_>) -> Option<u64> {
-    match view.get("format")?.as_str()? {
-        "uint32" => Some(u64::from(u32::MAX)),
-        "int32" => Some(u64::from(i32::MAX.unsigned_abs())),
-        "int64" => Some(i64::MAX.unsigned_abs()),
-        _ => None,
-    }
+    let (_, high) = integers(view).filter(|_| view.get("maximum").is_none())?;
+    // Nobody goes over the largest type by mistake.
+    u64::try_from(high).ok().filter(|high| *high < u64::MAX)
+}
+
+/// Whether the field's integer type can hold a number.
+pub(crate) fn holds(view: View<'_>, number: &Value) -> bool {
+    let number = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    integers(view).zip(number).is_none_or(|((low, high), number)| (low..=high).contains(&number))
+}
+
+/// The smallest and the largest number of the field's integer type.
+fn integers(view: View<'_>) -> Option<(i128, i128)> {
+    let (signed, bits) = match view.get("format")?.as_str()? {
+        "uint" => (false, usize::BITS),
+        "int" => (true, isize::BITS),
+        format => match format.strip_prefix("uint") {
+            Some(bits) => (false, bits.parse().ok()?),
+            None => (true, format.strip_prefix("int")?.parse().ok()?),
+        },
+    };
+    // Wider types hold every number that can be configured.
+    (bits <= 64).then(|| if signed { (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) } else { (0, (1 << bits) - 1) })
 }
 
 /// A value that would be accepted, for a hint: the author's example if there is one.
@@ -103,13 +120,7 @@ fn sample_to(view: View<'_>, depth: usize) -> Value {
             view.items().filter(|_| depth > 0).map(|items| sample_to(items, depth - 1)).into_iter().collect()
         }
         Some("object") => {
-            let required: Vec<_> = view
-                .get("required")
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
+            let required: Vec<_> = view.required().collect();
             let properties = view.properties().filter(|_| depth > 0).into_iter().flatten();
             let needed = properties.filter(|(key, _)| required.contains(key));
             Value::Object(needed.map(|(key, view)| (key.to_owned(), sample_to(view, depth - 1))).collect())

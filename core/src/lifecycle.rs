@@ -95,7 +95,7 @@ impl App {
         let BootPlan { plugins: planned, disabled } = BootPlan::new(registry, config)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
         let context = BusContext::new(Arc::clone(&metrics));
-        let bus = bounded(step, bus::connect(&bus_settings.url, context)).await;
+        let bus = bounded(step, bus::connect(&bus_settings.address(), context)).await;
         let bus = bus.map_err(|failure| BootError::Failed(failure.into_error().to_string()))?;
         let clients = TaskTracker::new();
 

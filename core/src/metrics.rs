@@ -6,9 +6,7 @@ mod series;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder,
-};
+use prometheus::{Encoder, Gauge, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder};
 
 pub use self::families::Described;
 use self::families::Families;
@@ -22,10 +20,11 @@ pub const OTHER: &str = "_other";
 /// Event label of acks in `messages_sent_total`.
 pub const ACK: &str = "_ack";
 
-const HANDLER_SECONDS: [f64; 14] =
-    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0];
-const FANOUT_SECONDS: [f64; 12] =
-    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0];
+/// They go past the time a handler may take by default, so that those it was cut off at are told from slower ones.
+const HANDLER_SECONDS: [f64; 17] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
+const FANOUT_SECONDS: [f64; 16] =
+    [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0];
 
 /// The application's metrics. One value per application, never a global.
 pub struct Metrics {
@@ -48,7 +47,7 @@ pub struct Metrics {
     pub(crate) hub_bytes: IntGaugeVec,
     pub(crate) expected: IntCounter,
     pub(crate) deliveries: Arc<Deliveries>,
-    pub(crate) fanout_seconds: Histogram,
+    fanout_seconds: HistogramVec,
     pub(crate) plugin_up: IntGaugeVec,
     pub(crate) plugin_restarts: IntCounterVec,
     pub(crate) bus_up: Gauge,
@@ -125,13 +124,12 @@ impl Metrics {
                 "What became of each published copy.",
                 &["outcome"],
             )?)),
-            fanout_seconds: r.register(Histogram::with_opts(
-                HistogramOpts::new(
-                    "carillon_fanout_seconds",
-                    "Time from a publish to its last delivery, for each shard of the hub.",
-                )
-                .buckets(FANOUT_SECONDS.to_vec()),
-            )?)?,
+            fanout_seconds: r.histograms(
+                "fanout_seconds",
+                "Time from a publish to its last delivery, for each shard of the hub.",
+                &["namespace"],
+                &FANOUT_SECONDS,
+            )?,
             plugin_up: r.gauges(
                 "plugin_up",
                 "1 while the plugin's background work runs or ended well.",
@@ -153,14 +151,13 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Says which program this is: its own name and version, beside Carillon's.
+    /// Says which program this is: its own name and version, beside Carillon's version and revision.
     ///
     /// # Errors
     /// When it was said before.
-    pub fn build_info(&self, program: &str, version: &str) -> Result<()> {
+    pub fn build_info(&self, program: &str, version: &str, revision: &str) -> Result<()> {
         let labels = ["program", "version", "carillon", "revision"];
         let build = self.families.gauges("build_info", "Always 1; what runs is in the labels.", &labels)?;
-        let revision = option_env!("CARILLON_REVISION").unwrap_or("unknown");
         build.with_label_values(&[program, version, env!("CARGO_PKG_VERSION"), revision]).set(1);
         Ok(())
     }
@@ -249,6 +246,7 @@ impl Metrics {
             sent: self.sent.with_label_values(&[namespace, event]),
             bytes: self.sent_bytes.with_label_values(&[namespace, event]),
             publishes: self.publishes.with_label_values(&[namespace, event]),
+            fanout: self.fanout_seconds.with_label_values(&[namespace]),
         }
     }
 
@@ -288,6 +286,19 @@ mod tests {
         let ledger = metrics.ledger();
         assert!(ledger.is_balanced());
         assert_eq!(ledger.to_string(), "expected 15: delivered 1, replaced 2, volatile 3, slow 4, closed 5");
+    }
+
+    /// A handler that was cut off by its time, and a publish that took half a second, are told from worse.
+    #[test]
+    fn histograms_have_steps_where_it_matters() {
+        let limit = carillon_config::RouterSettings::default().handler_timeout_ms as f64 / 1000.0;
+        assert!(HANDLER_SECONDS.iter().filter(|step| **step > limit).count() >= 2, "past the time of a handler");
+        assert!(FANOUT_SECONDS.iter().filter(|step| **step > 0.1 && **step < 1.0).count() >= 3);
+        let metrics = Metrics::new().unwrap();
+        metrics.outbound("/n", "e", Mode::All).fanout.observe(0.3);
+        let text = metrics.render().unwrap();
+        assert!(text.contains(r#"carillon_fanout_seconds_bucket{namespace="/n",le="0.35"} 1"#), "{text}");
+        assert!(text.contains(r#"carillon_fanout_seconds_bucket{namespace="/n",le="0.2"} 0"#), "{text}");
     }
 
     #[test]

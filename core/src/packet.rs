@@ -178,6 +178,34 @@ impl ItemBuilder {
         &mut self.buffer
     }
 
+    /// What has been written so far.
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// How many attachments the packet has so far.
+    pub(crate) fn attachments(&self) -> usize {
+        self.attachments.len()
+    }
+
+    /// Adds attachments that turned up while arguments were written: the packet's type tells how many there are.
+    pub(crate) fn attach(&mut self, attachments: Vec<Bytes>) {
+        if attachments.is_empty() {
+            return;
+        }
+        let kind = if self.ack.is_some() { '6' } else { '5' };
+        let old = match self.attachments.len() {
+            0 => 1,
+            some => format!("{kind}{some}-").len(),
+        };
+        self.attachments.extend(attachments);
+        let new = format!("{kind}{}-", self.attachments.len());
+        let longer = new.len() - old;
+        self.buffer.splice(FRONT..FRONT + old, new.into_bytes());
+        self.json_at += longer;
+        self.name_end += longer;
+    }
+
     /// Closes the array and puts the frame header in front.
     pub(crate) fn build(mut self) -> Item {
         self.buffer.push(b']');

@@ -1,21 +1,29 @@
 //! Arguments on their way in and out: typed, ignored, or passed through as they came.
 
+mod args;
+mod attachment;
 mod decode;
 mod encode;
+mod shape;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::value::RawValue;
 
+pub use self::args::{Args, DescribeArgs, ReadArgs, WriteArgs};
+pub use self::attachment::Attachment;
+pub(crate) use self::attachment::BINARY;
 pub use self::decode::{AnyEvent, Decode, Ignored};
 pub(crate) use self::encode::encode_error;
-pub use self::encode::{Emit, Plain, PlainSchema, Reply, encode_event};
+pub use self::encode::{Emit, Plain, Reply, encode_event};
 use crate::error::{Error, Result};
 use crate::packet::split_event;
 
@@ -124,13 +132,28 @@ impl Payload {
         Ok(serde_json::from_str(&format!("[{}]", self.args))?)
     }
 
-    /// Argument `index` as a type.
+    /// Argument `index`, counted from 0, as a type.
     ///
     /// # Errors
     /// `bad_payload` when there is no such argument or it is of another type.
-    pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T> {
+    pub fn arg<T: DeserializeOwned + JsonSchema>(&self, index: usize) -> Result<T> {
         let args = self.args()?;
-        let raw = args.get(index).ok_or_else(|| Error::bad_payload(format!("argument {index} is missing")))?;
-        serde_json::from_str(raw.get()).map_err(|error| Error::bad_payload(format!("argument {index}: {error}")))
+        let raw = args.get(index).ok_or_else(|| Error::bad_payload(format!("missing argument {}", index + 1)))?;
+        let (read, _) = attachment::reading(&self.attachments, || decode::argument(raw.get()));
+        read.map_err(|error| Error::bad_payload(format!("argument {}: {}", index + 1, error.message())))
+    }
+}
+
+impl JsonSchema for Payload {
+    fn schema_name() -> Cow<'static, str> {
+        "Payload".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "x-arguments": "raw", "description": "Any arguments, binary data included, as they come." })
+    }
+
+    fn inline_schema() -> bool {
+        true
     }
 }

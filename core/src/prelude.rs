@@ -10,7 +10,7 @@ pub use serde::{Deserialize, Serialize};
 pub use crate::ctx::Ctx;
 pub use crate::error::{Code, Error, Result};
 pub use crate::host::{Host, Target};
-pub use crate::payload::{AnyEvent, Ignored, Payload, Plain};
+pub use crate::payload::{AnyEvent, Args, Attachment, Ignored, Payload, Plain};
 pub use crate::peer::Peer;
 pub use crate::plugin;
 pub use crate::plugin::Plugin;

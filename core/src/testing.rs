@@ -53,8 +53,7 @@ impl Harness {
     /// # Errors
     /// What the boot says.
     pub async fn boot(registry: &Registry, settings: &[(&str, &str)]) -> Result<Self, BootError> {
-        let mut sections = carillon_config::house_sections();
-        sections.extend(registry.sections());
+        let sections = carillon_config::all_sections(registry.sections());
         let loader = Loader::new(sections);
         let loaded = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a test")).load();
         let loaded = loaded.map_err(|problems| BootError::Config(problems.to_string()))?;

@@ -1,5 +1,6 @@
 //! Keeps a noisy cause from flooding the log: one line a period, with the number of lines left out.
 
+use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ impl Throttle {
         Self { period: Duration::from_secs(1), state: Mutex::default() }
     }
 
-    /// `Some(suppressed)` when a line may be written now, with the number of lines left out since the last one.
-    pub fn allow(&self) -> Option<u64> {
+    /// `Some(left_out)` when a line may be written now, with the number of lines left out since the last one: as a field
+    /// of the line it shows only when there are any.
+    pub fn allow(&self) -> Option<Option<NonZeroU64>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         if state.0.is_some_and(|last| now.duration_since(last) < self.period) {
@@ -28,7 +30,7 @@ impl Throttle {
             return None;
         }
         state.0 = Some(now);
-        Some(std::mem::take(&mut state.1))
+        Some(NonZeroU64::new(std::mem::take(&mut state.1)))
     }
 }
 
@@ -39,9 +41,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_line_a_second_tells_how_many_were_left_out() {
         let throttle = Throttle::per_second();
-        assert_eq!(throttle.allow(), Some(0));
+        assert_eq!(throttle.allow(), Some(None));
         assert_eq!((throttle.allow(), throttle.allow()), (None, None));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(throttle.allow(), Some(2));
+        assert_eq!(throttle.allow(), Some(NonZeroU64::new(2)));
     }
 }

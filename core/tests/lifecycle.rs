@@ -145,7 +145,7 @@ fn what_serve_would_refuse_is_refused_by_the_check_alone() {
         (&lacking, "its request type has no field \"size\""),
         (&lacking, "\"{*rest}\" is neither a plain segment nor a whole {name}"),
     ] {
-        let config = Loader::new(carillon_config::house_sections().into_iter().chain(registry.sections()).collect());
+        let config = Loader::new(carillon_config::all_sections(registry.sections()));
         let error = lifecycle::check(registry, &config.load().unwrap()).unwrap_err();
         assert!(matches!(&error, BootError::Config(text) if text.contains(expected)), "{error}");
         assert!(!error.to_string().contains("\"kind\""), "{error}");
@@ -246,8 +246,7 @@ fn a_blocking_plugin_hurts_only_its_own_calls() {
     runtime.block_on(async {
         let entries = [Registration::of::<Rough>("r.rs", 1), Registration::of::<Quick>("q.rs", 1)];
         let registry = registry(&entries);
-        let mut sections = carillon_config::house_sections();
-        sections.extend(registry.sections());
+        let sections = carillon_config::all_sections(registry.sections());
         let config = carillon_config::Loader::new(sections).load().unwrap();
         let app = App::boot(&registry, &config, Threads::PerPlugin(1), 1).await.unwrap();
         let harness = Harness::from(app);

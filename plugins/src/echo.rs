@@ -39,6 +39,6 @@ mod tests {
         assert_eq!(answer, json!({"ok": true, "data": {"text": "dong"}}));
         let answer = client.call("say", json!({"text": 1})).await;
         assert_eq!(answer["error"]["code"], "bad_payload");
-        assert!(answer["error"]["message"].as_str().unwrap().starts_with("text: "), "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().starts_with("`text`: "), "{answer}");
     }
 }

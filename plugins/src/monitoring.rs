@@ -202,8 +202,12 @@ impl Monitoring {
         let mut hangups = signal(SignalKind::hangup())?;
         while hangups.recv().await.is_some() {
             match self.targets.reload().await {
-                Ok(()) => tracing::info!("there are {} nodes now", self.targets.now().len()),
-                Err(mistake) => tracing::error!("the nodes stay as they were: {mistake}"),
+                Ok(()) => {
+                    let count = self.targets.now().len();
+                    let nodes = if count == 1 { "node" } else { "nodes" };
+                    tracing::info!("SIGHUP: read the nodes again; there are {count} {nodes} now");
+                }
+                Err(mistake) => tracing::error!("SIGHUP: the nodes stay as they were: {mistake}"),
             }
         }
         Ok(())

@@ -133,7 +133,7 @@ impl Relay {
                 Err(error) => error.to_string(),
             };
             if let Some(left_out) = self.log.allow() {
-                let retry_in_ms = pause.as_millis();
+                let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(left_out, retry_in_ms, "nothing is relayed from the bus: {why}");
             }
             tokio::time::sleep(pause).await;

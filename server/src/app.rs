@@ -7,10 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_config::{
-    DrainSettings, EngineName, Loaded, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName,
-    WireSettings,
-};
+use carillon_config::{DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, TransportName, WireSettings};
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
@@ -25,35 +22,27 @@ use crate::exit::Exit;
 use crate::http::{Origins, Serving, Site};
 use crate::links::Links;
 use crate::metrics::Metrics;
-use crate::program::Program;
-use crate::signals::Signals;
+use crate::program::{Program, REVISION};
+use crate::reload::Reload;
+use crate::signals::{Caught, Signals};
 use crate::wire::Options;
-use crate::{accept, bridge, engine, http, logs, process, say};
+use crate::{accept, bridge, engine, http, listen, logs, process, say};
 
 /// Runs the server until a signal stops it.
-pub(crate) fn serve(program: Program, registry: &Registry, config: &Loaded) -> Exit {
+pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
+    let config = &reload.running.clone();
     let server: ServerSettings = config.get("server");
     let runtime = match runtime(server.workers) {
         Ok(runtime) => runtime,
         Err(error) => return say::trouble(format_args!("cannot start threads: {error}"), Exit::Failure),
     };
-    let exit = match runtime.block_on(run(program, registry, config, &server)) {
+    let exit = match runtime.block_on(run(program, registry, config, &server, &mut reload)) {
         Ok(()) => Exit::Success,
-        Err((text, exit)) => report(config, &text, exit),
+        Err((text, exit)) => say::refusal(config, &text, exit),
     };
     // Whatever is left was given its time.
     runtime.shutdown_background();
     exit
-}
-
-/// Says why the server ended: among JSON log lines as one of them, else as a plain line.
-fn report(config: &Loaded, text: &str, exit: Exit) -> Exit {
-    let json = config.get::<LogSettings>("log").format == LogFormat::Json;
-    if json && tracing::enabled!(tracing::Level::ERROR) {
-        tracing::error!("{text}");
-        return exit;
-    }
-    say::trouble(text, exit)
 }
 
 fn runtime(workers: usize) -> std::io::Result<Runtime> {
@@ -66,23 +55,36 @@ fn runtime(workers: usize) -> std::io::Result<Runtime> {
 
 type Failure = (String, Exit);
 
-async fn run(program: Program, registry: &Registry, config: &Loaded, server: &ServerSettings) -> Result<(), Failure> {
-    check(registry, config).map_err(boot_failure)?;
+async fn run(
+    program: Program,
+    registry: &Registry,
+    config: &Loaded,
+    server: &ServerSettings,
+    reload: &mut Reload<'_>,
+) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
+    check(registry, config).map_err(boot_failure)?;
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
-    let listener = accept::listen(server.listen).map_err(|error| failure(cannot_listen(server.listen, &error)))?;
+    let listener = listen::open(&server.listen).await.map_err(failure)?;
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);
     let app = App::boot(registry, config, threads, shards).await.map_err(boot_failure)?;
-    app.metrics().build_info(program.name, program.version).map_err(|error| failure(error.message()))?;
-    tracing::info!("{} {}", program.name, program.version);
-    let running = match start(app, config, server, listener) {
+    let started = app.metrics().build_info(program.name, program.version, REVISION);
+    started
+        .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
+        .map_err(|error| failure(error.message()))?;
+    let running = match start(program, app, config, server, listener) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
-    let signal = signals.next().await;
+    let signal = loop {
+        match signals.next().await {
+            Caught::Stop(signal) => break signal,
+            Caught::Reload => reload.run(),
+        }
+    };
     tracing::info!("{signal}: stopping; a second signal ends the server at once");
     let drain: DrainSettings = config.get("drain");
     tokio::select! {
@@ -90,12 +92,18 @@ async fn run(program: Program, registry: &Registry, config: &Loaded, server: &Se
             tracing::info!("the server has stopped");
             Ok(())
         }
-        signal = signals.next() => Err(failure(format_args!("{signal} again: ended at once"))),
+        signal = signals.stop() => Err(failure(format_args!("{signal} again: ended at once"))),
     }
 }
 
 /// Puts the pieces together and starts accepting.
-fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListener) -> carillon_core::Result<Running> {
+fn start(
+    program: Program,
+    app: App,
+    config: &Loaded,
+    server: &ServerSettings,
+    listener: TcpListener,
+) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
     let app = Arc::new(app);
@@ -142,18 +150,16 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     }
     tasks.spawn(accept::run(listener, routes, settings, metrics, tasks.clone(), accepting.clone()));
     allow_files(server);
-    notices(server);
-    tracing::info!("listening on http://{address}");
+    notices(server, address);
+    let (name, version, bus) = (program.name, program.version, app.bus().kind());
+    tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
     Ok(Running { app, links, engine: own, accepting, tasks })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.
-fn notices(server: &ServerSettings) {
-    if server.listen.ip().is_loopback() {
-        tracing::info!(
-            "only this machine can connect; server.listen = \"0.0.0.0:{}\" lets others",
-            server.listen.port()
-        );
+fn notices(server: &ServerSettings, address: SocketAddr) {
+    if address.ip().is_loopback() {
+        tracing::info!("only this machine can connect; server.listen = \"0.0.0.0:{}\" lets others", server.listen.port);
     }
     if server.origins.is_empty() {
         tracing::info!("only web pages of the same host can connect; server.origins lists others");
@@ -182,17 +188,4 @@ fn boot_failure(error: BootError) -> Failure {
         BootError::Failed(_) => Exit::Failure,
     };
     (error.to_string(), exit)
-}
-
-fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            format!("cannot listen on {address}: the port is in use by another program; choose another with --listen")
-        }
-        std::io::ErrorKind::AddrNotAvailable => format!("cannot listen on {address}: this machine has no such address"),
-        std::io::ErrorKind::PermissionDenied => {
-            format!("cannot listen on {address}: permission denied; ports below 1024 need a privilege")
-        }
-        _ => format!("cannot listen on {address}: {error}"),
-    }
 }

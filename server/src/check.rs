@@ -27,7 +27,7 @@ pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<(), BootErro
 
 #[cfg(test)]
 mod tests {
-    use carillon_config::{Loader, house_sections};
+    use carillon_config::{Loader, all_sections};
     use carillon_core::prelude::*;
     use carillon_core::registry::{Registration, Registry};
 
@@ -53,8 +53,7 @@ mod tests {
         let mut entries: Vec<Registration> = Registry::linked().unwrap().iter().copied().collect();
         entries.push(Registration::of::<Greedy>("greedy.rs", 1));
         let registry = Registry::new(entries).unwrap();
-        let mut sections = house_sections();
-        sections.extend(registry.sections());
+        let sections = all_sections(registry.sections());
         let loader = settings.iter().fold(Loader::new(sections), |all, (key, text)| all.flag(*key, *text, "a test"));
         check(&registry, &loader.load().unwrap()).err().map(|error| error.to_string())
     }

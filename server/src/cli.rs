@@ -7,12 +7,13 @@ mod plugins;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use carillon_config::{Loaded, Loader, LogSettings, Problems, Source, house_sections};
+use carillon_config::{Loaded, Loader, LogSettings, Source, all_sections};
 use carillon_core::registry::Registry;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
 use crate::program::Program;
+use crate::reload::Reload;
 use crate::{app, legacy, logs, say};
 
 /// Read when no file is named and this one is there.
@@ -45,6 +46,9 @@ enum Command {
     Check {
         #[command(flatten)]
         file: File,
+        /// Print every setting with its value and where it comes from
+        #[arg(short, long)]
+        verbose: bool,
     },
     /// List the plugins: their namespaces, events, HTTP routes and settings, and where they are defined
     Plugins {
@@ -117,7 +121,7 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
     };
     match cli.command {
         Command::Serve(serve) => serve.run(program, &registry),
-        Command::Check { file } => check::run(&registry, file.loader(&registry)),
+        Command::Check { file, verbose } => check::run(&registry, file.loader(&registry), verbose),
         Command::Plugins { file, json } => plugins::run(&registry, file.loader(&registry), json),
         Command::Config { what } => config::run(&registry, what),
     }
@@ -126,10 +130,8 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
 impl File {
     /// Defaults, the old system's variables, file and environment.
     fn loader(&self, registry: &Registry) -> Loader {
-        let mut sections = house_sections();
-        sections.extend(registry.sections());
         let environment = std::env::vars_os().filter(|(name, _)| name != FILE_VARIABLE);
-        let loader = Loader::new(sections).aliases(legacy::ALIASES).env(environment);
+        let loader = Loader::new(all_sections(registry.sections())).aliases(legacy::ALIASES).env(environment);
         let named = self.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(PathBuf::from));
         match named.or_else(|| Path::new(DEFAULT_FILE).exists().then(|| PathBuf::from(DEFAULT_FILE))) {
             Some(file) => loader.file(file),
@@ -139,7 +141,8 @@ impl File {
 }
 
 impl Serve {
-    fn run(&self, program: Program, registry: &Registry) -> Exit {
+    /// The settings as this command line has them.
+    fn loader(&self, registry: &Registry) -> Loader {
         let mut loader = self.file.loader(registry);
         if let Some(listen) = &self.listen {
             loader = loader.flag("server.listen", listen, "--listen");
@@ -159,33 +162,34 @@ impl Serve {
             1 => loader = loader.flag("log.level", "debug,hyper=info", "-v"),
             _ => loader = loader.flag("log.level", "trace", "-vv"),
         }
-        let config = match load(loader) {
+        loader
+    }
+
+    fn run(&self, program: Program, registry: &Registry) -> Exit {
+        let config = match load(self.loader(registry)) {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        if let Err(problem) = logs::start(&config.get::<LogSettings>("log")) {
-            return say::trouble(problem, Exit::Config);
-        }
+        let logs = match logs::start(&config.get::<LogSettings>("log")) {
+            Ok(logs) => logs,
+            Err(problem) => return say::refusal(&config, &problem, Exit::Config),
+        };
         let unset = |key: &str| config.sources().any(|(name, _, source)| name == key && *source == Source::Default);
         if let Some(notice) = legacy::unused_host().filter(|_| unset("server.listen")) {
             tracing::warn!("{notice}");
         }
         if self.verbose > 0 {
-            for (key, value, source) in config.sources() {
-                tracing::info!("{key} = {value} [{source}]");
-            }
+            check::effective(&config).lines().for_each(|line| tracing::info!("{line}"));
         }
-        app::serve(program, registry, &config)
+        let read = Box::new(|| self.loader(registry).load());
+        app::serve(program, registry, Reload { read, running: config, logs })
     }
 }
 
 /// Loads the settings, or says everything that is wrong with them.
 fn load(loader: Loader) -> Result<Loaded, Exit> {
-    loader.load().map_err(|problems: Problems| {
-        // One line each and nothing else, for people and for scripts.
-        say::lines(problems);
-        Exit::Config
-    })
+    let (config, problems) = loader.examine();
+    if problems.is_empty() { Ok(config) } else { Err(say::problems(&config, &problems)) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The variables of DispyCluster, the system Carillon stands in for: they work as they did where nothing of Carillon's
 //! own sets the same.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::IpAddr;
 
-use carillon_config::Alias;
+use carillon_config::{Alias, ListenAddress};
 
 /// Where the old system's Redis listens when it does not say.
 const REDIS_PORT: &str = "6379";
@@ -50,25 +50,14 @@ fn listen(values: &[Option<&str>]) -> Value {
     let host = host.map(str::trim);
     let parse = |port: &str| port.trim().parse::<u16>().map_err(|_| format!("PORT=\"{port}\" is no port"));
     let number = parse(port.unwrap_or(PORT))?;
-    let address = match (host, host.and_then(address)) {
-        (Some(_), Some(address)) => Some(address),
-        (Some(name), None) if port.is_some() => Some(resolve(name, number)?),
-        _ => None,
+    let host = match (host, host.and_then(address)) {
+        (Some(_), Some(address)) => address.to_string(),
+        (Some(name), None) if port.is_some() => name.to_owned(),
+        // The port alone: on this machine only, as ever where nothing says otherwise.
+        _ if port.is_some() => "127.0.0.1".to_owned(),
+        _ => return Ok(None),
     };
-    if address.is_none() && port.is_none() {
-        return Ok(None);
-    }
-    // The port alone: on this machine only, as ever where nothing says otherwise.
-    let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
-    Ok(Some(SocketAddr::new(address, number).to_string()))
-}
-
-fn resolve(name: &str, port: u16) -> Result<IpAddr, String> {
-    let found = (name, port).to_socket_addrs().map_err(|error| format!("HOST=\"{name}\" has no address: {error}"))?;
-    let all: Vec<_> = found.map(|found| found.ip()).collect();
-    // Of several, one that every client speaks.
-    let first = all.iter().find(|ip| ip.is_ipv4()).or(all.first());
-    first.copied().ok_or_else(|| format!("HOST=\"{name}\" has no address"))
+    Ok(Some(ListenAddress { host, port: number }.to_string()))
 }
 
 /// `REDIS_HOST`, and its port and database where they are set.
@@ -126,12 +115,11 @@ fn verbatim(values: &[Option<&str>]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carillon_config::{BusSettings, Loaded, Loader, LogSettings, Problems, ServerSettings, house_sections};
+    use carillon_config::{BusSettings, Loaded, Loader, LogSettings, Problems, ServerSettings, all_sections};
     use carillon_core::registry::Registry;
 
     fn loader(variables: &[(&str, &str)]) -> Loader {
-        let mut sections = house_sections();
-        sections.extend(Registry::linked().unwrap().sections());
+        let sections = all_sections(Registry::linked().unwrap().sections());
         Loader::new(sections).aliases(ALIASES).env(variables.iter().copied())
     }
 
@@ -192,6 +180,7 @@ mod tests {
         assert_eq!(listen(&[("HOST", "0.0.0.0")]), "0.0.0.0:8085");
         assert_eq!(listen(&[("HOST", "::")]), "[::]:8085");
         assert_eq!(listen(&[("HOST", "localhost"), ("PORT", "80")]), "127.0.0.1:80");
+        assert_eq!(listen(&[("HOST", "node6.lan"), ("PORT", "80")]), "node6.lan:80", "looked up at the start");
         assert_eq!(listen(&[("HOST", ""), ("PORT", " ")]), "127.0.0.1:8085");
         for host in ["x86_64-conda-linux-gnu", "my-laptop"] {
             assert_eq!(listen(&[("HOST", host)]), "127.0.0.1:8085", "a name of a shell's own");
@@ -218,13 +207,13 @@ mod tests {
             .flag("server.listen", "127.0.0.1:1", "--listen")
             .load()
             .unwrap();
-        assert_eq!(loaded.get::<ServerSettings>("server").listen.port(), 1);
+        assert_eq!(loaded.get::<ServerSettings>("server").listen.port, 1);
         assert_eq!(loaded.get::<BusSettings>("bus").url, "memory://");
         let file = std::env::temp_dir().join(format!("carillon-legacy-{}.toml", std::process::id()));
         std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:2\"\n").unwrap();
         let loaded = loader(&[("HOST", "0.0.0.0"), ("PORT", "80")]).file(&file).load();
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(loaded.unwrap().get::<ServerSettings>("server").listen.port(), 2);
+        assert_eq!(loaded.unwrap().get::<ServerSettings>("server").listen.port, 2);
     }
 
     /// A wrong value is told with the variable's name.
@@ -232,7 +221,7 @@ mod tests {
     fn wrong_values_name_the_variable() {
         for (variables, key, named) in [
             (&[("PORT", "seven")][..], "server.listen", "[environment variable PORT]"),
-            (&[("PORT", "80"), ("HOST", "no.such.host.invalid")], "server.listen", "HOST=\"no.such.host.invalid\""),
+            (&[("PORT", "80"), ("HOST", "no such host")], "server.listen", "[environment variable HOST, PORT]"),
             (&[("REDIS_HOST", "a/b")], "bus.url", "[environment variable REDIS_HOST]"),
             (&[("REDIS_HOST", "r"), ("REDIS_METRICS_DB", "x")], "bus.url", "REDIS_METRICS_DB=\"x\""),
             (&[("LOG_LEVEL", "loud")], "log.level", "[environment variable LOG_LEVEL]"),

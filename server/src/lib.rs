@@ -25,6 +25,7 @@ mod http;
 mod legacy;
 mod link;
 mod links;
+mod listen;
 mod logs;
 mod metrics;
 mod outbox;
@@ -32,6 +33,7 @@ mod pages;
 mod process;
 mod program;
 pub mod reference;
+mod reload;
 mod say;
 mod signals;
 #[cfg(test)]

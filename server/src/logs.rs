@@ -1,4 +1,4 @@
-//! Log lines on standard error, for people or for machines, and panics among them.
+//! Log lines on standard error, for people or for machines, counted by level, and panics among them.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
@@ -6,26 +6,39 @@ use std::panic;
 use std::sync::OnceLock;
 
 use carillon_config::{LogFormat, LogSettings};
-use prometheus::IntCounter;
-use tracing_subscriber::EnvFilter;
+use prometheus::{IntCounter, IntCounterVec, Opts};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 
 /// Counts panics, once the metrics exist.
 static PANICS: OnceLock<IntCounter> = OnceLock::new();
+
+/// The log while it runs.
+pub(crate) struct Logs {
+    filter: reload::Handle<EnvFilter, Registry>,
+    level: String,
+    /// `log_lines_total`, for the application's metrics.
+    pub(crate) lines: IntCounterVec,
+}
 
 /// Starts logging. To be called once, by the program.
 ///
 /// # Errors
 /// When the level is no filter the logger understands.
-pub(crate) fn start(settings: &LogSettings) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&settings.level).map_err(|error| format!("log.level: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match settings.format {
+pub(crate) fn start(settings: &LogSettings) -> Result<Logs, String> {
+    let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
+    let lines = lines().map_err(|error| error.to_string())?;
+    let written = fmt::layer().with_writer(std::io::stderr);
+    let written = match settings.format {
         LogFormat::Human => {
             let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colours).with_target(false).try_init()
+            written.with_ansi(colours).with_target(false).boxed()
         }
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+        LogFormat::Json => written.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
     };
+    let started = tracing_subscriber::registry().with(filter).with(written).with(Count::new(&lines)).try_init();
     // Somebody else in the process logs already: theirs stays.
     started.ok();
     panic::set_hook(Box::new(|panic| {
@@ -42,10 +55,67 @@ pub(crate) fn start(settings: &LogSettings) -> Result<(), String> {
             _ => tracing::error!(place, thread, "panic: {text}"),
         }
     }));
-    Ok(())
+    Ok(Logs { filter: handle, level: settings.level.clone(), lines })
+}
+
+fn filter(level: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(level).map_err(|error| format!("log.level: {error}"))
+}
+
+impl Logs {
+    /// Logs at another level from now on; returns the one before if that was another.
+    ///
+    /// # Errors
+    /// When the level is no filter the logger understands: everything is as it was.
+    pub(crate) fn set_level(&mut self, level: &str) -> Result<Option<String>, String> {
+        if level == self.level {
+            return Ok(None);
+        }
+        self.filter.reload(filter(level)?).map_err(|error| error.to_string())?;
+        Ok(Some(std::mem::replace(&mut self.level, level.to_owned())))
+    }
 }
 
 /// Counts the process's panics here from now on.
 pub(crate) fn count_panics(counter: &IntCounter) {
     PANICS.set(counter.clone()).ok();
+}
+
+/// `log_lines_total`, every level at 0.
+///
+/// # Errors
+/// Never in practice: the name is well-formed.
+pub(crate) fn lines() -> carillon_core::Result<IntCounterVec> {
+    let opts = Opts::new("carillon_log_lines_total", "Lines written to the log.");
+    let lines = IntCounterVec::new(opts, &["level"])?;
+    LEVELS.iter().for_each(|level| drop(lines.with_label_values(&[label(*level)])));
+    Ok(lines)
+}
+
+const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+
+fn label(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
+    }
+}
+
+/// Counts what the filter before it lets through.
+struct Count([(Level, IntCounter); 5]);
+
+impl Count {
+    fn new(lines: &IntCounterVec) -> Self {
+        Self(LEVELS.map(|level| (level, lines.with_label_values(&[label(level)]))))
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Count {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let counter = self.0.iter().find(|(level, _)| level == event.metadata().level());
+        counter.into_iter().for_each(|(_, lines)| lines.inc());
+    }
 }

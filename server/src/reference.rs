@@ -4,16 +4,17 @@
 
 use std::sync::Arc;
 
-use carillon_config::{Loader, Section, house_sections};
+use carillon_config::{Loader, Section, all_sections};
 use carillon_core::lifecycle::App;
 use carillon_core::metrics::Described;
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
 use serde_json::{Map, Value, json};
 
+use crate::logs;
 use crate::metrics::Metrics;
 use crate::process;
-use crate::program::Program;
+use crate::program::{Program, REVISION};
 
 /// A generated file.
 #[derive(Debug, Clone)]
@@ -30,8 +31,7 @@ pub struct File {
 /// When the application does not start: the list of metrics comes from a running one.
 pub fn files() -> Result<Vec<File>, Box<dyn std::error::Error>> {
     let registry = Registry::linked()?;
-    let mut sections = house_sections();
-    sections.extend(registry.sections());
+    let sections = all_sections(registry.sections());
     Ok(vec![
         File { path: "config/default.toml", text: default_toml(&sections) },
         File { path: "config/schema.json", text: config_schema(&sections) },
@@ -89,7 +89,8 @@ fn described(registry: &Registry, sections: &[Section]) -> Result<Vec<Described>
         let app = Arc::new(App::boot(registry, &config, Threads::PerPlugin(1), 1).await?);
         let own = Metrics::new(app.metrics())
             .and_then(|_| process::register(app.metrics(), runtime.handle()))
-            .and_then(|()| app.metrics().build_info(Program::CARILLON.name, Program::CARILLON.version));
+            .and_then(|()| app.metrics().register(logs::lines()?))
+            .and_then(|_| app.metrics().build_info(Program::CARILLON.name, Program::CARILLON.version, REVISION));
         let described = app.metrics().described();
         app.shutdown().await;
         own.map(|()| described).map_err(|error| error.to_string().into())

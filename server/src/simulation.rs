@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use carillon_config::{Loaded, Loader, house_sections};
+use carillon_config::{Loaded, Loader, all_sections};
 use carillon_core::lifecycle::App;
 use carillon_core::registry::{Registration, Registry};
 use carillon_core::threads::Threads;
@@ -106,8 +106,7 @@ fn registry() -> Registry {
 }
 
 fn config(registry: &Registry) -> Loaded {
-    let mut sections = house_sections();
-    sections.extend(registry.sections());
+    let sections = all_sections(registry.sections());
     Loader::new(sections).flag("router.queue_events", "4", "the simulation").load().unwrap()
 }
 

@@ -21,10 +21,13 @@ const fixture = join(here, 'fixture');
 // Every program the tests call beyond Rust and Node.js, and the Debian package that brings it.
 const tools = [
   { program: 'cc', debian: 'build-essential' }, // links Rust programs, compiles the allocator
-  { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints
+  { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints, and scrapes it
   { program: 'redis-server', debian: 'redis-server' }, // the bus of most installations
   { program: 'prometheus-node-exporter', debian: 'prometheus-node-exporter' }, // what every node of a cluster runs
   { program: 'python3', debian: 'python3 python3-venv' }, // publishes as the original system does
+  { program: 'nginx', debian: 'nginx' }, // stands in front of many installations
+  { program: 'haproxy', debian: 'haproxy' }, // likewise
+  { program: 'systemd-analyze', debian: 'systemd' }, // judges the unit file
   { program: 'chromium', debian: 'chromium fonts-dejavu-core' }, // opens the test page; a browser without a font shows boxes
 ];
 

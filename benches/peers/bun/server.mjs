@@ -18,6 +18,6 @@ const apart = time[0] * 1_000_000_000n + time[1] - process.hrtime.bigint();
 const io = new Server();
 const engine = new Engine({ path: "/socket.io/", pingInterval, pingTimeout });
 io.bind(engine);
-serve(io.of("/bench"), () => process.hrtime.bigint() + apart);
+serve(io, () => process.hrtime.bigint() + apart);
 
 Bun.serve({ hostname: "127.0.0.1", port, ...engine.handler() });

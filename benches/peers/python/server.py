@@ -1,7 +1,7 @@
 """python-socketio on uvicorn as the load tool drives it: benches/src/peers/protocol.rs says what the events mean.
 
 Set up as https://python-socketio.readthedocs.io/en/stable/server.html and https://www.uvicorn.org/settings/ advise for
-speed: uvloop and httptools, WebSocket only, no compression, no access log. Engine.IO pings, so uvicorn need not.
+speed: uvloop and httptools, no compression, no access log. Engine.IO pings, so uvicorn need not.
 """
 
 import asyncio
@@ -19,8 +19,6 @@ host, port, ping_interval_ms, ping_timeout_ms = sys.argv[1], *map(int, sys.argv[
 
 sio = socketio.AsyncServer(
     async_mode="asgi",
-    transports=["websocket"],
-    allow_upgrades=False,
     http_compression=False,
     cors_allowed_origins=[],
     ping_interval=ping_interval_ms / 1000,

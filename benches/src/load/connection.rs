@@ -10,6 +10,7 @@ use super::frame::{self, Header};
 use super::mark::Finder;
 use super::nats;
 use super::packet::{Dialect, Packet};
+use super::polling::{self, Polling};
 use super::tally::Tally;
 use super::target::{ACCEPT, Target};
 
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     pub(crate) heard: Option<Vec<Heard>>,
     /// The events it keeps under way, when it does.
     pub(crate) calling: Option<Box<Calling>>,
+    /// Its requests, when it polls.
+    pub(crate) polling: Option<Box<Polling>>,
     /// Namespaces that have not let it in yet.
     joining: usize,
     index: u64,
@@ -78,9 +81,10 @@ pub(crate) struct Connection {
 impl Connection {
     /// A client whose TCP connection is being made.
     pub(crate) fn new(stream: TcpStream, index: usize, target: &Target) -> Self {
+        let polling = (target.polls && index > 0).then(|| Box::new(Polling::new(target, index)));
         Self {
             stream,
-            stage: Stage::Upgrading,
+            stage: if polling.is_some() { Stage::Opening } else { Stage::Upgrading },
             role: Role::Counted,
             next: 0,
             acks: 0,
@@ -92,7 +96,8 @@ impl Connection {
             finder: Finder::default(),
             rest: Vec::new(),
             stream_rest: Vec::new(),
-            out: target.handshake(index).into_bytes(),
+            out: if polling.is_some() { Vec::new() } else { target.handshake(index).into_bytes() },
+            polling,
         }
     }
 
@@ -108,6 +113,9 @@ impl Connection {
 
     /// Queues a text packet; [`Connection::flush`] sends it.
     pub(crate) fn say(&mut self, text: &str) {
+        if let Some(polling) = &mut self.polling {
+            return polling.say(text);
+        }
         frame::from_client(frame::TEXT, text.as_bytes(), &mut self.out);
     }
 
@@ -122,6 +130,10 @@ impl Connection {
 
     /// Sends as much as goes.
     pub(crate) fn flush(&mut self, now: u64) {
+        let waits = self.stage != Stage::Ready || self.calling.as_ref().is_some_and(|calling| calling.under_way() > 0);
+        if let Some(request) = self.polling.as_mut().and_then(|polling| polling.request(waits)) {
+            self.out.extend_from_slice(request.as_bytes());
+        }
         let mut sent = 0;
         while sent < self.out.len() {
             match self.stream.write(&self.out[sent..]) {
@@ -153,7 +165,7 @@ impl Connection {
                 }
                 Ok(read) => {
                     self.take(&buffer[..read], (dialect, tally), clock());
-                    if !self.out.is_empty() {
+                    if !self.out.is_empty() || self.polling.is_some() {
                         self.flush(clock());
                     }
                     // A short read found the end: the next byte raises a new event.
@@ -195,6 +207,9 @@ impl Connection {
     /// Handles whatever is complete, and says how many bytes that was.
     fn consume(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) -> usize {
         let mut at = 0;
+        if self.polling.is_some() {
+            return self.answers(bytes, (dialect, tally), now);
+        }
         if self.stage == Stage::Upgrading {
             let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else { return 0 };
             at = end + 4;
@@ -205,52 +220,23 @@ impl Connection {
             at += head.total();
             if head.opcode == frame::BINARY && matches!(dialect, Dialect::Nats { .. }) {
                 self.streamed(payload, dialect, tally, now);
-            } else if head.opcode == frame::TEXT
-                && let Some(place) = dialect.message(payload)
-                && let Some((number, at)) = self.finder.find(payload)
-            {
-                if self.role == Role::Counted {
-                    let number = tally.shape.count(number, place);
-                    self.next = tally.message(self.next, self.index, (number, at), now);
-                }
-            } else {
+            } else if head.opcode != frame::TEXT || !self.message(payload, (dialect, tally), now) {
                 self.other(head, payload, dialect, now);
             }
         }
         at
     }
 
-    /// The next bytes of a stream of packets, as NATS sends them: a frame holds several, and may end within one.
-    fn streamed(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) {
-        if self.stream_rest.is_empty() {
-            let used = self.packets(bytes, dialect, tally, now);
-            self.stream_rest.extend_from_slice(&bytes[used..]);
-        } else {
-            let mut joined = std::mem::take(&mut self.stream_rest);
-            joined.extend_from_slice(bytes);
-            let used = self.packets(&joined, dialect, tally, now);
-            joined.drain(..used);
-            self.stream_rest = joined;
+    /// Counts a message under test; false when it is none.
+    #[inline]
+    fn message(&mut self, payload: &[u8], (dialect, tally): (&Dialect, &mut Tally), now: u64) -> bool {
+        let Some(place) = dialect.message(payload) else { return false };
+        let Some((number, at)) = self.finder.find(payload) else { return false };
+        if self.role == Role::Counted {
+            let number = tally.shape.count(number, place);
+            self.next = tally.message(self.next, self.index, (number, at), now);
         }
-    }
-
-    /// Handles the packets that are complete, and says how many bytes they were.
-    fn packets(&mut self, bytes: &[u8], dialect: &Dialect, tally: &mut Tally, now: u64) -> usize {
-        let mut at = 0;
-        while let Some((packet, len)) = nats::next(&bytes[at..]) {
-            at += len;
-            match packet {
-                Packet::Message(payload) => {
-                    if let Some(mark) = self.finder.find(payload)
-                        && self.role == Role::Counted
-                    {
-                        self.next = tally.message(self.next, self.index, mark, now);
-                    }
-                }
-                packet => self.packet(packet, dialect, now),
-            }
-        }
-        at
+        true
     }
 
     fn upgraded(&mut self, head: &[u8], dialect: &Dialect, now: u64) {
@@ -325,6 +311,8 @@ impl Connection {
         Ok(self.stream.local_addr()?.port())
     }
 }
+
+mod streams;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use hdrhistogram::Histogram;
 
 use super::mark::hex;
-use crate::peers::shape::Shape;
+use crate::load::shape::Shape;
 
 /// Latencies are kept to a thousandth of themselves, up to a minute.
 const LATENCY_MAX: u64 = 60_000_000_000;

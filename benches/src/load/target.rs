@@ -20,12 +20,14 @@ pub(crate) struct Target {
     host: String,
     path: String,
     pub(crate) dialect: Dialect,
+    /// Whether all clients but the first one poll.
+    pub(crate) polls: bool,
 }
 
 impl Target {
     /// A server of our own on loopback.
     pub(crate) fn local(address: SocketAddr, dialect: Dialect) -> Self {
-        Self { address, host: address.to_string(), path: dialect.path().to_owned(), dialect }
+        Self { address, host: address.to_string(), path: dialect.path().to_owned(), dialect, polls: false }
     }
 
     /// The server at `url`: `http://host:port`, or `ws://`, with a path when it is not `/socket.io/`.
@@ -43,7 +45,7 @@ impl Target {
         };
         let address = with_port.to_socket_addrs().map_err(|error| format!("`{url}`: {error}"))?.next();
         let address = address.ok_or_else(|| format!("`{url}`: the host has no address"))?;
-        Ok(Self { address, host: host.to_owned(), path, dialect })
+        Ok(Self { address, host: host.to_owned(), path, dialect, polls: false })
     }
 
     /// The request that opens the WebSocket of client `index`; the server may read the index from the query.
@@ -54,6 +56,11 @@ impl Target {
              Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
             self.path, self.host
         )
+    }
+
+    /// The path with which client `index` polls, up to the session, and the host.
+    pub(super) fn polling(&self, index: usize) -> (String, String) {
+        (format!("{}?EIO=4&transport=polling&client={index}", self.path), self.host.clone())
     }
 
     /// The address client `index` connects from, where it must be chosen: loopback has many to offer.

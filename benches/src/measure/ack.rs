@@ -1,5 +1,6 @@
 //! How soon a call is answered while everybody is flooded, and what an event with its answer costs when many come at once.
 
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -10,10 +11,10 @@ use super::metrics::Metrics;
 use super::round;
 use crate::cli::Ack;
 use crate::load::caller::Caller;
+use crate::load::shape::Shape;
 use crate::machine::proc::{self, Cpu};
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
-use crate::peers::shape::Shape;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, figure, in_order, number};
@@ -92,7 +93,8 @@ fn one(contest: &mut Contest, contestant: &Contestant, (options, call): (&Ack, &
     };
     flush(contest, contestant, (options, call), &mut outcome)?;
     contest.progress.say(format!("{}: calls in peace", contestant.name));
-    let calls = calls(contestant, (options, call), options.seconds / 2.0);
+    let calling = |seconds| calls(contestant, Calling { event: call, rate: options.rate, seconds });
+    let calls = calling(options.seconds / 2.0);
     while !calls.is_finished() {
         contest.load.turn(Duration::from_millis(20))?;
     }
@@ -100,13 +102,13 @@ fn one(contest: &mut Contest, contestant: &Contestant, (options, call): (&Ack, &
     if contestant.driver == Driver::Unknown {
         return Ok(outcome);
     }
-    let is_carillon = contestant.peer == Some(Peer::Carillon);
+    let is_carillon = contestant.is_carillon();
     let scrape = || is_carillon.then(|| Metrics::scrape(contestant.target.address)).transpose();
     let before = scrape()?;
     let Ack { seconds, payload: bytes, window, .. } = *options;
     let run = Run { mode: Mode::Flood, window, ..Run::paced(0.0, seconds, bytes) };
     // Called well within the flood.
-    let calls = self::calls(contestant, (options, call), (seconds - 0.3).max(0.1));
+    let calls = calling((seconds - 0.3).max(0.1));
     let round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
     outcome.flooded = Latency::of(&join(calls)?);
     outcome.sweep =
@@ -116,21 +118,26 @@ fn one(contest: &mut Contest, contestant: &Contestant, (options, call): (&Ack, &
     Ok(outcome)
 }
 
+/// What one client calls, and how often.
+pub(super) struct Calling<'a> {
+    pub(super) event: &'a str,
+    pub(super) rate: f64,
+    pub(super) seconds: f64,
+}
+
 /// One client that calls, on a thread of its own.
-fn calls(
-    contestant: &Contestant,
-    (options, call): (&Ack, &str),
-    seconds: f64,
-) -> std::thread::JoinHandle<Result<Histogram<u64>>> {
-    let (target, rate, call) = (contestant.target.clone(), options.rate, call.to_owned());
+pub(super) fn calls(contestant: &Contestant, calling: Calling<'_>) -> JoinHandle<Result<Histogram<u64>>> {
+    let (target, event) = (contestant.target.clone(), calling.event.to_owned());
+    let Calling { rate, seconds, .. } = calling;
     std::thread::spawn(move || {
         rustix::process::nice(PRIORITY).ok();
         let mut caller = Caller::connect(&target)?;
-        caller.run(&call, "{\"text\":\"dong\"}", rate, clock::now() + clock::nanos(seconds))
+        caller.run(&event, "{\"text\":\"dong\"}", rate, clock::now() + clock::nanos(seconds))
     })
 }
 
-fn join(thread: std::thread::JoinHandle<Result<Histogram<u64>>>) -> Result<Histogram<u64>> {
+/// How long each of its calls took.
+pub(super) fn join(thread: JoinHandle<Result<Histogram<u64>>>) -> Result<Histogram<u64>> {
     thread.join().map_err(|_| "the caller panicked")?
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::cli::Common;
 use crate::load::feed::Inlet;
 use crate::load::packet::Dialect;
-use crate::load::{GroupId, Heard, Load, Target};
+use crate::load::{GroupId, HANDSHAKES, Heard, Load, Target};
+use crate::machine::proc::{self, Cpu};
 use crate::machine::{self, Machine};
 use crate::peers::{Options, Peer, Server};
 use crate::report::document::{self, Document, Part};
@@ -34,6 +35,23 @@ pub(crate) struct Contestant {
     pub(crate) group: GroupId,
     /// How it comes to publish.
     pub(crate) driver: Driver,
+}
+
+impl Contestant {
+    /// Whether it has Carillon's plugins and metrics.
+    pub(crate) fn is_carillon(&self) -> bool {
+        self.peer.is_some_and(Peer::is_carillon)
+    }
+
+    /// Its processor time so far, where it can be read.
+    pub(crate) fn cpu(&self) -> Result<Option<Cpu>> {
+        self.pid.map(proc::cpu).transpose()
+    }
+
+    /// What it has used since an earlier reading.
+    pub(crate) fn used(&self, earlier: Option<Cpu>) -> Result<Option<Cpu>> {
+        Ok(self.cpu()?.zip(earlier).map(|(now, earlier)| now.since(earlier)))
+    }
 }
 
 /// How a server comes to publish.
@@ -175,9 +193,14 @@ impl Contest {
 
     /// Connects its clients.
     pub(crate) fn connect(&mut self, contestant: &mut Contestant, clients: usize) -> Result<()> {
+        self.connect_by(contestant, clients, HANDSHAKES)
+    }
+
+    /// The same with so many handshakes under way at once.
+    pub(crate) fn connect_by(&mut self, contestant: &mut Contestant, clients: usize, at_once: usize) -> Result<()> {
         let Self { load, progress, .. } = self;
         let name = &contestant.name;
-        contestant.group = load.connect(contestant.target.clone(), clients, |ready| {
+        contestant.group = load.connect(contestant.target.clone(), (clients, at_once), |ready| {
             progress.say(format!("{name}: {ready} of {clients} clients connected"));
         })?;
         Ok(())
@@ -226,6 +249,16 @@ impl Contest {
             }
         }
         Err(format!("{} does not answer `{event}`", contestant.name).into())
+    }
+
+    /// Lets time pass; pings are answered.
+    pub(crate) fn rest(&mut self, seconds: f64) -> Result<()> {
+        let end = clock::now() + clock::nanos(seconds);
+        while clock::now() < end {
+            self.load.turn(Duration::from_millis(100).min(Duration::from_nanos(end.saturating_sub(clock::now()))))?;
+        }
+        self.progress.spent(seconds);
+        Ok(())
     }
 
     /// Hangs up for the clients of all these servers, and stops them.

@@ -5,16 +5,14 @@ use super::round::{self, Round};
 use super::shapes;
 use crate::Result;
 use crate::cli::Fanout;
+use crate::load::shape::Shape;
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
-use crate::peers::shape::Shape;
 use crate::report::document::Part;
-use crate::report::row::Fanout as Row;
+use crate::report::row::{FLOOR_AS_CARILLON, Fanout as Row};
 use crate::report::stats::Figure;
 use crate::report::table::{self, Table, figure, in_order, number};
 
-/// The floor that puts as many messages into one write as Carillon did in this run.
-pub(crate) const FLOOR_AS_CARILLON: &str = "floor, n as Carillon";
 /// Seconds of the unmeasured round before the others.
 const WARM_UP: f64 = 1.0;
 /// Seconds between two rounds, about: what is under way arrives.

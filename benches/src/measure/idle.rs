@@ -1,7 +1,4 @@
 //! What an idle connection costs: memory while nothing happens, processor time for pings, and whether all is given back.
-
-use std::time::Duration;
-
 use serde::Serialize;
 
 use super::contest::{Contest, Contestant, Driver};
@@ -82,21 +79,21 @@ pub(crate) fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
 fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round: usize) -> Result<Outcome> {
     let pid = contestant.pid.ok_or("--target needs --pid: memory is read from its process")?;
     let address = contestant.target.address;
-    let is_carillon = contestant.peer == Some(Peer::Carillon);
+    let is_carillon = contestant.is_carillon();
     let scrape = || if is_carillon { Metrics::scrape(address).map(Some) } else { Ok(None) };
     contest.progress.say(format!("{}: settling", contestant.name));
-    rest(contest, options.settle / 2.0)?;
+    contest.rest(options.settle / 2.0)?;
     let gauges = scrape()?;
-    rest(contest, options.settle / 2.0)?;
+    contest.rest(options.settle / 2.0)?;
     let rss_before_kb = proc::rss_kb(pid)?;
     let start = clock::now();
     contest.connect(&mut contestant, options.clients)?;
     let connect_seconds = clock::seconds(clock::now() - start);
-    rest(contest, options.settle)?;
+    contest.rest(options.settle)?;
     let rss_connected_kb = proc::rss_kb(pid)?;
     contest.progress.say(format!("{}: {} idle clients", contestant.name, options.clients));
     let (cpu, from) = (proc::cpu(pid)?, clock::now());
-    rest(contest, options.seconds)?;
+    contest.rest(options.seconds)?;
     let idle_cpu = proc::cpu(pid)?.since(cpu).total() / clock::seconds(clock::now() - from);
 
     let mut mistakes: Vec<String> = contest.load.group(contestant.group).casualty().into_iter().collect();
@@ -115,7 +112,7 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
         Some(before) => back(contest, before, &scrape, &mut mistakes)?,
         None => None,
     };
-    rest(contest, options.settle)?;
+    contest.rest(options.settle)?;
     Ok(Outcome {
         server: contestant.name,
         round,
@@ -131,16 +128,6 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
         gauges_back_seconds,
         mistakes,
     })
-}
-
-/// Lets time pass; pings are answered.
-fn rest(contest: &mut Contest, seconds: f64) -> Result<()> {
-    let end = clock::now() + clock::nanos(seconds);
-    while clock::now() < end {
-        contest.load.turn(Duration::from_millis(100))?;
-    }
-    contest.progress.spent(seconds);
-    Ok(())
 }
 
 /// Waits until every gauge is what it was, and says how long that took.
@@ -161,7 +148,7 @@ fn back(
             mistakes.push(format!("gauges did not return: {}", off.join(", ")));
             return Ok(None);
         }
-        rest(contest, 0.2)?;
+        contest.rest(0.2)?;
     }
 }
 

@@ -1,24 +1,16 @@
 //! What an event from a client costs: many clients keep so many under way, answered or not, and servers take turns.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
+use super::calls::{Called, Calls, keep_calling};
 use super::contest::{Contest, Contestant};
+use crate::Result;
 use crate::cli::Ingress;
-use crate::load::Load;
-use crate::load::calling::Calling;
-use crate::load::histogram;
-use crate::machine::proc;
 use crate::peers::Peer;
-use crate::peers::shape::Shape;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, count, figure, in_order, number};
-use crate::{Result, clock};
 
-/// How long answers may stay away before the round is given up.
-const SILENCE: u64 = 5_000_000_000;
 /// What surrounds the text of an event: the payload that is asked for includes it.
 const AROUND: usize = "{\"text\":\"\"}".len();
 
@@ -118,47 +110,12 @@ pub(crate) fn measure(contest: &mut Contest, options: &Ingress) -> Result<Part> 
 
 fn one(contest: &mut Contest, contestant: &Contestant, (options, way): (&Ingress, Way), round: usize) -> Result<Round> {
     contest.progress.say(format!("{}: {} clients, {} in flight", contestant.name, way.clients, way.in_flight));
-    let load = &mut contest.load;
-    let (id, dialect) = (contestant.group, &contestant.target.dialect);
     let argument = format!("{{\"text\":\"{}\"}}", "x".repeat(options.payload.saturating_sub(AROUND)));
-    let call = &*options.common.target.call;
     let (calls, notes) = if way.acked { (way.in_flight, 0) } else { (1, way.in_flight - 1) };
-    load.group(id).begin((1, u64::MAX), Shape::Plain);
-    let cpu = contestant.pid.map(proc::cpu).transpose()?;
-    let start = clock::now();
-    for index in 0..way.clients {
-        load.call(id, index, (Calling::new(dialect, (call, &argument), (notes, "note")), calls));
-    }
-    let mut waits = histogram();
-    let end = start + clock::nanos(options.seconds);
-    let (mut left, mut heard, mut open) = (1, start, true);
-    while left > 0 && clock::now() - heard < SILENCE {
-        load.turn(Duration::from_millis(20))?;
-        let now = clock::now();
-        if open && now >= end {
-            open = false;
-            callers(load, contestant, way).for_each(|calling| calling.open = false);
-        }
-        left = 0;
-        let before = waits.len();
-        for calling in callers(load, contestant, way) {
-            left += calling.under_way();
-            calling.waits.drain(..).for_each(|wait| waits.saturating_record(wait));
-        }
-        heard = if waits.len() > before { now } else { heard };
-    }
-    let over = heard;
-    let cpu = contestant.pid.map(proc::cpu).transpose()?.zip(cpu).map(|(after, before)| after.since(before));
-    let (mut events, mut strange, mut mistakes) = (0, 0, Vec::new());
-    for calling in callers(load, contestant, way) {
-        events += calling.events;
-        strange += calling.strange;
-    }
-    if left > 0 || strange > 0 {
-        mistakes.push(format!("{left} calls without an answer, {strange} answers out of order"));
-    }
-    mistakes.extend(load.group(id).casualty());
-    load.group(id).clients.iter_mut().for_each(|client| client.calling = None);
+    let (clients, event, argument, seconds) =
+        (0..way.clients, &*options.common.target.call, &*argument, options.seconds);
+    let calls = Calls { clients, event, argument, calls, notes, seconds };
+    let Called { events, seconds, us_per_event, waits, mut mistakes } = keep_calling(contest, contestant, &calls)?;
     if !way.acked && mistakes.is_empty() {
         let noted: u64 = serde_json::from_str::<(u64,)>(&contest.ask(contestant, "noted")?)?.0;
         let sent = events / (notes + 1) * notes;
@@ -171,16 +128,11 @@ fn one(contest: &mut Contest, contestant: &Contestant, (options, way): (&Ingress
         way,
         round,
         events,
-        events_per_second: events as f64 / clock::seconds(over - start),
-        us_per_event: cpu.map(|cpu| cpu.total() * 1e6 / events as f64),
+        events_per_second: events as f64 / seconds,
+        us_per_event,
         latency: Latency::of(&waits),
         mistakes,
     })
-}
-
-fn callers<'a>(load: &'a mut Load, contestant: &Contestant, way: Way) -> impl Iterator<Item = &'a mut Calling> {
-    let clients = &mut load.group(contestant.group).clients[..way.clients];
-    clients.iter_mut().filter_map(|client| client.calling.as_deref_mut())
 }
 
 fn summary(rounds: &[Round]) -> Vec<Row> {

@@ -19,6 +19,11 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Scrapes the server at `address`.
     pub(crate) fn scrape(address: SocketAddr) -> Result<Self> {
+        Ok(Self::parse(&Self::read(address)?))
+    }
+
+    /// The text of one scrape.
+    pub(crate) fn read(address: SocketAddr) -> Result<String> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         stream
@@ -29,7 +34,7 @@ impl Metrics {
         if !head.starts_with("HTTP/1.1 200") {
             return Err(format!("/metrics: {}", head.lines().next().unwrap_or_default()).into());
         }
-        Ok(Self::parse(body))
+        Ok(body.to_owned())
     }
 
     fn parse(text: &str) -> Self {
@@ -61,6 +66,11 @@ impl Metrics {
         of_family.filter(|(_, gain)| *gain > 0.0).collect()
     }
 
+    /// What all counters of `name` have gained since `earlier`.
+    pub(crate) fn gain(&self, earlier: &Self, name: &str) -> f64 {
+        self.gains(earlier, name).iter().map(|(_, gain)| gain).sum()
+    }
+
     /// Gauges of Carillon's that differ from `earlier`: of the whole, not of the process and its threads.
     pub(crate) fn gauges_off(&self, earlier: &Self) -> Vec<String> {
         let is_ours = |series: &str| {
@@ -76,19 +86,23 @@ impl Metrics {
         self.series.iter().filter_map(differs).collect()
     }
 
-    /// Mean and 99th percentile of what a histogram has observed since `earlier`; the latter is the bound of its bucket.
+    /// Mean and 99th percentile of what a histogram has observed since `earlier`, over all its labels; the latter is the
+    /// bound of its bucket.
     pub(crate) fn histogram(&self, earlier: &Self, name: &str) -> Option<(f64, f64)> {
-        let gain = |series: &str| self.value(series) - earlier.value(series);
-        let count = gain(&format!("{name}_count"));
+        let gain =
+            |part: &str| self.gains(earlier, &format!("{name}_{part}")).iter().map(|(_, gain)| gain).sum::<f64>();
+        let count = gain("count");
         if count <= 0.0 {
             return None;
         }
-        let prefix = format!("{name}_bucket{{le=\"");
-        let bound = |series: &str| series.strip_prefix(&prefix)?.strip_suffix("\"}")?.parse::<f64>().ok();
-        let mut buckets: Vec<_> = self.series.keys().filter_map(|key| Some((bound(key)?, gain(key)))).collect();
+        let bound = |labels: &str| labels.split_once("le=\"")?.1.split('"').next()?.parse::<f64>().ok();
+        let gains = self.gains(earlier, &format!("{name}_bucket"));
+        let mut buckets: Vec<_> = gains.iter().filter_map(|(labels, gain)| Some((bound(labels)?, *gain))).collect();
         buckets.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        let p99 = buckets.iter().find(|(_, below)| *below >= count * 0.99).map_or(f64::INFINITY, |(bound, _)| *bound);
-        Some((gain(&format!("{name}_sum")) / count, p99))
+        let below = |limit: f64| buckets.iter().filter(|(bound, _)| *bound == limit).map(|(_, gain)| gain).sum::<f64>();
+        let p99 =
+            buckets.iter().find(|(bound, _)| below(*bound) >= count * 0.99).map_or(f64::INFINITY, |(bound, _)| *bound);
+        Some((gain("sum") / count, p99))
     }
 }
 
@@ -98,8 +112,10 @@ mod tests {
 
     const TEXT: &str = "# HELP carillon_open Open.\n# TYPE carillon_open gauge\ncarillon_open{t=\"a b\"} 3\n\
         # TYPE carillon_tokio_tasks gauge\ncarillon_tokio_tasks 9\n# TYPE carillon_n counter\ncarillon_n{r=\"x\"} 5\n\
-        # TYPE carillon_s histogram\ncarillon_s_bucket{le=\"0.1\"} 99\ncarillon_s_bucket{le=\"+Inf\"} 100\n\
-        carillon_s_sum 5\ncarillon_s_count 100\n";
+        # TYPE carillon_s histogram\ncarillon_s_bucket{n=\"a\",le=\"0.1\"} 59\n\
+        carillon_s_bucket{n=\"a\",le=\"+Inf\"} 60\ncarillon_s_bucket{n=\"b\",le=\"0.1\"} 40\n\
+        carillon_s_bucket{n=\"b\",le=\"+Inf\"} 40\ncarillon_s_sum{n=\"a\"} 3\ncarillon_s_count{n=\"a\"} 60\n\
+        carillon_s_sum{n=\"b\"} 2\ncarillon_s_count{n=\"b\"} 40\n";
 
     #[test]
     fn series_are_read_and_compared() {

@@ -10,9 +10,9 @@ use super::round::{self, Round};
 use super::shapes;
 use crate::cli::Relay;
 use crate::load::packet::Dialect;
+use crate::load::shape::Shape;
+use crate::peers::Server;
 use crate::peers::protocol::{Mode, Run, Tick};
-use crate::peers::shape::Shape;
-use crate::peers::{Peer, Server};
 use crate::report::document::Part;
 use crate::{Result, clock};
 
@@ -47,7 +47,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     // A Redis for each, or each would hear what the other is measured with.
     let (mut servers, mut buses) = (Vec::new(), Vec::new());
     let builds = contest.servers(&options.common, &[]);
-    for peer in builds.into_iter().filter(|peer| matches!(peer, Peer::Carillon | Peer::Before)) {
+    for peer in builds.into_iter().filter(|peer| peer.is_carillon()) {
         for (place, dialect) in [("in /", &root), ("in / and /monitoring", &both)] {
             let redis = start_redis(contest)?;
             let name = format!("{peer}, clients {place}");
@@ -95,7 +95,8 @@ pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
          /monitoring)",
         options.messages, options.payload, options.clients
     );
-    Part::new("relay-flood", (options, &rounds, &rows), (vec![format!("{head}\n{}", shapes::text(&rows))], Vec::new()))
+    let text = shapes::text(&rows, |name| Some(name.split_once(", clients ")?.0));
+    Part::new("relay-flood", (options, &rounds, &rows), (vec![format!("{head}\n{text}")], Vec::new()))
 }
 
 /// Publishes all messages of a run at once; every one of them must have a subscriber.

@@ -47,10 +47,10 @@ pub(crate) struct Round {
     pub(crate) rss_kb: Option<u64>,
     /// The threads that did the work, and which part of it.
     pub(crate) threads: Vec<(String, f64)>,
-    /// False when a paced server published less than it should have, or delivered it much too late. Its figures hold.
     /// Deliveries that never came, and those that came twice or out of order.
     pub(crate) lost: u64,
     pub(crate) disorder: u64,
+    /// False when a paced server published less than it should have, or delivered it much too late. Its figures hold.
     pub(crate) kept_up: bool,
     /// What went wrong; the round counts only when this is empty.
     pub(crate) mistakes: Vec<String>,
@@ -94,78 +94,26 @@ pub(crate) fn run(
     contest: &mut Contest,
     contestant: &Contestant,
     (run, round): (&Run, usize),
-    mut each: impl FnMut(&mut Load) -> Result<()>,
+    each: impl FnMut(&mut Load) -> Result<()>,
 ) -> Result<Round> {
-    let Contest { load, progress, options, .. } = contest;
-    // On one machine it is the sender who pays for waking a reader, and pays it the more often the slower it is; a client on
-    // another machine costs it nothing. So where the load has cores of its own it stays awake.
-    let awake = run.mode == Mode::Paced && !options.load_cores.iter().any(|core| options.server_cores.contains(core));
-    progress.say(format!("{} {}", contestant.name, run.mode));
+    contest.progress.say(format!("{} {}", contestant.name, run.mode));
     let id = contestant.group;
-    let (sample, step) = match run.mode {
+    let counting = match run.mode {
         Mode::Flood => (SAMPLE, (run.window / MILESTONES).max(1)),
         Mode::Paced => (1, u64::MAX),
     };
-    load.group(id).begin((sample, step), run.shape);
-    load.group(id).heard(0);
+    contest.load.group(id).begin(counting, run.shape);
+    contest.load.group(id).heard(0);
     let before = Reading::of(contestant)?;
-    let mut driven = Driven::start(load, contestant, run)?;
-    let (mut told, mut heard) = (0, (0, clock::now()));
-    let mut ticked = clock::now();
-    let mut cut = None;
-    loop {
-        let wait = driven.publish(load, run);
-        load.turn(if awake { Duration::ZERO } else { wait })?;
-        let group = load.group(id);
-        let (messages, seen) = (group.tally.messages, group.tally.seen());
-        if run.mode == Mode::Flood && seen > told {
-            told = seen;
-            driven.seen(load, seen);
-        }
-        let now = clock::now();
-        if messages > heard.0 {
-            heard = (messages, now);
-        }
-        if now - ticked > 50_000_000 {
-            progress.spent(clock::seconds(now - ticked));
-            ticked = now;
-            each(load)?;
-        }
-        if driven.is_over(load) || now.saturating_sub(heard.1.max(driven.quiet_until)) > SILENCE {
-            break;
-        }
-        // A server that is this far behind is measured as it is; the next round must not find it at work.
-        if cut.is_none() && now > driven.quiet_until + DRAIN {
-            cut = Some(Measured::of(load, contestant)?);
-            progress.say(format!("{} {}: waiting for what is left", contestant.name, run.mode));
-        }
-        if now > driven.quiet_until + DRAIN + REST {
-            contestant.server.iter().for_each(Server::stop);
-            driven.broken = Some("was still at work a minute later, and has been stopped".to_owned());
-            break;
-        }
-    }
+    let mut driven = Driven::start(&mut contest.load, contestant, run)?;
+    let cut = watch(contest, contestant, (&mut driven, run), each)?;
+    let load = &mut contest.load;
     let is_cut = cut.is_some();
-    let Measured { after, deliveries, latency } = match cut {
-        Some(measured) => measured,
-        None => Measured::of(load, contestant)?,
-    };
+    let measured = cut.map_or_else(|| Measured::of(load, contestant), Ok)?;
     let total = driven.total(load);
-    let group = load.group(id);
-    let (tally, casualty) = (&group.tally, group.casualty());
-    let mut mistakes = match total {
-        Some(total) => tally.mistakes(total),
-        None if contestant.driver == Driver::Unknown => Vec::new(),
-        None => vec!["the server did not say that it was done".to_owned()],
-    };
-    mistakes.extend(casualty);
-    mistakes.extend(driven.broken.take());
-    if tally.messages == 0 {
-        mistakes.push("nothing was delivered".to_owned());
-    }
-    if let (false, Some(server)) = (mistakes.is_empty(), &contestant.server) {
-        mistakes.push(format!("the server's last words: {}", server.last_words()));
-    }
+    let mistakes = mistakes(load, contestant, total, driven.broken.take());
+    let tally = &load.group(id).tally;
+    let Measured { after, deliveries, latency } = measured;
     let cpu = after.cpu.zip(before.cpu).map(|(after, before)| after.since(before));
     let in_time = !is_cut && after.at <= driven.start + run.limit() && total >= Some(run.paced_messages());
     let seconds = clock::seconds(after.at - before.at);
@@ -191,6 +139,73 @@ pub(crate) fn run(
         disorder: tally.disorder,
         mistakes,
     })
+}
+
+/// Lets the round happen; what it measured, when the server was so far behind that it had to be measured as it was.
+fn watch(
+    contest: &mut Contest,
+    contestant: &Contestant,
+    (driven, run): (&mut Driven<'_>, &Run),
+    mut each: impl FnMut(&mut Load) -> Result<()>,
+) -> Result<Option<Measured>> {
+    let Contest { load, progress, options, .. } = contest;
+    // On one machine it is the sender who pays for waking a reader, and pays it the more often the slower it is; a client on
+    // another machine costs it nothing. So where the load has cores of its own it stays awake.
+    let awake = run.mode == Mode::Paced && !options.load_cores.iter().any(|core| options.server_cores.contains(core));
+    let (mut told, mut heard) = (0, (0, clock::now()));
+    let mut ticked = clock::now();
+    let mut cut = None;
+    loop {
+        let wait = driven.publish(load, run);
+        load.turn(if awake { Duration::ZERO } else { wait })?;
+        let tally = &load.group(contestant.group).tally;
+        let (messages, seen) = (tally.messages, tally.seen());
+        if run.mode == Mode::Flood && seen > told {
+            told = seen;
+            driven.seen(load, seen);
+        }
+        let now = clock::now();
+        if messages > heard.0 {
+            heard = (messages, now);
+        }
+        if now - ticked > 50_000_000 {
+            progress.spent(clock::seconds(now - ticked));
+            ticked = now;
+            each(load)?;
+        }
+        if driven.is_over(load) || now.saturating_sub(heard.1.max(driven.quiet_until)) > SILENCE {
+            return Ok(cut);
+        }
+        // A server that is this far behind is measured as it is; the next round must not find it at work.
+        if cut.is_none() && now > driven.quiet_until + DRAIN {
+            cut = Some(Measured::of(load, contestant)?);
+            progress.say(format!("{} {}: waiting for what is left", contestant.name, run.mode));
+        }
+        if now > driven.quiet_until + DRAIN + REST {
+            contestant.server.iter().for_each(Server::stop);
+            driven.broken = Some("was still at work a minute later, and has been stopped".to_owned());
+            return Ok(cut);
+        }
+    }
+}
+
+/// What went wrong in a round of `total` messages.
+fn mistakes(load: &mut Load, contestant: &Contestant, total: Option<u64>, broken: Option<String>) -> Vec<String> {
+    let group = load.group(contestant.group);
+    let mut mistakes = match total {
+        Some(total) => group.tally.mistakes(total),
+        None if contestant.driver == Driver::Unknown => Vec::new(),
+        None => vec!["the server did not say that it was done".to_owned()],
+    };
+    mistakes.extend(group.casualty());
+    mistakes.extend(broken);
+    if group.tally.messages == 0 {
+        mistakes.push("nothing was delivered".to_owned());
+    }
+    if let (false, Some(server)) = (mistakes.is_empty(), &contestant.server) {
+        mistakes.push(format!("the server's last words: {}", server.last_words()));
+    }
+    mistakes
 }
 
 /// The threads that did more than a trifle, busiest first.

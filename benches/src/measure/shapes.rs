@@ -5,59 +5,56 @@ use super::round::{self, Round};
 use crate::Result;
 use crate::cli::Fanout;
 use crate::load::packet::Dialect;
+use crate::load::shape::{NAMESPACES, Shape};
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, NAMESPACE, Run, TICK};
-use crate::peers::shape::{NAMESPACES, Shape};
 use crate::report::document::Part;
 use crate::report::row::Shape as Row;
 use crate::report::stats::Figure;
 use crate::report::table::{self, Table, figure};
 
-/// About how long it takes.
-pub(crate) fn seconds(options: &Fanout) -> f64 {
-    ((options.rounds + 1) * (options.shape.len() + 1)) as f64 * (options.seconds + 0.3) + 2.0
+/// The floor's only row: one write for each message, as a message to one client needs.
+const FLOOR_OF_ONE: &str = "floor, n = 1";
+
+/// Beside whom shapes are measured when nobody is named.
+fn peers() -> Vec<Peer> {
+    std::iter::once(Peer::Floor).chain(Peer::SHAPES).collect()
 }
 
-/// Measures Carillon in every shape, and beside it the floor of one write for each message.
+/// About how long it takes.
+pub(crate) fn seconds(options: &Fanout) -> f64 {
+    let rows = |peer: &Peer| if *peer == Peer::Floor { 1 } else { options.shape.len() };
+    let rows: usize = options.common.servers(&peers()).iter().map(rows).sum();
+    ((options.rounds + 1) * rows) as f64 * (options.seconds + 0.3) + 2.0
+}
+
+/// Measures whoever can do it in every shape, and beside them the floor of one write for each message.
 pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
     let window = super::fanout::window(options);
     let mut everybody = Vec::new();
-    for peer in contest.servers(&options.common, &[Peer::Floor]) {
-        if matches!(peer, Peer::Carillon | Peer::Floor) {
-            let mut contestant = contest.start(peer, &peer.to_string(), &[])?;
-            if peer == Peer::Carillon {
-                let most = options.shape.iter().map(|shape| shape.namespaces()).max().unwrap_or(1);
-                let others = &NAMESPACES[1..most];
-                let all = others.iter().fold(Dialect::new(NAMESPACE, TICK), |all, namespace| all.and(namespace, TICK));
-                contestant.target.dialect = all;
-            }
-            everybody.push(contestant);
+    for peer in contest.servers(&options.common, &peers()) {
+        let can = peer.is_carillon() || peer == Peer::Floor || Peer::SHAPES.contains(&peer);
+        if !can {
+            contest.progress.note(&format!("{peer} has no shapes"));
+            continue;
         }
+        let mut contestant = contest.start(peer, &peer.to_string(), &[])?;
+        if peer != Peer::Floor {
+            let most = options.shape.iter().map(|shape| shape.namespaces()).max().unwrap_or(1);
+            let others = &NAMESPACES[1..most];
+            let all = others.iter().fold(Dialect::new(NAMESPACE, TICK), |all, namespace| all.and(namespace, TICK));
+            contestant.target.dialect = all;
+        }
+        everybody.push(contestant);
     }
     let everybody = contest.connect_all(everybody, options.clients)?;
     let mut rounds: Vec<Round> = Vec::new();
     for nth in 0..=options.rounds {
         for contestant in &everybody {
             for shape in shapes(contestant, options) {
-                let Fanout { clients, payload, seconds, burst, .. } = *options;
-                let run = Run {
-                    mode: Mode::Flood,
-                    window,
-                    burst,
-                    shape,
-                    clients: clients as u64,
-                    ..Run::paced(0.0, seconds, payload)
-                };
-                let mut round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
-                round.server = match contestant.peer {
-                    Some(Peer::Floor) => "floor, n = 1".to_owned(),
-                    _ => format!("{} {}", contestant.name, name(shape)),
-                };
-                contest.fail(&round.server, &round.mistakes);
+                let round = one(contest, contestant, (options, window, shape), nth)?;
                 // The first turn of each warms it up.
-                if nth > 0 {
-                    rounds.push(round);
-                }
+                rounds.extend((nth > 0).then_some(round));
             }
         }
     }
@@ -69,7 +66,26 @@ pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
          {seconds} s, window {window}",
         options.rounds
     );
-    Part::new("shapes", (options, &rounds, &rows), (vec![format!("{head}\n{}", text(&rows))], Vec::new()))
+    let text = text(&rows, |name| Some(name.rsplit_once(' ')?.0));
+    Part::new("shapes", (options, &rounds, &rows), (vec![format!("{head}\n{text}")], Vec::new()))
+}
+
+fn one(
+    contest: &mut Contest,
+    contestant: &Contestant,
+    (options, window, shape): (&Fanout, u64, Shape),
+    nth: usize,
+) -> Result<Round> {
+    let Fanout { clients, payload, seconds, burst, .. } = *options;
+    let paced = Run::paced(0.0, seconds, payload);
+    let run = Run { mode: Mode::Flood, window, burst, shape, clients: clients as u64, ..paced };
+    let mut round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
+    round.server = match contestant.peer {
+        Some(Peer::Floor) => FLOOR_OF_ONE.to_owned(),
+        _ => format!("{} {}", contestant.name, name(shape)),
+    };
+    contest.fail(&round.server, &round.mistakes);
+    Ok(round)
 }
 
 fn shapes(contestant: &Contestant, options: &Fanout) -> Vec<Shape> {
@@ -100,8 +116,8 @@ pub(super) fn summary(rounds: &[Round]) -> Vec<Row> {
     names.into_iter().map(row).collect()
 }
 
-/// All rows, each beside the first one.
-pub(super) fn text(rows: &[Row]) -> String {
+/// All rows, each beside the first one of the same server, which `server` finds in a row's name.
+pub(super) fn text(rows: &[Row], server: impl Fn(&str) -> Option<&str>) -> String {
     let mut table = Table::new(&[
         "what",
         "us/delivery",
@@ -113,8 +129,9 @@ pub(super) fn text(rows: &[Row]) -> String {
         "disorder",
         "every round, us",
     ]);
-    let first = rows.first().and_then(|row| row.us_per_delivery);
     for row in rows {
+        let first = rows.iter().find(|other| server(&other.name) == server(&row.name));
+        let first = first.and_then(|row| row.us_per_delivery);
         let ratio = row.us_per_delivery.zip(first).map(|(own, first)| own.times(1.0 / first.median));
         table.row([
             row.name.clone(),

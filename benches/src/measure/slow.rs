@@ -11,7 +11,6 @@ use super::round::{self, Round};
 use crate::cli::Slow;
 use crate::load::{Load, Role, Stage};
 use crate::machine::proc;
-use crate::peers::Peer;
 use crate::peers::protocol::Run;
 use crate::report::document::Part;
 use crate::report::stats::Figure;
@@ -132,7 +131,7 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Slow) -> Res
         ports.insert(contest.load.group(id).clients[*index].port()?, client);
         contest.load.group(id).cast(*index, Role::Deaf);
     }
-    let is_carillon = contestant.peer == Some(Peer::Carillon);
+    let is_carillon = contestant.is_carillon();
     let metrics = |contestant: &Contestant| is_carillon.then(|| Metrics::scrape(contestant.target.address)).transpose();
     let before = metrics(&contestant)?.unwrap_or_default();
     let rss_before_kb = proc::rss_kb(pid)?;

@@ -9,6 +9,7 @@ use carillon_core::registry::Registry;
 use super::Options;
 use crate::Result;
 
+mod endless;
 mod plugin;
 
 /// The name of the bench plugin.

@@ -16,12 +16,13 @@ use carillon_core::prelude::{JsonSchema, schemars};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::shape::Shape;
 use crate::load::mark::Mark;
 use crate::load::packet::Dialect;
+pub(crate) use crate::load::shape::NAMESPACE;
+use crate::load::shape::Shape;
 
-/// Where all of it happens.
-pub(crate) const NAMESPACE: &str = "/bench";
+/// The namespace of the plugin that publishes without end.
+pub(crate) const ENDLESS: &str = "/endless";
 /// The messages under test.
 pub(crate) const TICK: &str = "tick";
 /// The last message has been published.
@@ -94,6 +95,38 @@ impl Run {
     pub(crate) fn due(&self, number: u64) -> u64 {
         (number as f64 / self.rate * 1e9) as u64
     }
+}
+
+/// How a plugin publishes without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// Whatever becomes of it: what there is no room for is refused
+    Publish,
+    /// Waiting for room
+    Wait,
+}
+
+/// `endless`: publish as fast as it goes, to all clients of [`ENDLESS`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Endless {
+    /// How.
+    pub(crate) form: Form,
+    /// For how long.
+    pub(crate) seconds: f64,
+    /// Bytes of the text of each message.
+    pub(crate) bytes: usize,
+}
+
+/// `ended`: what became of that.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Ended {
+    /// Whether it is over.
+    pub(crate) over: bool,
+    /// Messages that were published.
+    pub(crate) published: u64,
+    /// Messages that were refused.
+    pub(crate) refused: u64,
 }
 
 /// `done`: the run is over.

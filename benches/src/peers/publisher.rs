@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Mutex;
 
     use super::*;
-    use crate::peers::shape::Shape;
+    use crate::load::shape::Shape;
 
     struct Sent(Mutex<Vec<String>>);
 

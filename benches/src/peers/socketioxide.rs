@@ -8,8 +8,8 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Data, SocketRef};
-use socketioxide::{SocketIo, TransportType};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ use super::protocol::{DONE, NAMESPACE, Run, TICK, Tick};
 use super::publisher::{self, Outlet};
 use super::{PING_INTERVAL, PING_TIMEOUT};
 use crate::Result;
+use crate::load::shape::{NAMESPACES, ROOMS, Shape, To};
 
 /// Packets that may wait for one client: more than any window, so that none is ever refused.
 const BUFFER: usize = 16_384;
@@ -46,18 +47,26 @@ async fn run(address: SocketAddr) -> Result<()> {
     let (service, io) = SocketIo::builder()
         .ping_interval(Duration::from_millis(PING_INTERVAL))
         .ping_timeout(Duration::from_millis(PING_TIMEOUT))
-        .transports([TransportType::Websocket])
         .max_buffer_size(BUFFER)
         .ws_read_buffer_size(READ_BUFFER)
         .build_svc();
     let seen = watch::Sender::new(0);
     let notes = Arc::new(AtomicU64::new(0));
     let (all, publishers) = (io.clone(), tasks.clone());
+    for namespace in &NAMESPACES[1..] {
+        io.ns(*namespace, async |_: SocketRef| {});
+    }
     io.ns(NAMESPACE, async move |socket: SocketRef| {
+        let query = socket.req_parts().uri.query().unwrap_or_default();
+        let number = query.split('&').find_map(|pair| pair.strip_prefix("client=")?.parse::<u64>().ok());
+        if let Some(number) = number {
+            socket.join([ROOMS[(number % 2) as usize].to_owned(), room_of(number)]);
+        }
         let (told, io, tasks) = (seen.clone(), all.clone(), publishers.clone());
         socket.on("run", async move |socket: SocketRef, Data::<Run>(run)| {
             told.send_replace(0);
-            let (seen, everybody) = (told.subscribe(), Everybody(io.clone()));
+            let everybody = Everybody { io: io.clone(), shape: run.shape, clients: run.clients };
+            let seen = told.subscribe();
             tasks.spawn(async move {
                 let done = publisher::publish(&run, seen, &everybody).await;
                 if let Err(error) = socket.emit(DONE, &done) {
@@ -86,16 +95,35 @@ async fn run(address: SocketAddr) -> Result<()> {
     }
 }
 
-struct Everybody(SocketIo);
+/// The room in which one client is alone.
+fn room_of(client: u64) -> String {
+    format!("client {client}")
+}
+
+/// To whom a run is published.
+struct Everybody {
+    io: SocketIo,
+    shape: Shape,
+    clients: u64,
+}
 
 impl Outlet for Everybody {
     // Found by trial: it coalesces what its tasks find waiting. Fewer cost more, more only take longer.
     const BURST: u64 = 64;
 
-    async fn publish(&self, _: u64, tick: &Tick) {
-        if let Some(everybody) = self.0.of(NAMESPACE)
-            && let Err(error) = everybody.emit(TICK, tick).await
-        {
+    async fn publish(&self, number: u64, tick: &Tick) {
+        let (namespace, to) = match self.shape.to(number, self.clients) {
+            To::All(namespace) => (NAMESPACES[namespace], None),
+            to => (NAMESPACE, Some(to)),
+        };
+        let Some(everybody) = self.io.of(namespace) else { return };
+        let receivers = match to {
+            Some(To::Room(room)) => everybody.to(ROOMS[room]),
+            Some(To::Except(client)) => everybody.except(room_of(client)),
+            Some(To::Client(client)) => everybody.to(room_of(client)),
+            _ => everybody,
+        };
+        if let Err(error) = receivers.emit(TICK, tick).await {
             eprintln!("{error}");
         }
     }

@@ -2,12 +2,11 @@
 
 use super::document::Part;
 use super::ratios::{self, Ratio, bytes, cost, throughput};
-use super::row::Fanout;
+use super::row::{FLOOR_AS_CARILLON, Fanout};
 use super::stats::Figure;
 use super::story::{CARILLON, FLOOR, Measured, Story};
 use super::table::{Table, count, figure, number, spread};
 use crate::Result;
-use crate::measure::fanout::FLOOR_AS_CARILLON;
 use crate::peers::protocol::Mode;
 
 /// A generated part: its name, which marks its place in the page, its heading in plain text, and its content.
@@ -53,6 +52,10 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
         Section::new("relay", "A paced load through Redis", shown(story.parts("relay")), None),
         Section::new("ingress", "Events from clients", shown(story.parts("ingress")), None),
         Section::new("shapes", "Not to everybody", shown(story.parts("shapes")), None),
+        Section::new("connect", "Connections", shown(story.parts("connect")), None),
+        Section::new("poll", "Clients that poll", shown(story.parts("poll")), None),
+        Section::new("overload", "A plugin that publishes without end", shown(story.parts("overload")), None),
+        Section::new("scrape", "Scrapes", shown(story.parts("scrape")), None),
         Section::new("short", "In short", in_short(story, &ratios), None),
         Section::new("ratios", "Ratios", String::new(), Some(ratios::table(&ratios))),
         Section::new("flood", load(Mode::Flood), load(Mode::Flood) + ".", Some(flood(story))),

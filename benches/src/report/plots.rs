@@ -1,21 +1,16 @@
 //! The plots of a report: each says in its title what is better, and shows the floor.
 
 use super::ratios::{bytes, cost, throughput};
-use super::row::Fanout;
+use super::row::{FLOOR_AS_CARILLON, Fanout};
 use super::stats::Figure;
 use super::story::{CARILLON, FLOOR, Measured, Story, is_floor};
 use super::table::{count, in_order, number};
 use crate::Result;
-use crate::measure::fanout::FLOOR_AS_CARILLON;
 use crate::peers::protocol::Mode;
 
-mod bars;
-mod canvas;
-mod lines;
+mod chart;
 
-use bars::{Bars, Row};
-use canvas::svg;
-use lines::{Lines, Series};
+use chart::{Bars, Lines, Row, Series, svg};
 
 /// The floor that makes one write for each message.
 const FLOOR_OF_ONE: &str = "floor, n = 1";
@@ -26,13 +21,13 @@ type Of = fn(&Fanout) -> Option<Figure>;
 /// All plots, by the names of their files.
 pub(super) fn all(story: &Story) -> Result<Vec<(&'static str, String)>> {
     Ok(vec![
-        ("cpu.svg", stacked(&[peers(story, Mode::Flood, COST), peers(story, Mode::Paced, COST)])?),
-        ("throughput.svg", stacked(&[peers(story, Mode::Flood, THROUGHPUT)])?),
-        ("latency.svg", stacked(&[latency(story)])?),
-        ("memory.svg", stacked(&[memory(story)])?),
-        ("clients-cpu.svg", lined(&[clients(story, Mode::Flood, COST), clients(story, Mode::Paced, COST)])?),
-        ("clients-latency.svg", lined(&[clients(story, Mode::Paced, P50), clients(story, Mode::Paced, P99)])?),
-        ("payload.svg", lined(&payload(story))?),
+        ("cpu.svg", svg(&[peers(story, Mode::Flood, COST), peers(story, Mode::Paced, COST)])?),
+        ("throughput.svg", svg(&[peers(story, Mode::Flood, THROUGHPUT)])?),
+        ("latency.svg", svg(&[latency(story)])?),
+        ("memory.svg", svg(&[memory(story)])?),
+        ("clients-cpu.svg", svg(&[clients(story, Mode::Flood, COST), clients(story, Mode::Paced, COST)])?),
+        ("clients-latency.svg", svg(&[clients(story, Mode::Paced, P50), clients(story, Mode::Paced, P99)])?),
+        ("payload.svg", svg(&payload(story))?),
     ])
 }
 
@@ -54,23 +49,6 @@ const P99: Kind =
 
 fn ms(figure: Option<Figure>) -> Option<Figure> {
     figure.map(|figure| figure.times(1e-3))
-}
-
-fn stacked(all: &[Bars]) -> Result<String> {
-    svg(all.iter().map(Bars::height).sum(), |area| {
-        let mut y = 0;
-        for bars in all {
-            bars.draw(area, y)?;
-            y += bars.height();
-        }
-        Ok(())
-    })
-}
-
-fn lined(all: &[Lines]) -> Result<String> {
-    svg(all.len() as i32 * Lines::HEIGHT, |area| {
-        (0..).zip(all).try_for_each(|(nth, lines)| lines.draw(area, nth * Lines::HEIGHT))
-    })
 }
 
 /// Everybody side by side, best first; the floor's rows are lines.
@@ -127,7 +105,7 @@ fn latency(story: &Story) -> Bars {
             count(asked.clients),
             bytes(asked.payload)
         ),
-        axis: "ms for 50 % (circle), 99 % (triangle), 99.9 % (square) of deliveries; less is better".to_owned(),
+        axis: "ms for 50 % (circle), 99 % (triangle), 99.9 % (cross) of deliveries; less is better".to_owned(),
         unit: "ms",
         rows,
         lines: floor.map(|figure| ("floor, 50 %".to_owned(), figure)).into_iter().collect(),
@@ -158,7 +136,8 @@ fn clients(story: &Story, mode: Mode, kind: Kind) -> Lines {
     Lines {
         title: format!("{}, {load} ({})", capital(kind.name), kind.better),
         axis: "clients (both axes logarithmic)".to_owned(),
-        name: |clients| count(clients as usize),
+        name: |clients| count(clients.round() as usize),
+        base: 10.0,
         unit: kind.unit,
         series: series(&story.clients, mode, kind.of, |step| step.asked.clients as f64),
     }
@@ -169,17 +148,17 @@ fn payload(story: &Story) -> [Lines; 2] {
     let size = |step: &Measured<Fanout>| step.asked.payload as f64;
     let clients = story.payload.first().map_or(0, |step| step.asked.clients);
     let axis = "payload of a message (both axes logarithmic)".to_owned();
-    let name = |size: f64| bytes(size as usize);
+    let (name, base): (fn(f64) -> String, f64) = (|size| bytes(size.round() as usize), 4.0);
     let mut volume = series(&story.payload, Mode::Flood, throughput, size);
     for (size, figure) in volume.iter_mut().flat_map(|series| &mut series.points) {
         *figure = figure.times(*size / 1e6);
     }
     let what = format!("{} clients (more is better)", count(clients));
     let title = format!("Payload delivered per second, flood, {what}");
-    let volume = Lines { title, axis: axis.clone(), name, unit: "MB/s", series: volume };
+    let volume = Lines { title, axis: axis.clone(), name, base, unit: "MB/s", series: volume };
     let title = format!("Messages delivered per second, flood, {what}");
     let series = series(&story.payload, Mode::Flood, throughput, size);
-    [volume, Lines { title, axis, name, unit: "/s", series }]
+    [volume, Lines { title, axis, name, base, unit: "/s", series }]
 }
 
 /// One line for each server, Carillon's first. A flood's floor is the one that coalesces like Carillon.

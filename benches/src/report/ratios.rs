@@ -1,10 +1,9 @@
 //! How Carillon compares, as numbers: its figure, the other one, and the one in terms of the other.
 
-use super::row::Fanout;
+use super::row::{FLOOR_AS_CARILLON, Fanout};
 use super::stats::Figure;
 use super::story::{CARILLON, FLOOR, Story, is_floor};
 use super::table::{Table, count, figure, number};
-use crate::measure::fanout::FLOOR_AS_CARILLON;
 use crate::peers::protocol::Mode;
 
 /// One comparison.

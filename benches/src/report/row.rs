@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::stats::Figure;
 use crate::peers::protocol::Mode;
 
+/// The floor that puts as many messages into one write as Carillon did in this run.
+pub(crate) const FLOOR_AS_CARILLON: &str = "floor, n as Carillon";
+
 /// Floods or paced loads of one server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Fanout {

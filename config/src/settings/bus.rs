@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct BusSettings {
     /// The bus, by address; its scheme picks the kind. `memory://` lives inside this process and needs nothing else.
     pub url: String,
+    /// The password, where it does not stand in the address: at least its file can then be kept from other readers.
+    #[schemars(extend("writeOnly" = true))]
+    pub password: Option<String>,
     /// Whether `/readyz` answers 503 while the bus is away. When false it answers 200 and says `degraded`: clients of
     /// this server are served on.
     pub required: bool,
@@ -16,22 +19,97 @@ pub struct BusSettings {
 
 impl Default for BusSettings {
     fn default() -> Self {
-        Self { url: "memory://".to_owned(), required: false }
+        Self { url: "memory://".to_owned(), password: None, required: false }
     }
 }
 
 impl BusSettings {
-    /// The address has a scheme. Whether a bus of that kind is linked in is known to the router, not here.
+    /// The address has a scheme, and the password is said once. Whether a bus of that kind is linked in is known to the
+    /// router, not here.
     pub fn check(&self, problems: &mut Problems) {
-        let scheme = self.url.split_once("://").map(|(scheme, _)| scheme);
         let valid = |scheme: &str| {
             !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
         };
-        if !scheme.is_some_and(valid) {
+        let Some((scheme, rest)) = self.url.split_once("://").filter(|(scheme, _)| valid(scheme)) else {
             // The value is not repeated: it may hold a password that only a wellformed address lets us mask.
             problems
                 .add("url", "is not an address of the form `scheme://..`")
                 .hint("the default is `url = \"memory://\"`");
+            return;
+        };
+        if self.password.is_none() {
+            return;
+        }
+        if scheme == "memory" {
+            problems.add("password", "the bus `memory://` has none").hint("leave it out, or set `url`");
+        } else if credentials(rest).is_some_and(|told| told.contains(':')) || rest.contains("pass=") {
+            problems.add("password", "`url` holds a password too").hint("leave one of the two out");
+        }
+    }
+
+    /// The address with the password in it, as buses take it.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let Some((password, (scheme, rest))) = self.password.as_deref().zip(self.url.split_once("://")) else {
+            return self.url.clone();
+        };
+        let password = escaped(password);
+        match credentials(rest) {
+            _ if scheme == "unix" => {
+                format!("{}{}pass={password}", self.url, if rest.contains('?') { '&' } else { '?' })
+            }
+            Some(user) => format!("{scheme}://{user}:{password}{}", &rest[user.len()..]),
+            None => format!("{scheme}://:{password}@{rest}"),
+        }
+    }
+}
+
+/// What stands before the `@` of an address.
+fn credentials(rest: &str) -> Option<&str> {
+    let authority = rest.split(['/', '?', '#']).next()?;
+    authority.rsplit_once('@').map(|(credentials, _)| credentials)
+}
+
+/// A text as an address can hold it.
+fn escaped(text: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    text.bytes().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bus(url: &str, password: &str) -> BusSettings {
+        BusSettings { url: url.to_owned(), password: Some(password.to_owned()), ..BusSettings::default() }
+    }
+
+    /// A password of its own is put where the address has room for it, whatever characters it has.
+    #[test]
+    fn a_password_joins_the_address() {
+        for (url, address) in [
+            ("redis://h", "redis://:p%40%2Fss@h"),
+            ("rediss://user@h:6380/2?timeout_ms=100", "rediss://user:p%40%2Fss@h:6380/2?timeout_ms=100"),
+            ("unix:///run/redis.sock", "unix:///run/redis.sock?pass=p%40%2Fss"),
+            ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2&pass=p%40%2Fss"),
+        ] {
+            assert_eq!(bus(url, "p@/ss").address(), address);
+        }
+        assert_eq!(BusSettings::default().address(), "memory://");
+    }
+
+    /// Two passwords, or one for a bus that has none, are mistakes.
+    #[test]
+    fn a_password_is_said_once() {
+        for (url, count) in
+            [("redis://h", 0), ("redis://u@h", 0), ("redis://u:p@h", 1), ("redis://:p@h", 1), ("memory://", 1)]
+        {
+            let mut problems = Problems::default();
+            bus(url, "x").check(&mut problems);
+            assert_eq!(problems.len(), count, "{url}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `[server]`: where the server listens, whom it lets in, and what one client may ask of it.
-use crate::Problems;
+use crate::{ListenAddress, Problems};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,9 +8,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerSettings {
-    /// The address and port to listen on. `0.0.0.0:8085` accepts clients from other machines; port 0 takes any free
-    /// port.
-    pub listen: SocketAddr,
+    /// The address and port to listen on, or a name of this machine and a port: `localhost:8085`. `0.0.0.0:8085`
+    /// accepts clients from other machines; port 0 takes any free port.
+    pub listen: ListenAddress,
     /// Threads that carry connections; 0 is one for each core.
     #[schemars(range(max = 1024))]
     pub workers: usize,
@@ -65,7 +65,7 @@ pub enum TransportName {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)).into(),
             workers: 0,
             origins: Vec::new(),
             engine: EngineName::Socketioxide,

@@ -1,5 +1,5 @@
 //! Environment variables: names, types, and what is wrong with them.
-use crate::sample::{Relay, Store, env_problems, sections};
+use crate::sample::{Relay, Store, Written, env_problems, sections};
 use carillon_config::{BusSettings, Loaded, Loader, LogSettings, Problems, ServerSettings, TransportName};
 use std::ffi::OsString;
 
@@ -134,4 +134,60 @@ fn values_that_are_not_utf8() {
         problems.to_string(),
         "bus.url: the value is not UTF-8 text (set it to UTF-8 text, or unset it) [environment variable CARILLON_BUS__URL]"
     );
+}
+
+/// Any setting can be in a file that a variable names; a secret's file can be named in the configuration as well.
+#[test]
+fn values_in_files() {
+    let file = Written::new("t0p\n");
+    let name = file.0.to_str().unwrap();
+    let token = |loaded: &Loaded| loaded.get::<Relay>("plugins.relay").token;
+    for variable in ["CARILLON_PLUGINS__RELAY__TOKEN__FILE", "CARILLON_PLUGINS__RELAY__TOKEN_FILE"] {
+        let loaded = load(&[(variable, name)]).unwrap();
+        assert_eq!(token(&loaded), "t0p");
+        let (_, shown, source) = loaded.sources().find(|(key, ..)| key == "plugins.relay.token").unwrap();
+        assert_eq!((shown.as_str(), source.to_string()), ("\"***\"", format!("environment variable {variable}")));
+        assert!(loaded.sources().all(|(key, ..)| key != "plugins.relay.token_file"));
+    }
+    let workers = Written::new("7\n");
+    let loaded = load(&[("CARILLON_SERVER__WORKERS__FILE", workers.0.to_str().unwrap())]).unwrap();
+    assert_eq!(loaded.get::<ServerSettings>("server").workers, 7);
+
+    let config = Written::new(format!("[plugins.relay]\ntoken_file = \"{name}\"\n"));
+    let loader = || Loader::new(sections()).file(&config.0);
+    assert_eq!(token(&loader().load().unwrap()), "t0p");
+    // The environment counts more than the file, here as everywhere.
+    assert_eq!(token(&loader().env([("CARILLON_PLUGINS__RELAY__TOKEN", "other")]).load().unwrap()), "other");
+}
+
+/// What is wrong with such a file is told beside the name it was given under, and no secret is repeated.
+#[test]
+fn mistakes_about_files() {
+    let absent = "/nonexistent/secret";
+    for (variables, problem) in [
+        (
+            &[("CARILLON_SERVER__WORKERS__FILE", absent)][..],
+            "server.workers: cannot read /nonexistent/secret: No such file or directory (os error 2) \
+             (name a file that the user who runs the server can read)",
+        ),
+        (
+            &[("CARILLON_PLUGINS__RELAY__TOKEN_FILE", absent)],
+            "plugins.relay.token_file: cannot read /nonexistent/secret: No such file or directory (os error 2) \
+             (the user who runs the server must be able to read it)",
+        ),
+        (
+            &[("CARILLON_PLUGINS__RELAY__TOKEN", "a"), ("CARILLON_PLUGINS__RELAY__TOKEN__FILE", absent)],
+            "plugins.relay.token: is also set by CARILLON_PLUGINS__RELAY__TOKEN (unset one of the two)",
+        ),
+        (
+            &[("CARILLON_PLUGINS__RELAY__TOKEN", "a"), ("CARILLON_PLUGINS__RELAY__TOKEN_FILE", absent)],
+            "plugins.relay.token_file: `token` is set as well (leave one of the two out)",
+        ),
+        (
+            &[("CARILLON_SERVER__LISEN__FILE", absent)],
+            "server.lisen.file: no such setting (did you mean `CARILLON_SERVER__LISTEN`?)",
+        ),
+    ] {
+        assert_eq!(env_problems(variables), [problem]);
+    }
 }

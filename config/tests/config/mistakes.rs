@@ -51,8 +51,8 @@ fn wrong_types() {
             "server.workers: expected a whole number from 0 to 1024, found \"4\" (leave the quotes out: `workers = 4`)",
         ),
         (
-            "server.listen = \"localhost:1\"",
-            "server.listen: invalid socket address syntax: \"localhost:1\" (the default is `listen = \"127.0.0.1:8085\"`)",
+            "server.listen = \"localhost\"",
+            "server.listen: a port is missing: write an address or a name and a port, as in 127.0.0.1:8085, [::1]:8085 or localhost:8085, found \"localhost\" (the default is `listen = \"127.0.0.1:8085\"`)",
         ),
         (
             "server.max_connections = -1",
@@ -89,6 +89,55 @@ fn wrong_types() {
         ),
     ] {
         assert_eq!(problems(line), [problem]);
+    }
+}
+
+/// Keys, types and ranges are the schema's to judge: what a type would let pass, or tell in words of its own, makes no
+/// difference, however deep it stands.
+#[test]
+fn the_schema_judges_before_the_type() {
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    struct Inner {
+        /// Refuses everything, in words nobody should see.
+        #[serde(deserialize_with = "never")]
+        depth: i16,
+        /// Has to be there.
+        name: String,
+    }
+    fn never<'de, D: serde::Deserializer<'de>>(_: D) -> Result<i16, D::Error> {
+        Err(serde::de::Error::custom("unknown field `x`, expected `y`"))
+    }
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Outer {
+        /// Entries of a type that ignores keys it does not know.
+        entries: Vec<Inner>,
+    }
+    let told = |text: &str| {
+        let section = Section::of::<Outer>("outer", |_, _: &mut Problems| {});
+        let file = crate::sample::Written::new(format!("[outer]\nentries = [{{ {text} }}]\n"));
+        let problems = Loader::new(vec![section]).file(&file.0).load().unwrap_err();
+        problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect::<Vec<_>>()
+    };
+    for (text, problem) in [
+        ("depth = 1, name = \"a\", deph = 2", "outer.entries[0].deph: unknown key"),
+        ("depth = 1", "outer.entries[0].name: this key is missing"),
+        (
+            "depth = 1.5, name = \"a\"",
+            "outer.entries[0].depth: expected a whole number from -32_768 to 32_767, found 1.5",
+        ),
+        (
+            "depth = 40_000, name = \"a\"",
+            "outer.entries[0].depth: expected a whole number from -32_768 to 32_767, found 40_000",
+        ),
+        (
+            "depth = true, name = 7",
+            "outer.entries[0].depth: expected a whole number from -32_768 to 32_767, found true",
+        ),
+        ("depth = 1, name = \"a\"", "outer.entries[0].depth: unknown field `x`, expected `y`, found 1"),
+    ] {
+        let told = told(text);
+        assert!(told.iter().any(|line| line == problem), "{text}: {told:?}");
     }
 }
 

@@ -16,7 +16,7 @@ fn the_highest_source_wins() {
         .unwrap();
     let server: ServerSettings = loaded.get("server");
     assert_eq!(
-        (server.listen.port(), server.workers, server.max_connections, server.ping_interval_ms),
+        (server.listen.port, server.workers, server.max_connections, server.ping_interval_ms),
         (3, 2, 1, 25_000)
     );
     let sources: Vec<_> = loaded.sources().filter(|(key, ..)| key.starts_with("server.")).collect();

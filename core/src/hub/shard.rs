@@ -288,7 +288,7 @@ impl Shard {
             }
             for (publish, accepted) in run.end() {
                 publish.series.count(accepted, publish.item.len());
-                self.metrics.fanout_seconds.observe(publish.start.elapsed().as_secs_f64());
+                publish.series.fanout.observe(publish.start.elapsed().as_secs_f64());
             }
         }
     }

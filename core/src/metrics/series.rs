@@ -51,6 +51,8 @@ pub(crate) struct Outbound {
     pub(crate) sent: IntCounter,
     pub(crate) bytes: IntCounter,
     pub(crate) publishes: IntCounter,
+    /// The namespace's own.
+    pub(crate) fanout: Histogram,
 }
 
 impl Outbound {

@@ -1,17 +1,20 @@
 //! What a handler may take, and how it is made from the arguments of an event.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::attachment::reading;
+use super::shape::Shape;
 use super::{Arguments, Payload};
 use crate::error::{Error, Result};
 use crate::packet::split_event;
 
-/// What a handler may take: any `DeserializeOwned + JsonSchema` (the first argument), [`Ignored`] or [`Payload`].
+/// What a handler may take: any `DeserializeOwned + JsonSchema` (the first argument), [`Args`](super::Args) (several),
+/// [`Ignored`] or [`Payload`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a handler's request",
     label = "not a request type",
-    note = "derive `Deserialize` and `JsonSchema` on it, or take `Ignored` (any arguments) or `Payload` (raw arguments)"
+    note = "derive `Deserialize` and `JsonSchema` on it, or take `Args<(A, B)>` (several arguments), `Ignored` (any) or `Payload` (raw)"
 )]
 pub trait Decode: Sized + Send + 'static {
     /// Reads the arguments.
@@ -24,18 +27,21 @@ pub trait Decode: Sized + Send + 'static {
     fn schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
+/// What an event is told that has binary data where none is wanted.
+pub(super) const NO_BINARY: &str = "this event takes no binary data";
+
 impl<T: DeserializeOwned + JsonSchema + Send + 'static> Decode for T {
     fn decode(arguments: &Arguments) -> Result<Self> {
-        if !arguments.attachments.is_empty() {
-            return Err(Error::bad_payload("this event takes no binary data"));
+        let first = || match arguments.json() {
+            json if json.trim_ascii_start().is_empty() => missing(1),
+            json => argument(json),
+        };
+        if arguments.attachments.is_empty() {
+            return first();
         }
-        let json = arguments.json();
-        let mut values = serde_json::Deserializer::from_str(json).into_iter::<T>();
-        match values.next() {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(_)) => Err(explain::<T>(json)),
-            // No argument at all: right for optional requests, an error for the others.
-            None => serde_json::from_str("null").map_err(|_| Error::bad_payload("this event needs an argument")),
+        match reading(&arguments.attachments, first) {
+            (Ok(_), false) => Err(Error::bad_payload(NO_BINARY)),
+            (read, _) => read,
         }
     }
 
@@ -44,8 +50,31 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Decode for T {
     }
 }
 
-/// Decodes once more, slowly, to say where the mistake is.
-fn explain<T: DeserializeOwned>(json: &str) -> Error {
+/// Reads the argument that `json` begins with.
+pub(super) fn argument<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<T> {
+    let mut values = serde_json::Deserializer::from_str(json).into_iter::<T>();
+    match values.next() {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(_)) | None => Err(explain::<T>(json)),
+    }
+}
+
+/// What becomes of an argument that is not there: right for optional ones, an error for the others.
+pub(super) fn missing<T: DeserializeOwned + JsonSchema>(number: usize) -> Result<T> {
+    serde_json::from_str("null").map_err(|_| {
+        Error::bad_payload(short(format!("missing argument {number}: expected {}", Shape::of::<T>().expected())))
+    })
+}
+
+/// Decodes once more, slowly, to say where the mistake is: as the schema sees it, which speaks of what travels. What
+/// only the type itself can tell is told in the words of its `Deserialize`.
+fn explain<T: DeserializeOwned + JsonSchema>(json: &str) -> Error {
+    let mut values = serde_json::Deserializer::from_str(json).into_iter::<serde_json::Value>();
+    let Some(Ok(value)) = values.next() else { return Error::bad_payload("malformed JSON") };
+    let shape = Shape::of::<T>();
+    if let Some(mistake) = shape.mistake(&value) {
+        return Error::bad_payload(short(mistake));
+    }
     let mut deserializer = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         Ok(_) => Error::bad_payload("malformed JSON after the first argument"),
@@ -54,7 +83,10 @@ fn explain<T: DeserializeOwned>(json: &str) -> Error {
             let text = error.inner().to_string();
             // serde_json appends a position within the packet, which says nothing to the sender of an object.
             let text = text.split(" at line ").next().unwrap_or(&text);
-            Error::bad_payload(short(if path == "." { text.to_owned() } else { format!("{path}: {text}") }))
+            // serde's own words name Rust's types.
+            let serdes = text.starts_with("invalid ") || text.starts_with("data did not match");
+            let text = if serdes { format!("expected {}", shape.expected()) } else { text.to_owned() };
+            Error::bad_payload(short(if path == "." { text } else { format!("`{path}`: {text}") }))
         }
     }
 }
@@ -80,7 +112,7 @@ impl Decode for Ignored {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        Schema::from(true)
+        json_schema!({ "x-arguments": "ignored", "description": "Any arguments: none is looked at." })
     }
 }
 
@@ -95,8 +127,8 @@ impl Decode for Payload {
         })
     }
 
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        Schema::from(true)
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <Self as JsonSchema>::json_schema(generator)
     }
 }
 
@@ -115,7 +147,7 @@ impl Decode for AnyEvent {
         Ok(Self { name, payload: Payload::decode(arguments)? })
     }
 
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        Schema::from(true)
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <Payload as Decode>::schema(generator)
     }
 }

@@ -7,17 +7,19 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use super::Payload;
+use super::attachment::writing;
 use crate::error::{Error, ErrorBody, Result};
 use crate::packet::{Item, ItemBuilder};
 
-/// What can be emitted and published: any `Serialize` (one argument), or a [`Payload`] (all arguments, with attachments).
+/// What can be emitted and published: any `Serialize` (one argument), [`Args`](super::Args) (several), or a
+/// [`Payload`] (all arguments, raw).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent to a client",
     label = "not serializable",
     note = "derive `Serialize` on it, or send a `Payload`"
 )]
 pub trait Emit: Sync {
-    /// The attachments, which stand in the packet's header and so must be known first.
+    /// Attachments that are known before the arguments are written.
     fn attachments(&self) -> &[Bytes];
 
     /// Writes the arguments.
@@ -33,8 +35,17 @@ impl<T: Serialize + Sync + ?Sized> Emit for T {
     }
 
     fn write(&self, packet: &mut ItemBuilder) -> Result<()> {
-        Ok(serde_json::to_writer(packet.argument(), self)?)
+        write_argument(packet, self)
     }
+}
+
+/// Writes one argument, and hands its binary data to the packet.
+pub(super) fn write_argument<T: Serialize + ?Sized>(packet: &mut ItemBuilder, value: &T) -> Result<()> {
+    let (written, attachments) =
+        writing(packet.attachments(), || serde_json::to_writer(&mut *packet.argument(), value));
+    written?;
+    packet.attach(attachments);
+    Ok(())
 }
 
 impl Emit for Payload {
@@ -83,10 +94,11 @@ pub trait Reply: Send + 'static {
 impl<T: Serialize + JsonSchema + Send + 'static> Reply for T {
     fn encode(&self, namespace: &Arc<str>, id: i64) -> Result<Item> {
         let mut packet = ItemBuilder::ack(namespace, id, &[]);
-        let buffer = packet.argument();
-        buffer.extend_from_slice(br#"{"ok":true,"data":"#);
-        serde_json::to_writer(&mut *buffer, self)?;
-        buffer.push(b'}');
+        packet.argument().extend_from_slice(br#"{"ok":true,"data":"#);
+        let (written, attachments) = writing(0, || serde_json::to_writer(packet.buffer(), self));
+        written?;
+        packet.buffer().push(b'}');
+        packet.attach(attachments);
         Ok(packet.build())
     }
 
@@ -97,11 +109,12 @@ impl<T: Serialize + JsonSchema + Send + 'static> Reply for T {
     const ENVELOPE: bool = true;
 }
 
-/// A reply without the envelope, for routes that speak an existing protocol: the ack is exactly `T`, or all arguments of a [`Payload`].
+/// A reply without the envelope, for routes that speak an existing protocol: the ack is exactly `T`, or all
+/// arguments of an [`Args`](super::Args) or a [`Payload`].
 #[derive(Debug, Clone)]
 pub struct Plain<T>(pub T);
 
-impl<T: Emit + PlainSchema + Send + 'static> Reply for Plain<T> {
+impl<T: Emit + JsonSchema + Send + 'static> Reply for Plain<T> {
     fn encode(&self, namespace: &Arc<str>, id: i64) -> Result<Item> {
         let mut packet = ItemBuilder::ack(namespace, id, self.0.attachments());
         self.0.write(&mut packet)?;
@@ -109,29 +122,10 @@ impl<T: Emit + PlainSchema + Send + 'static> Reply for Plain<T> {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        T::schema(generator)
+        generator.subschema_for::<T>()
     }
 
     const ENVELOPE: bool = false;
-}
-
-/// The schema of what [`Plain`] carries.
-#[doc(hidden)]
-pub trait PlainSchema {
-    /// The schema.
-    fn schema(generator: &mut SchemaGenerator) -> Schema;
-}
-
-impl<T: JsonSchema> PlainSchema for T {
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
-    }
-}
-
-impl PlainSchema for Payload {
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        Schema::from(true)
-    }
 }
 
 /// The ack of a failed call: `[{"ok":false,"error":{..}}]`.

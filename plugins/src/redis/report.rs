@@ -40,7 +40,7 @@ impl Report {
     pub(super) fn delivers(&self, after: Duration) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
         if let Some(left_out) = self.delivers.allow() {
-            let (address, after_ms) = (self.address.as_str(), after.as_millis());
+            let (address, after_ms) = (self.address.as_str(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
             tracing::info!(left_out, address, after_ms, "Redis delivers");
         }
     }

@@ -1,6 +1,6 @@
 //! `carillon check`: everything wrong with a configuration, without starting anything.
 
-use carillon_config::Loader;
+use carillon_config::{Loaded, Loader};
 use carillon_core::registry::Registry;
 
 use super::load;
@@ -8,17 +8,21 @@ use crate::exit::Exit;
 use crate::say;
 
 /// Says what is wrong, or that nothing is.
-pub(super) fn run(registry: &Registry, loader: Loader) -> Exit {
+pub(super) fn run(registry: &Registry, loader: Loader, verbose: bool) -> Exit {
     let config = match load(loader) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
     // What concerns the plugins together, such as an event for a namespace nobody serves.
     match crate::check::check(registry, &config) {
+        Ok(()) if verbose => say::result(&format!("{}\nthe configuration is valid", effective(&config))),
         Ok(()) => say::result("the configuration is valid"),
-        Err(error) => {
-            say::lines(error);
-            Exit::Config
-        }
+        Err(error) => say::refusal(&config, &error.to_string(), Exit::Config),
     }
+}
+
+/// Every setting with its value and where that comes from, one a line.
+pub(super) fn effective(config: &Loaded) -> String {
+    let lines: Vec<_> = config.sources().map(|(key, value, source)| format!("{key} = {value} [{source}]")).collect();
+    lines.join("\n")
 }

@@ -1,6 +1,6 @@
 //! `carillon config`: the configuration described, for people and for editors.
 
-use carillon_config::house_sections;
+use carillon_config::all_sections;
 use carillon_core::registry::Registry;
 use clap::Subcommand;
 
@@ -18,8 +18,7 @@ pub(super) enum What {
 
 /// Prints it.
 pub(super) fn run(registry: &Registry, what: What) -> Exit {
-    let mut sections = house_sections();
-    sections.extend(registry.sections());
+    let sections = all_sections(registry.sections());
     say::result(&match what {
         What::Default => reference::default_toml(&sections),
         What::Schema => reference::config_schema(&sections),

@@ -7,10 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use carillon_core::prelude::*;
 use tokio::sync::watch;
 
+use super::endless;
 use crate::clock;
-use crate::peers::protocol::{DONE, Done, NAMESPACE, Run, TICK, Tick};
+use crate::load::shape::{NAMESPACES, ROOMS, Shape, To};
+use crate::peers::protocol::{DONE, Done, Ended, NAMESPACE, Run, TICK, Tick};
 use crate::peers::publisher::{self, Outlet};
-use crate::peers::shape::{NAMESPACES, ROOMS, Shape, To};
 
 /// A client whose connection the server ended.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -53,6 +54,7 @@ impl Plugin for Bench {
         on.event("echo", "Answers with the same.", Self::echo);
         on.event("note", "Is counted, and not answered.", Self::note);
         on.event("noted", "How many notes came since the last call.", Self::noted);
+        on.event("ended", "What became of messages without end.", Self::ended);
         on.event("gone", "Whose connections the server ended since the last call.", Self::gone);
         on.emits::<Tick>(TICK, "A message under test.");
         on.emits::<Done>(DONE, "All messages of a run have been published.");
@@ -112,6 +114,10 @@ impl Bench {
 
     async fn noted(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<u64>> {
         Ok(Plain(self.notes.swap(0, Ordering::Relaxed)))
+    }
+
+    async fn ended(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<Ended>> {
+        Ok(Plain(endless::ended()))
     }
 
     async fn gone(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<Plain<Vec<Gone>>> {

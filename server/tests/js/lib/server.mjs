@@ -30,12 +30,11 @@ export function programPath(name) {
 const LEGACY = new Set(['HOST', 'PORT', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_METRICS_DB', 'NODE_EXPORTER_PORT', 'NODE_EXPORTER_TIMEOUT',
   'METRICS_CACHE_TTL', 'METRICS_AGGREGATED_TTL', 'LOG_LEVEL']);
 
-/** The environment of this process without any setting of Carillon's. */
+/** The environment of this process without any setting of Carillon's but the engine under test, `CARILLON_TEST_ENGINE`. */
 function cleanEnv(extra = {}) {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_') && !LEGACY.has(name)));
-  // The one setting that is passed on: all tests can be run over each engine.
-  const { CARILLON_SERVER__ENGINE } = process.env;
-  return { ...env, ...(CARILLON_SERVER__ENGINE ? { CARILLON_SERVER__ENGINE } : {}), NO_COLOR: '1', ...extra };
+  const engine = process.env.CARILLON_TEST_ENGINE;
+  return { ...env, NO_COLOR: '1', ...(engine && { CARILLON_SERVER__ENGINE: engine }), ...extra };
 }
 
 /** Runs a program to its end and resolves to `{ code, out, err }`. */

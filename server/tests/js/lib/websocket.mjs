@@ -76,7 +76,8 @@ export function parse(octets) {
 
 /** One TCP connection to a server: first the answer to the upgrade request, then frames. */
 export class Peer {
-  constructor(port, { host = '127.0.0.1', localAddress } = {}) {
+  constructor(port, { host = '127.0.0.1', localAddress, patience = 5_000 } = {}) {
+    this.patience = patience;
     this.head = undefined;
     this.frames = [];
     this.ended = false;
@@ -115,10 +116,11 @@ export class Peer {
     for (const piece of pieces) if (!this.socket.destroyed) this.socket.write(piece);
   }
 
-  /** Writes octet by octet, each in a segment of its own as far as the kernel allows. */
-  async chop(octets) {
-    for (const octet of octets) {
-      await new Promise((done) => { this.socket.write(Buffer.from([octet]), done); });
+  /** Writes octet by octet, or piece by piece, each in a segment of its own as far as the kernel allows. */
+  async chop(pieces) {
+    for (const piece of pieces) {
+      if (this.socket.destroyed) return;
+      await new Promise((done) => { this.socket.write(typeof piece === 'number' ? Buffer.from([piece]) : piece, done); });
     }
   }
 
@@ -145,12 +147,13 @@ export class Peer {
   }
 
   /** Looks at a condition whenever something has come, until it holds; a frame that breaks the RFC ends the wait. */
-  async until(condition, what, ms = 5_000) {
+  async until(condition, what, ms = this.patience) {
     const deadline = performance.now() + ms;
     for (;;) {
       if (this.fault) throw this.fault;
       const value = condition();
       if (value) return value;
+      if (this.ended) throw new Error(`the connection has ended: ${what}; ${this.said()}`);
       const left = deadline - performance.now();
       if (left < 0) throw new Error(`not within ${ms} ms: ${what}; ${this.said()}`);
       await new Promise((done) => {
@@ -187,8 +190,8 @@ export class Peer {
 }
 
 /** A WebSocket that has got the open packet and, unless `namespace` is null, has joined it. */
-export async function openPeer(port, { namespace = '/echo', host, localAddress, headers } = {}) {
-  const peer = new Peer(port, { host, localAddress });
+export async function openPeer(port, { namespace = '/echo', headers, ...options } = {}) {
+  const peer = new Peer(port, options);
   peer.write(upgradeRequest(port, { headers }));
   await peer.text('0{');
   if (namespace !== null) {

@@ -4,8 +4,10 @@ use carillon_core::prelude::{JsonSchema, schemars};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+/// The usual namespace.
+pub(crate) const NAMESPACE: &str = "/bench";
 /// The namespaces every client is in where more than one is asked for; the first is the usual one.
-pub(crate) const NAMESPACES: [&str; 3] = [super::protocol::NAMESPACE, "/bench2", "/bench3"];
+pub(crate) const NAMESPACES: [&str; 3] = [NAMESPACE, "/bench2", "/bench3"];
 /// The rooms of the clients with even and with odd numbers.
 pub(crate) const ROOMS: [&str; 2] = ["even", "odd"];
 /// What repeats in a mixture.

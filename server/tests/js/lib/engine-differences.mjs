@@ -1,0 +1,48 @@
+//! What the engine under test cannot hold of the tables of the protocols, each with its reason: the only place that says so.
+
+/** The engine under test: `CARILLON_TEST_ENGINE` names one, else it is the default. */
+export const ENGINE = process.env.CARILLON_TEST_ENGINE ?? 'socketioxide';
+
+const EMPTY_CLOSE = 'what breaks RFC 6455 is answered with an empty close frame, so nobody learns what was wrong';
+
+// Of each engine: the reason, and the titles of the rows, as patterns. A row is tried and must fail, unless it is `untried`:
+// it fails at some times only.
+const DIFFERENCES = {
+  socketioxide: [
+    { reason: EMPTY_CLOSE, rows: [
+      /^rfc6455 ping and pong: .* \(5\.5: a control frame MUST/, /^rfc6455 reserved bits: /, /^rfc6455 opcodes: /, /^rfc6455 masks: .* without a mask/, /^rfc6455 lengths that cannot be: /,
+      /^rfc6455 fragments: .* \(5\.4: a continuation continues/, /^rfc6455 invalid utf-8: /, /^rfc6455 utf-8 at the end: .* \(8\.1/,
+      /^rfc6455 close codes: a reason with .* \(5\.5\.1, 8\.1/, /^rfc6455 close codes: half a code/, /^rfc6455 limits: .* \(7\.4\.1, 10\.4/,
+    ] },
+    { reason: 'the code 1014, which was registered after the RFC, is taken for one that nobody may send', rows: [/^rfc6455 close codes: code 1014/] },
+    { reason: 'any key will do for a handshake', rows: [/^rfc6455 handshake refused: (an empty key|a key |two keys|the same key)/] },
+    { reason: 'a handshake needs no Host, and may come over HTTP/1.0', rows: [/^rfc6455 handshake refused: (no Host|two Hosts|HTTP\/1\.0)/] },
+    { reason: 'the codes of refusals are text, and a version that is missing or unknown has the code 0', rows: [/^engineio refused: .* (EIO|an empty EIO|EIO \w+): code 5 \(/] },
+    { reason: 'the open packet of a WebSocket tells another maxPayload than is meant', rows: [/^engineio open: the open packet of a WebSocket/] },
+    { reason: 'the first ping comes at once', rows: [
+      /^engineio open: it is alone on the wire/, /^engineio heartbeat: the first ping comes/, /^engineio heartbeat: who answers no ping is gone, no earlier than it may be: (websocket|upgraded)/,
+    ] },
+    { reason: 'the sid of a client is that of its session, which is a secret', rows: [/^engineio open: the id of the session is not/, /^socketio connect: \w+: the sid (of the reply|that the main)/, /^socketio disconnect: \w+: DISCONNECT, CONNECT/] },
+    { reason: 'connect_error has no data', rows: [/^socketio connect: \w+: (a refusal tells its code|a namespace that is not there has a code)/] },
+    { reason: 'an event name is taken as it is written, and an escape ends the session', rows: [/^socketio events: \w+: a name with (an escape|quotes|a surrogate)/, /^socketio events: \w+: a declared name that is/] },
+    { reason: 'what follows a separator need not be a packet', rows: [/^engineio posts: (an empty body|a separator at the end)/] },
+    { reason: 'a poll that its client cancels leaves the session open', rows: [/^engineio polls: a poll that its client cancels/] },
+    { reason: 'a ping of the client is nothing', rows: [/^engineio (polls|websocket): a ping of the client/] },
+    { reason: 'a probe that fails ends the session', rows: [/^engineio upgrade: a probe (whose|that)/, /^engineio upgrade: a WebSocket that says something else/, /^engineio upgrade: a ping of RFC 6455 before/] },
+    { reason: 'while a WebSocket says nothing polls are answered at once, with nothing', rows: [/^engineio upgrade: polling goes on while/] },
+    { reason: 'a second WebSocket for a session is refused before it is one', rows: [/^engineio two transports: (a second WebSocket|a WebSocket for|a second probe)/] },
+    { reason: 'what follows a packet within its frame is not looked at', rows: [/^engineio websocket: a payload of polling/, /^socketio malformed: \w+: (a bracket too many|something behind the array)/] },
+    { reason: 'auth that is no JSON is no auth', rows: [/^socketio first: \w+: CONNECT with auth/] },
+    { reason: 'an ack, and an event with attachments, are not looked at before they are needed', rows: [/^socketio malformed: \w+: (an id of 300|an ack that is an object|a binary event without a payload|a binary event that is no JSON)/] },
+    { untried: true, reason: 'the first ping comes at once, or with the next poll', rows: [/^engineio heartbeat: who answers no ping is gone, no earlier than it may be: polling/] },
+    { untried: true, reason: 'half an event of a session that began with polling is kept now and then', rows: [/^clocks: A6: half an event .*: (polling|upgraded)/] },
+    { untried: true, reason: 'a WebSocket that never sends a probe stays for as long as its client likes', rows: [/^clocks: a WebSocket that never sends/] },
+    { reason: 'another version is answered 400, without the one that is spoken', rows: [/^rfc6455 handshake refused: (version|no version|two versions)/] },
+  ],
+  carillon: [],
+};
+
+/** Why the engine does not hold the row of this title, or nothing. */
+export function differenceOf(title) {
+  return DIFFERENCES[ENGINE].find(({ rows }) => rows.some((row) => row.test(title)));
+}
