@@ -44,7 +44,7 @@ pub use reference::reference_markdown;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    BusSettings, DrainSettings, ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings, TransportName,
-    WireSettings, all_sections, house_sections,
+    BusSettings, DrainSettings, EngineName, ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings,
+    TransportName, WireSettings, all_sections, house_sections,
 };
 pub use source::{Position, Source};

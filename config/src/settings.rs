@@ -12,7 +12,7 @@ pub use drain::DrainSettings;
 pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
-pub use server::{ServerSettings, TransportName};
+pub use server::{EngineName, ServerSettings, TransportName};
 pub use wire::WireSettings;
 
 use crate::Section;

@@ -131,6 +131,12 @@ impl Error {
         self
     }
 
+    /// Whether the same call may succeed later without a change by the client.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.retryable
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> Code {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_config::{DrainSettings, Loaded, RouterSettings, ServerSettings, TransportName, WireSettings};
+use carillon_config::{DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, TransportName, WireSettings};
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
@@ -19,14 +19,14 @@ use tokio_util::task::TaskTracker;
 use crate::check::check;
 use crate::drain::Running;
 use crate::exit::Exit;
-use crate::http::{Origins, Site};
+use crate::http::{Origins, Serving, Site};
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::signals::{Caught, Signals};
 use crate::wire::Options;
-use crate::{accept, bridge, http, listen, logs, process, say};
+use crate::{accept, bridge, engine, http, listen, logs, process, say};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -114,9 +114,19 @@ fn start(
     let accepting = CancellationToken::new();
     let socket_io = bridge::Settings::new(server, &wire);
     let links = Links::new(socket_io.limits(), Arc::clone(&metrics), app.metrics().deliveries());
-    let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
+    let own = (server.engine == EngineName::Carillon).then(|| {
+        let settings = engine::Settings::new(server, &wire);
+        engine::Engine::new(settings, app.router(), &metrics, app.metrics().deliveries(), &tasks, &runtime)
+    });
+    let serving = match &own {
+        Some(engine) => Serving::Carillon(engine.clone()),
+        None => {
+            let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
+            Serving::Socketioxide(Box::new(engine))
+        }
+    };
     let site = Site {
-        engine,
+        engine: serving,
         links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
         metrics: Arc::clone(&metrics),
@@ -135,12 +145,15 @@ fn start(
     let address = listener.local_addr()?;
     let routes = http::router(Arc::new(site));
     tasks.spawn(Arc::clone(&links).sweep(accepting.clone()));
+    if let Some(engine) = &own {
+        tasks.spawn(engine.clone().run(accepting.clone()));
+    }
     tasks.spawn(accept::run(listener, routes, settings, metrics, tasks.clone(), accepting.clone()));
     allow_files(server);
     notices(server, address);
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
     tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
-    Ok(Running { app, links, accepting, tasks })
+    Ok(Running { app, links, engine: own, accepting, tasks })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.

@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::engine::{Engine, Session};
+use crate::link::Link;
 use crate::links::Links;
 
 /// From this many sessions on, closing them takes the whole window; fewer take less.
@@ -17,10 +19,18 @@ const CROWD: usize = 1000;
 /// Kept of the deadline for what comes after the sessions: the plugins' last words.
 const RESERVE: Duration = Duration::from_millis(500);
 
+/// A session of either engine.
+enum Leaving {
+    Session(Arc<Session>),
+    Link(Arc<Link>),
+}
+
 /// What there is to stop.
 pub(crate) struct Running {
     pub(crate) app: Arc<App>,
     pub(crate) links: Arc<Links>,
+    /// Our own engine, unless socketioxide serves.
+    pub(crate) engine: Option<Engine>,
     /// Cancelled to stop accepting.
     pub(crate) accepting: CancellationToken,
     /// Connections, and what they left behind.
@@ -35,6 +45,7 @@ impl Running {
         let deadline = Instant::now() + Duration::from_millis(settings.deadline_ms);
         // Polling clients need new connections to get their answers, so the listener closes after them.
         self.links.refuse_new();
+        self.engine.iter().for_each(Engine::refuse_new);
         self.close_sessions(
             Duration::from_millis(settings.window_ms),
             deadline.checked_sub(RESERVE).unwrap_or(deadline),
@@ -60,7 +71,10 @@ impl Running {
 
     /// Closes every session once its client has its answers. Spread over a time, or everybody would be back at once.
     async fn close_sessions(&self, window: Duration, deadline: Instant) {
-        let sessions = self.links.all();
+        let sessions: Vec<Leaving> = match &self.engine {
+            Some(engine) => engine.sessions().into_iter().map(Leaving::Session).collect(),
+            None => self.links.all().into_iter().map(Leaving::Link).collect(),
+        };
         let count = sessions.len();
         if count == 0 {
             return;
@@ -68,11 +82,15 @@ impl Running {
         tracing::info!("closing {count} session{}", if count == 1 { "" } else { "s" });
         let start = Instant::now();
         let closing = TaskTracker::new();
-        for (number, link) in sessions.into_iter().enumerate() {
+        for (number, session) in sessions.into_iter().enumerate() {
             let turn = start + window.mul_f64(number as f64 / count.max(CROWD) as f64);
             tokio::time::sleep_until(turn.min(deadline)).await;
             closing.spawn(async move {
-                link.end_gently(Reason::Drain, deadline.saturating_duration_since(Instant::now())).await;
+                let patience = deadline.saturating_duration_since(Instant::now());
+                match session {
+                    Leaving::Session(session) => session.end_gently(Reason::Drain, patience).await,
+                    Leaving::Link(link) => link.end_gently(Reason::Drain, patience).await,
+                }
             });
         }
         closing.close();

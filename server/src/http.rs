@@ -25,7 +25,7 @@ pub(crate) use self::origins::Origins;
 use crate::bridge::{Engine, PATH};
 use crate::links::Links;
 use crate::metrics::Metrics;
-use crate::pages;
+use crate::{engine, pages};
 
 /// The house's own routes, beside the pages.
 const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
@@ -34,7 +34,7 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// What the routes need.
 pub(crate) struct Site {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Serving,
     pub(crate) links: Arc<Links>,
     pub(crate) origins: Origins,
     pub(crate) metrics: Arc<Metrics>,
@@ -47,6 +47,14 @@ pub(crate) struct Site {
     pub(crate) websocket: bool,
     pub(crate) max_message_bytes: usize,
     pub(crate) max_sessions: usize,
+}
+
+/// Who speaks Socket.IO.
+pub(crate) enum Serving {
+    /// Our own engine.
+    Carillon(engine::Engine),
+    /// socketioxide, with the wire listening in.
+    Socketioxide(Box<Engine>),
 }
 
 /// Whether a route is the house's own: a plugin cannot have it.

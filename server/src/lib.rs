@@ -19,6 +19,7 @@ mod bridge;
 mod check;
 mod cli;
 mod drain;
+mod engine;
 mod exit;
 mod http;
 mod legacy;

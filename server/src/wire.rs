@@ -51,8 +51,19 @@ pub(crate) struct Wire {
     paused: Option<BoxFuture<'static, ()>>,
     /// Runs while something waits that the client does not take.
     patience: Option<Box<Patience>>,
-    /// The place among the connections that are allowed at once.
+    place: Place,
+}
+
+/// A connection's place among those that are allowed at once, given back when dropped.
+pub(crate) struct Place {
+    metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.connections.dec();
+    }
 }
 
 /// What passes outwards: HTTP, the rest of the head of a 101 (so many bytes of its end seen), or frames.
@@ -88,6 +99,7 @@ impl Wire {
             stream,
             handle,
             pace: options.pace,
+            place: Place { metrics: Arc::clone(&metrics), _permit: permit },
             metrics,
             link: None,
             inbound: Scanner::default(),
@@ -95,12 +107,16 @@ impl Wire {
             outbound: Outbound::Http,
             paused: None,
             patience: None,
-            _permit: permit,
         }
     }
 
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
+    }
+
+    /// The bare socket, for whoever reads and writes it from here on, and the connection's place.
+    pub(crate) fn into_parts(self) -> (Arc<Stream>, Place) {
+        (self.stream, self.place)
     }
 
     /// Notices that the connection has been given to a session.
@@ -272,12 +288,6 @@ impl AsyncWrite for Wire {
     /// when the pipe is dropped.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.stream.finish())
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.metrics.connections.dec();
     }
 }
 

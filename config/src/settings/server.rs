@@ -17,6 +17,8 @@ pub struct ServerSettings {
     /// The web origins whose pages may connect, as `https://example.org` or `http://localhost:3000`. Empty lets in only
     /// pages of the same host; `["*"]` lets in all. Clients that are not browsers send no origin and are let in.
     pub origins: Vec<String>,
+    /// Which implementation of Engine.IO and Socket.IO serves the clients.
+    pub engine: EngineName,
     /// The transports offered to clients.
     #[schemars(length(min = 1))]
     pub transports: Vec<TransportName>,
@@ -40,6 +42,16 @@ pub struct ServerSettings {
     pub header_timeout_ms: u64,
 }
 
+/// An implementation of Engine.IO and Socket.IO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// Carillon's own.
+    Carillon,
+    /// The crate socketioxide.
+    Socketioxide,
+}
+
 /// A way Socket.IO clients reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +68,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)).into(),
             workers: 0,
             origins: Vec::new(),
+            engine: EngineName::Socketioxide,
             transports: vec![TransportName::Polling, TransportName::Websocket],
             max_message_bytes: 1_000_000,
             ping_interval_ms: 25_000,

@@ -12,7 +12,8 @@ use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
 use super::polling::{self, NoBody};
-use super::{Site, reply};
+use super::{Serving, Site, reply};
+use crate::bridge::Engine;
 use crate::link::{Caller, Link};
 use crate::metrics::Refused;
 use crate::wire::Handle;
@@ -25,6 +26,15 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
         return reply::engine(StatusCode::FORBIDDEN, 4, "Forbidden: this origin is not allowed");
     }
     let query = parts.uri.query().unwrap_or_default();
+    let engine = match &site.engine {
+        Serving::Carillon(own) => {
+            return match full(&site).filter(|_| param(query, "sid").is_none()) {
+                Some(refusal) => refusal,
+                None => own.call(parts, body).await,
+            };
+        }
+        Serving::Socketioxide(engine) => engine,
+    };
     let link = match param(query, "sid") {
         None => None,
         Some(id) => match site.links.get(id) {
@@ -38,10 +48,10 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
         return refusal;
     }
     match (param(query, "transport"), link, &parts.method) {
-        (Some("websocket"), link, &Method::GET) => websocket(&site, parts, link).await,
-        (Some("polling"), None, &Method::GET) => handshake(&site, parts).await,
-        (Some("polling"), Some(link), &Method::GET) => poll(&site, parts, &link).await,
-        (Some("polling"), Some(link), &Method::POST) => post(&site, parts, body, link).await,
+        (Some("websocket"), link, &Method::GET) => websocket(&site, engine, parts, link).await,
+        (Some("polling"), None, &Method::GET) => handshake(&site, engine, parts).await,
+        (Some("polling"), Some(link), &Method::GET) => poll(engine, parts, &link).await,
+        (Some("polling"), Some(link), &Method::POST) => post(&site, engine, parts, body, link).await,
         // Nothing else goes on to Socket.IO: it could open a session that nobody here knows of.
         (Some("websocket" | "polling"), None, _) => reply::engine(StatusCode::BAD_REQUEST, 2, "Bad handshake method"),
         (Some("websocket" | "polling"), Some(_), _) => reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request"),
@@ -50,7 +60,7 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
 }
 
 /// Opens a session over WebSocket, or moves one there.
-async fn websocket(site: &Arc<Site>, parts: Parts, session: Option<Arc<Link>>) -> Response {
+async fn websocket(site: &Arc<Site>, engine: &Engine, parts: Parts, session: Option<Arc<Link>>) -> Response {
     let (Some(wire), true) = (parts.extensions.get::<Handle>().cloned(), wants_websocket(&parts.headers)) else {
         return reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request: not a WebSocket handshake");
     };
@@ -70,7 +80,7 @@ async fn websocket(site: &Arc<Site>, parts: Parts, session: Option<Arc<Link>>) -
     if let Some(taken_over) = parts.extensions.get::<OnUpgrade>() {
         request.extensions_mut().insert(taken_over.clone());
     }
-    let response = site.engine.call(request).await;
+    let response = engine.call(request).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         wire.carry(&link);
         link.carried_by(&wire, upgrade);
@@ -79,12 +89,12 @@ async fn websocket(site: &Arc<Site>, parts: Parts, session: Option<Arc<Link>>) -
 }
 
 /// Opens a polling session.
-async fn handshake(site: &Arc<Site>, parts: Parts) -> Response {
+async fn handshake(site: &Arc<Site>, engine: &Engine, parts: Parts) -> Response {
     let Some(wire) = parts.extensions.get::<Handle>() else { return unknown_session() };
     let link = site.links.open();
     let mut request = slim(&parts, Body::empty());
     request.extensions_mut().insert(Caller { address: wire.peer(), link: Arc::clone(&link) });
-    let (mut head, body) = taken(site.engine.call(request).await).await;
+    let (mut head, body) = taken(engine.call(request).await).await;
     if head.status != StatusCode::OK {
         return Response::from_parts(head, Body::from(body));
     }
@@ -101,8 +111,8 @@ async fn handshake(site: &Arc<Site>, parts: Parts) -> Response {
 }
 
 /// Waits for packets to the client.
-async fn poll(site: &Arc<Site>, parts: Parts, link: &Arc<Link>) -> Response {
-    let (head, body) = taken(site.engine.call(slim(&parts, Body::empty())).await).await;
+async fn poll(engine: &Engine, parts: Parts, link: &Arc<Link>) -> Response {
+    let (head, body) = taken(engine.call(slim(&parts, Body::empty())).await).await;
     if head.status == StatusCode::OK {
         polling::account(link, &body);
     }
@@ -110,7 +120,7 @@ async fn poll(site: &Arc<Site>, parts: Parts, link: &Arc<Link>) -> Response {
 }
 
 /// Takes packets from the client.
-async fn post(site: &Arc<Site>, parts: Parts, body: Body, link: Arc<Link>) -> Response {
+async fn post(site: &Arc<Site>, engine: &Engine, parts: Parts, body: Body, link: Arc<Link>) -> Response {
     let Some(posting) = link.post() else {
         // Which of the two comes first could not be told: Node ends such a session too.
         link.end(Reason::DoublePoll);
@@ -128,7 +138,7 @@ async fn post(site: &Arc<Site>, parts: Parts, body: Body, link: Arc<Link>) -> Re
         }
     };
     let request = slim(&parts, polling::paced(link, body));
-    let engine = site.engine.clone();
+    let engine = engine.clone();
     // What has arrived is handled to its end, also when the client hangs up meanwhile.
     let handed_over = site.tasks.spawn(async move {
         let response = engine.call(request).await;
@@ -140,9 +150,13 @@ async fn post(site: &Arc<Site>, parts: Parts, body: Body, link: Arc<Link>) -> Re
 
 /// The answer when there can be no new session.
 fn full(site: &Site) -> Option<Response> {
-    let (reason, text) = if site.links.refusing() {
+    let (refusing, sessions) = match &site.engine {
+        Serving::Carillon(own) => (own.refusing(), own.len()),
+        Serving::Socketioxide(_) => (site.links.refusing(), site.links.len()),
+    };
+    let (reason, text) = if refusing {
         (Refused::Draining, "The server is going away")
-    } else if site.links.len() >= site.max_sessions {
+    } else if sessions >= site.max_sessions {
         (Refused::TooManySessions, "Too many sessions")
     } else {
         return None;

@@ -34,7 +34,7 @@ impl Stream {
     }
 
     /// Reads what has arrived, or waits for something to arrive; nothing at the end.
-    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let stream = match self {
             Self::Tcp(stream) => stream,
             #[cfg(test)]
@@ -68,6 +68,15 @@ impl Stream {
         }
     }
 
+    /// Bytes the kernel holds that the client's machine has not acknowledged (SIOCOUTQ); 0 where the kernel does not tell.
+    pub(crate) fn unread(&self) -> u64 {
+        match self {
+            Self::Tcp(stream) => unacknowledged(stream),
+            #[cfg(test)]
+            Self::Memory(memory) => memory.unread(),
+        }
+    }
+
     /// Resolves when the kernel takes more.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -79,7 +88,7 @@ impl Stream {
 
     /// Closes both directions now; unsent data is thrown away. The tasks that read and write see an end of stream and
     /// an error.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         let stream = match self {
             Self::Tcp(stream) => stream,
             #[cfg(test)]
@@ -95,7 +104,7 @@ impl Stream {
     ///
     /// # Errors
     /// What the kernel says; that the peer has gone is no error.
-    pub(super) fn finish(&self) -> io::Result<()> {
+    pub(crate) fn finish(&self) -> io::Result<()> {
         let stream = match self {
             Self::Tcp(stream) => stream,
             #[cfg(test)]
@@ -109,4 +118,20 @@ impl Stream {
             _ => Ok(()),
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "an ioctl that reads one number; no crate in use wraps it")]
+fn unacknowledged(stream: &TcpStream) -> u64 {
+    use rustix::ioctl::{Getter, ioctl};
+    /// From `linux/sockios.h`: the bytes of the send queue.
+    const SIOCOUTQ: rustix::ioctl::Opcode = 0x5411;
+    // SAFETY: for a TCP socket, SIOCOUTQ writes one C int to the place it is given, as `Getter` promises.
+    let bytes: Result<std::ffi::c_int, _> = unsafe { ioctl(stream, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) };
+    bytes.ok().and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unacknowledged(_: &TcpStream) -> u64 {
+    0
 }

@@ -76,6 +76,10 @@ impl Memory {
         written
     }
 
+    pub(super) fn unread(&self) -> u64 {
+        self.state().outbound.len() as u64
+    }
+
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.state().write(bytes)
     }

@@ -1,0 +1,169 @@
+//! HTTP requests of clients: which transport of which session they are for, and what is wrong with them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use carillon_core::packet::engine::Kind;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+use serde::Serialize;
+use sha1::{Digest, Sha1};
+
+use super::session::Session;
+use super::sessions::Id;
+use super::upgrade::{self, Purpose};
+use super::{Engine, polling};
+use crate::wire::Handle;
+
+/// RFC 6455, section 1.3: proves that the server has understood a WebSocket handshake.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// The version of Engine.IO, and of the WebSocket protocol.
+const ENGINE_IO: &str = "4";
+const WEBSOCKET: &str = "13";
+
+/// Why a request is refused; the codes are those of Engine.IO.
+pub(super) enum Refusal {
+    UnknownTransport,
+    UnknownSession,
+    BadMethod,
+    BadRequest(&'static str),
+    UnsupportedProtocol,
+    /// The WebSocket protocol has another version.
+    WebSocketVersion,
+    TooLarge,
+    /// The system has no randomness to give.
+    Failure,
+}
+
+impl Engine {
+    /// Answers one HTTP request of a client.
+    pub(crate) async fn call(&self, parts: Parts, body: Body) -> Response {
+        self.answer(parts, body).await.unwrap_or_else(Refusal::into_response)
+    }
+
+    async fn answer(&self, mut parts: Parts, body: Body) -> Result<Response, Refusal> {
+        let settings = &self.0.settings;
+        let query = parts.uri.query().unwrap_or_default();
+        let websocket = match param(query, "transport") {
+            Some("polling") if settings.polling => false,
+            Some("websocket") if settings.websocket => true,
+            _ => return Err(Refusal::UnknownTransport),
+        };
+        let session = match param(query, "sid") {
+            None => None,
+            Some(id) => {
+                let session = Id::parse(id).and_then(|id| self.0.sessions.get(id));
+                Some(session.filter(|session| session.ended().is_none()).ok_or(Refusal::UnknownSession)?)
+            }
+        };
+        if session.is_none() {
+            if parts.method != Method::GET {
+                return Err(Refusal::BadMethod);
+            }
+            if param(query, "EIO") != Some(ENGINE_IO) {
+                return Err(Refusal::UnsupportedProtocol);
+            }
+        }
+        match (session, &parts.method) {
+            (session, &Method::GET) if websocket => self.websocket(&mut parts, session),
+            (None, _) => self.open(&parts),
+            (Some(session), &Method::GET) => polling::get(&session).await,
+            (Some(session), &Method::POST) => polling::post(session, body).await,
+            (Some(_), _) => Err(Refusal::BadRequest("not a method of this transport")),
+        }
+    }
+
+    /// Opens a polling session.
+    fn open(&self, parts: &Parts) -> Result<Response, Refusal> {
+        let wire = parts.extensions.get::<Handle>().ok_or(Refusal::Failure)?;
+        let query = parts.uri.query().unwrap_or_default();
+        let session = Session::open(&self.0, wire.peer(), query).map_err(|_| Refusal::Failure)?;
+        Ok(polling::answer(format!("{}{}", char::from(Kind::Open.byte()), session.greeting(true))))
+    }
+
+    /// Agrees on a WebSocket: for a session of its own, or for one that polls.
+    fn websocket(&self, parts: &mut Parts, session: Option<Arc<Session>>) -> Result<Response, Refusal> {
+        let accept = accept(parts)?;
+        let (wire, upgrade) = (parts.extensions.get::<Handle>(), parts.extensions.get::<OnUpgrade>());
+        let (Some(wire), Some(upgrade)) = (wire, upgrade) else {
+            return Err(Refusal::BadRequest("not a WebSocket handshake"));
+        };
+        let purpose = match session {
+            Some(session) => Purpose::Upgrade(session),
+            None => Purpose::Session(wire.peer(), parts.uri.query().unwrap_or_default().into()),
+        };
+        let served = upgrade::serve(Arc::clone(&self.0), purpose, upgrade.clone());
+        self.0.tasks.spawn_on(served, &self.0.runtime);
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let head = response.headers_mut();
+        head.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        head.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        head.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        Ok(response)
+    }
+}
+
+/// The proof for a WebSocket handshake (section 4.2), or what is wrong with it.
+fn accept(parts: &Parts) -> Result<HeaderValue, Refusal> {
+    let headers = &parts.headers;
+    let asks = has(headers, &header::CONNECTION, "upgrade") && has(headers, &header::UPGRADE, "websocket");
+    if !asks || parts.version < Version::HTTP_11 || !headers.contains_key(header::HOST) {
+        return Err(Refusal::BadRequest("not a WebSocket handshake"));
+    }
+    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET) {
+        return Err(Refusal::WebSocketVersion);
+    }
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
+        let proof = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+        return HeaderValue::from_str(&STANDARD.encode(proof)).map_err(|_| Refusal::Failure);
+    }
+    Err(Refusal::BadRequest("the key of a WebSocket handshake is 16 bytes in base64"))
+}
+
+/// Whether a header that is a list has this token.
+fn has(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// The first `name=` of a query. Nothing that is looked for here needs decoding.
+fn param<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+impl Refusal {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Told<'a> {
+            code: u8,
+            message: &'a str,
+        }
+        let (status, code, message) = match self {
+            Self::UnknownTransport => (StatusCode::BAD_REQUEST, 0, "Transport unknown".to_owned()),
+            Self::UnknownSession => (StatusCode::BAD_REQUEST, 1, "Session ID unknown".to_owned()),
+            Self::BadMethod => (StatusCode::BAD_REQUEST, 2, "Bad handshake method".to_owned()),
+            Self::BadRequest(why) => (StatusCode::BAD_REQUEST, 3, format!("Bad request: {why}")),
+            Self::UnsupportedProtocol => (StatusCode::BAD_REQUEST, 5, "Unsupported protocol version".to_owned()),
+            Self::WebSocketVersion => {
+                (StatusCode::UPGRADE_REQUIRED, 3, "Bad request: not a version of WebSocket known here".to_owned())
+            }
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Bad request: too large".to_owned()),
+            Self::Failure => (StatusCode::INTERNAL_SERVER_ERROR, 3, "Internal Server Error".to_owned()),
+        };
+        let body = serde_json::to_vec(&Told { code, message: &message }).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let head = response.headers_mut();
+        head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::UPGRADE_REQUIRED {
+            head.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(WEBSOCKET));
+        }
+        response
+    }
+}

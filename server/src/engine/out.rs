@@ -1,0 +1,350 @@
+//! The way out of a session: whoever sends writes at once when nothing waits, else it is queued.
+//!
+//! When the socket takes no more, the task that reads from it is woken: it waits for both directions, and writes the
+//! rest as the client reads. Over polling, a poll that waits is woken.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use carillon_core::packet::Item;
+use carillon_core::sink::{Mode, Part, Pushed, Reason, Taken};
+use futures_util::future::BoxFuture;
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::outbox::{Key, Load, Outbox};
+use super::session::Session;
+use super::slow::Stall;
+use crate::wire::Stream;
+
+/// So much may wait for the end of a run of events; more is written at once.
+const CORKED_BYTES: usize = 64 << 10;
+
+/// The guarded part of a session's way out.
+pub(super) struct Out {
+    pub(super) outbox: Outbox,
+    pub(super) carrier: Carrier,
+    /// The clients whose CONNECT reply is queued: nothing of others may leave.
+    pub(super) joined: SmallVec<[(Key, Arc<str>); 1]>,
+    /// A WebSocket has been probed, or is about to be.
+    pub(super) upgrading: bool,
+    /// Runs of events whose answers wait to leave together.
+    corks: u32,
+    /// The socket took no more: the reading task writes on.
+    blocked: bool,
+    /// Bytes that were written, and bytes of cost that have left, since the start.
+    pub(super) written: u64,
+    pub(super) left: u64,
+    /// How the client reads, while the socket takes no more.
+    pub(super) stall: Option<Box<Stall>>,
+}
+
+/// What carries the session.
+pub(super) enum Carrier {
+    /// Polls: whether there is one, and who waits in it.
+    Polling {
+        polled: bool,
+        waiting: Option<Waker>,
+    },
+    WebSocket(Arc<Stream>),
+    /// Nothing any more.
+    None,
+}
+
+/// How much of what is sent was written before it would have been queued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Nothing,
+    /// So many bytes of it: the rest has to follow.
+    Some(usize),
+    Whole,
+}
+
+impl Out {
+    pub(super) fn new() -> Self {
+        Self {
+            outbox: Outbox::default(),
+            carrier: Carrier::Polling { polled: false, waiting: None },
+            joined: SmallVec::new(),
+            upgrading: false,
+            corks: 0,
+            blocked: false,
+            written: 0,
+            left: 0,
+            stall: None,
+        }
+    }
+
+    fn has(&self, key: Key) -> bool {
+        self.joined.iter().any(|(of, _)| *of == key)
+    }
+
+    fn key(&self, namespace: &str) -> Option<Key> {
+        self.joined.iter().find(|(_, name)| **name == *namespace).map(|(key, _)| *key)
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.blocked && self.corks == 0 && self.outbox.is_empty()
+    }
+}
+
+impl Session {
+    /// Sends one packet to one client.
+    pub(super) fn send(self: &Arc<Self>, key: Key, frames: &[Bytes]) -> Pushed {
+        let mut out = self.out();
+        if !out.has(key) || self.ended().is_some() {
+            return Pushed::Closed;
+        }
+        let written = self.write_through(&mut out, frames);
+        if written == Written::Whole {
+            return Pushed::Delivered;
+        }
+        if !self.queue_frames(&mut out, frames, 0, written) {
+            drop(out);
+            self.end(Reason::Slow);
+            return Pushed::Slow;
+        }
+        Pushed::Queued
+    }
+
+    /// Touches what [`Self::push`] will need: the lock, the queue, the socket.
+    pub(super) fn warm(&self) {
+        let out = self.out();
+        let stream = match &out.carrier {
+            Carrier::WebSocket(stream) => Arc::strong_count(stream),
+            _ => 0,
+        };
+        std::hint::black_box((out.outbox.is_empty(), stream));
+    }
+
+    /// Sends this connection's part of a run of publishes, whatever its namespaces.
+    pub(super) fn push(self: &Arc<Self>, part: &Part<'_>) -> Taken {
+        let mut out = self.out();
+        if self.ended().is_some() {
+            return Taken::all(part.len(), Pushed::Closed);
+        }
+        let all = part.namespaces().all(|name| out.key(name).is_some());
+        let written = if all { self.write_through(&mut out, part.slices()) } else { Written::Nothing };
+        if written == Written::Whole {
+            return Taken::all(part.len(), Pushed::Delivered);
+        }
+        // What is begun has to follow whole, whatever might have become of it.
+        if all && (part.is_plain() || written != Written::Nothing) {
+            if self.queue_frames(&mut out, part.slices(), part.len() as u64, written) {
+                return Taken::all(part.len(), Pushed::Queued);
+            }
+            drop(out);
+            self.end(Reason::Slow);
+            return Taken::all(part.len(), Pushed::Slow);
+        }
+        let waiting = out.blocked || !out.outbox.is_empty();
+        let mut taken = Taken::default();
+        for (item, mode) in part.items() {
+            let pushed = match out.key(item.namespace()) {
+                _ if taken.slow > 0 => Pushed::Closed,
+                None => Pushed::Closed,
+                Some(_) if mode == Mode::Volatile && waiting => Pushed::Volatile,
+                Some(key) if mode == Mode::Latest => self.queue_latest(&mut out, key, item),
+                Some(_) if self.queue_frames(&mut out, item.frames(), 1, Written::Nothing) => Pushed::Queued,
+                Some(_) => Pushed::Slow,
+            };
+            taken.add(1, pushed);
+        }
+        if taken.slow > 0 {
+            drop(out);
+            self.end(Reason::Slow);
+        }
+        taken
+    }
+
+    /// Queues a publish that takes the place of an older one.
+    fn queue_latest(&self, out: &mut Out, key: Key, item: &Item) -> Pushed {
+        let [frame] = item.frames() else {
+            let queued = self.queue_frames(out, item.frames(), 1, Written::Nothing);
+            return if queued { Pushed::Queued } else { Pushed::Slow };
+        };
+        let load = Load::new(frame.len(), 1);
+        if let Some(older) = out.outbox.replace(key, item, frame, load) {
+            self.common.deliveries.replaced(older.copies);
+            return Pushed::Queued;
+        }
+        if !self.has_room(out, load.cost) {
+            return Pushed::Slow;
+        }
+        out.outbox.push_latest(key, item, frame.clone(), load);
+        self.flush(out);
+        Pushed::Queued
+    }
+
+    /// Queues one frame and writes what can be; `false` when too much waits already.
+    pub(super) fn queue(&self, out: &mut Out, frame: Bytes, copies: u64) -> bool {
+        self.queue_frames(out, &[frame], copies, Written::Nothing)
+    }
+
+    fn queue_frames(&self, out: &mut Out, frames: &[Bytes], copies: u64, written: Written) -> bool {
+        let cost: usize = frames.iter().map(|frame| Load::new(frame.len(), 0).cost).sum();
+        if !self.has_room(out, cost) {
+            return false;
+        }
+        let last = frames.len().saturating_sub(1);
+        for (place, frame) in frames.iter().enumerate() {
+            out.outbox.push(frame.clone(), Load::new(frame.len(), if place == last { copies } else { 0 }));
+        }
+        if let Written::Some(bytes) = written {
+            let gone = out.outbox.advance(bytes);
+            self.has_left(out, gone);
+        }
+        self.flush(out);
+        true
+    }
+
+    /// Whether so much more may wait. A single packet larger than the limit may when nothing else does.
+    fn has_room(&self, out: &Out, cost: usize) -> bool {
+        let after = out.outbox.cost() + cost;
+        let limit = self.common.settings.max_queued_bytes;
+        // Nothing can leave while a session changes its transport, so that moment may hold four times as much.
+        out.outbox.is_empty() || after <= limit || (after / 4 <= limit && out.upgrading)
+    }
+
+    /// The common case: nothing waits, and the socket takes a single frame at once.
+    fn write_through(&self, out: &mut Out, frames: &[Bytes]) -> Written {
+        let ([frame], true, Carrier::WebSocket(stream)) = (frames, out.is_idle(), &out.carrier) else {
+            return Written::Nothing;
+        };
+        match stream.send(frame) {
+            Ok(written) => {
+                self.common.metrics.writes.inc();
+                out.written += written as u64;
+                if written == frame.len() { Written::Whole } else { Written::Some(written) }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_blocked(out);
+                Written::Nothing
+            }
+            // The reading task meets the same end and closes the session.
+            Err(_) => Written::Nothing,
+        }
+    }
+
+    fn is_blocked(&self, out: &mut Out) {
+        out.blocked = true;
+        self.reader.wake();
+        if out.stall.is_none()
+            && let Carrier::WebSocket(stream) = &out.carrier
+        {
+            let taken = out.written.saturating_sub(stream.unread());
+            out.stall = Some(Box::new(Stall::new(Instant::now(), taken)));
+        }
+    }
+
+    // --- Corks -------------------------------------------------------------------------------------------------
+
+    /// A run of events begins whose answers leave together.
+    pub(super) fn cork(&self) {
+        self.out().corks += 1;
+    }
+
+    /// It has ended.
+    pub(super) fn uncork(&self) {
+        let mut out = self.out();
+        out.corks = out.corks.saturating_sub(1);
+        self.flush(&mut out);
+    }
+
+    // --- Out ---------------------------------------------------------------------------------------------------
+
+    /// Writes what can be, or wakes the poll that waits.
+    pub(super) fn flush(&self, out: &mut Out) {
+        if (out.corks > 0 && out.outbox.cost() < CORKED_BYTES) || out.outbox.is_empty() {
+            return;
+        }
+        match &mut out.carrier {
+            Carrier::Polling { waiting, .. } => waiting.take().into_iter().for_each(Waker::wake),
+            Carrier::WebSocket(stream) if !out.blocked => {
+                let stream = Arc::clone(stream);
+                self.write_to(&stream, out);
+            }
+            Carrier::WebSocket(_) | Carrier::None => {}
+        }
+    }
+
+    /// Writes until everything is out or the socket takes no more; `false` after an error.
+    fn write_to(&self, stream: &Stream, out: &mut Out) -> bool {
+        while !out.outbox.is_empty() {
+            let written = stream.try_write(&out.outbox.slices());
+            match written {
+                Ok(written) => {
+                    self.common.metrics.writes.inc();
+                    out.written += written as u64;
+                    let gone = out.outbox.advance(written);
+                    self.has_left(out, gone);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked(out);
+                    return true;
+                }
+                // The reading task meets the same end and closes the session.
+                Err(_) => return false,
+            }
+        }
+        out.stall = None;
+        true
+    }
+
+    /// Called by the reading task, which is woken whenever the socket takes more.
+    pub(super) fn drive(&self, stream: &Stream, cx: &mut Context<'_>) {
+        self.reader.register(cx.waker());
+        let mut out = self.out();
+        while out.blocked {
+            match stream.poll_writable(cx) {
+                Poll::Pending => {
+                    drop(out);
+                    // The stall has begun since the alarm was set.
+                    return self.wind(Instant::now());
+                }
+                Poll::Ready(Err(_)) => return,
+                Poll::Ready(Ok(())) => {
+                    out.blocked = false;
+                    if !self.write_to(stream, &mut out) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn has_left(&self, out: &mut Out, gone: Load) {
+        if gone.copies > 0 {
+            self.common.deliveries.delivered(gone.copies);
+        }
+        out.left += gone.cost as u64;
+        let (after, low) = (out.outbox.cost(), self.low_mark());
+        if after <= low && after + gone.cost > low {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn low_mark(&self) -> usize {
+        self.common.settings.max_queued_bytes / 4
+    }
+
+    /// `None` while less than half of what may wait is waiting; else resolves below a quarter.
+    pub(super) fn room(self: &Arc<Self>) -> Option<BoxFuture<'static, ()>> {
+        if self.queued_bytes() <= self.common.settings.max_queued_bytes / 2 || self.has_room_now() {
+            return None;
+        }
+        let session = Arc::clone(self);
+        Some(Box::pin(async move { session.until(|session| session.has_room_now().then_some(()).ok_or(None)).await }))
+    }
+
+    fn has_room_now(&self) -> bool {
+        let out = self.out();
+        out.outbox.cost() <= self.low_mark() || out.upgrading || self.ended().is_some()
+    }
+
+    pub(super) fn is_upgrading(&self) -> bool {
+        self.out().upgrading
+    }
+}
