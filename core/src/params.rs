@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::payload::mistakes::in_words_of_json;
 
 /// Parameters as the URL had them: names and texts. A later one of the same name wins.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +23,9 @@ impl Params {
         let object: Map<String, Value> =
             self.0.iter().map(|(name, text)| (name.clone(), typed(schema, name, text))).collect();
         let value = if object.is_empty() && !is_object(schema) { Value::Null } else { Value::Object(object) };
-        serde_path_to_error::deserialize(value)
-            .map_err(|error| Error::bad_payload(format!("parameter {}: {}", error.path(), error.inner())))
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            Error::bad_payload(format!("parameter {}: {}", error.path(), in_words_of_json(&error.inner().to_string())))
+        })
     }
 }
 

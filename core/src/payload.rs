@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+pub(crate) mod mistakes;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use serde_json::value::RawValue;
 pub use self::decode::{AnyEvent, Decode, Ignored};
 pub(crate) use self::encode::encode_error;
 pub use self::encode::{Emit, Plain, PlainSchema, Reply, encode_event};
+use self::mistakes::first_mistake;
 use crate::error::{Error, Result};
 use crate::packet::split_event;
 
@@ -131,6 +133,9 @@ impl Payload {
     pub fn arg<T: DeserializeOwned>(&self, index: usize) -> Result<T> {
         let args = self.args()?;
         let raw = args.get(index).ok_or_else(|| Error::bad_payload(format!("argument {index} is missing")))?;
-        serde_json::from_str(raw.get()).map_err(|error| Error::bad_payload(format!("argument {index}: {error}")))
+        serde_json::from_str(raw.get()).map_err(|_| {
+            let mistake = first_mistake::<T>(raw.get()).unwrap_or_default();
+            Error::bad_payload(format!("argument {index}: {mistake}"))
+        })
     }
 }

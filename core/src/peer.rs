@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::payload::mistakes::first_mistake;
 use crate::sink::Transport;
 
 /// A client as it connected. Cheap to clone.
@@ -70,7 +71,10 @@ impl Peer {
     /// `forbidden` when it is missing or of another shape; the message is fit for `connect_error`.
     pub fn auth_as<T: DeserializeOwned>(&self) -> Result<T> {
         let auth = self.auth().ok_or_else(|| Error::forbidden("authentication required"))?;
-        serde_json::from_str(auth).map_err(|error| Error::forbidden(format!("malformed auth: {error}")))
+        serde_json::from_str(auth).map_err(|_| {
+            let mistake = first_mistake::<T>(auth).unwrap_or_else(|| "malformed JSON".to_owned());
+            Error::forbidden(format!("malformed auth: {mistake}"))
+        })
     }
 }
 

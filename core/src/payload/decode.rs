@@ -3,6 +3,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use super::mistakes::{first_mistake, missing};
 use super::{Arguments, Payload};
 use crate::error::{Error, Result};
 use crate::packet::split_event;
@@ -33,41 +34,18 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Decode for T {
         let mut values = serde_json::Deserializer::from_str(json).into_iter::<T>();
         match values.next() {
             Some(Ok(value)) => Ok(value),
-            Some(Err(_)) => Err(explain::<T>(json)),
+            Some(Err(_)) => {
+                let mistake = first_mistake::<T>(json);
+                Err(Error::bad_payload(mistake.unwrap_or_else(|| "malformed JSON after the first argument".to_owned())))
+            }
             // No argument at all: right for optional requests, an error for the others.
-            None => serde_json::from_str("null").map_err(|_| Error::bad_payload("this event needs an argument")),
+            None => serde_json::from_str("null").map_err(|_| Error::bad_payload(missing::<T>())),
         }
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
         generator.subschema_for::<T>()
     }
-}
-
-/// Decodes once more, slowly, to say where the mistake is.
-fn explain<T: DeserializeOwned>(json: &str) -> Error {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => Error::bad_payload("malformed JSON after the first argument"),
-        Err(error) => {
-            let path = error.path().to_string();
-            let text = error.inner().to_string();
-            // serde_json appends a position within the packet, which says nothing to the sender of an object.
-            let text = text.split(" at line ").next().unwrap_or(&text);
-            Error::bad_payload(short(if path == "." { text.to_owned() } else { format!("{path}: {text}") }))
-        }
-    }
-}
-
-/// What a mistake may say at most, in bytes: serde repeats the value it did not like, which may be as long as the event.
-const MESSAGE_MAX: usize = 200;
-
-fn short(mut text: String) -> String {
-    if text.len() > MESSAGE_MAX {
-        text.truncate(text.floor_char_boundary(MESSAGE_MAX));
-        text.push_str("..");
-    }
-    text
 }
 
 /// A request that takes whatever comes and looks at none of it.

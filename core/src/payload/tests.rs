@@ -41,7 +41,7 @@ fn mistakes_are_named_with_their_path() {
         "tags[0]: invalid type: integer `1`, expected a string"
     );
     assert_eq!(message::<Point>(r#"["p",{"x":1}]"#, 0), "missing field `tags`");
-    assert_eq!(message::<Point>(r#"["p"]"#, 0), "this event needs an argument");
+    assert_eq!(message::<Point>(r#"["p"]"#, 0), "argument 1 is missing: expected an object with `x`");
     assert_eq!(message::<Point>(r#"["p",{}]"#, 1), "this event takes no binary data");
     assert!(message::<Payload>(r#"["p",nonsense]"#, 0).starts_with("malformed JSON"));
 }
