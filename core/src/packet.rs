@@ -4,7 +4,10 @@
 //! `2[/ns,][id]["name",args..]`, an ack `3[/ns,]id[args..]`; with attachments `5n-` and `6n-`, the attachments
 //! following as binary messages. Over WebSocket each packet is one text frame with the Engine.IO prefix `4`.
 
+pub mod engine;
 mod event;
+pub mod frame;
+pub mod received;
 
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 pub(crate) use self::event::split_event;
+use self::frame::{Opcode, write_header};
 use crate::error::Result;
 use crate::sink::{Mode, Part};
 
@@ -177,7 +181,7 @@ impl ItemBuilder {
     /// Closes the array and puts the frame header in front.
     pub(crate) fn build(mut self) -> Item {
         self.buffer.push(b']');
-        let start = write_header(&mut self.buffer);
+        let start = put_header(&mut self.buffer);
         let text = Bytes::from(self.buffer).slice(start..);
         let binary: Vec<(Bytes, Bytes)> = self.attachments.iter().map(|attachment| binary_frame(attachment)).collect();
         let (frames, attachments): (Vec<Bytes>, Vec<Bytes>) = binary.into_iter().unzip();
@@ -196,28 +200,12 @@ impl ItemBuilder {
 /// An unmasked binary frame around `payload`, and the payload within it.
 fn binary_frame(payload: &[u8]) -> (Bytes, Bytes) {
     let mut frame = Vec::with_capacity(10 + payload.len());
-    header(&mut frame, 0x82, payload.len());
+    write_header(&mut frame, Opcode::Binary, payload.len());
     let at = frame.len();
     frame.extend_from_slice(payload);
     let frame = Bytes::from(frame);
     let payload = frame.slice(at..);
     (frame, payload)
-}
-
-/// Appends a frame header. RFC 6455 section 5.2: length in 7 bits, or 126 and 16 bits, or 127 and 64 bits.
-fn header(frame: &mut Vec<u8>, kind: u8, payload: usize) {
-    frame.push(kind);
-    match payload {
-        0..=125 => frame.push(payload as u8),
-        126..=0xFFFF => {
-            frame.push(126);
-            frame.extend_from_slice(&(payload as u16).to_be_bytes());
-        }
-        _ => {
-            frame.push(127);
-            frame.extend_from_slice(&(payload as u64).to_be_bytes());
-        }
-    }
 }
 
 /// A run of items that all go to the same receivers: what each connection gets in one write.
@@ -267,10 +255,10 @@ pub(crate) fn joined<'a>(items: impl Iterator<Item = &'a Item> + Clone) -> Bytes
 }
 
 /// Writes the header of an unmasked text frame right before the payload at `FRONT - 1`; returns where it begins.
-fn write_header(buffer: &mut [u8]) -> usize {
+fn put_header(buffer: &mut [u8]) -> usize {
     let payload = buffer.len() - (FRONT - 1);
     let mut head = Vec::with_capacity(10);
-    header(&mut head, 0x81, payload);
+    write_header(&mut head, Opcode::Text, payload);
     let start = FRONT - 1 - head.len();
     buffer[start..FRONT - 1].copy_from_slice(&head);
     start

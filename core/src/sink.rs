@@ -23,6 +23,15 @@ pub trait Sink: Send + Sync + 'static {
     /// Queues an emit or an ack. On [`Pushed::Slow`] the sink has closed the connection already.
     fn send(&self, item: &Item) -> Pushed;
 
+    /// A run of this client's events begins: what is [sent](Self::send) from here on may wait, so that the answers of the
+    /// whole run leave in one write. They keep their order, and count as waiting for the client's limits. The router
+    /// calls [`uncork`](Self::uncork) once for every cork, in whatever way the run ends and possibly from another thread,
+    /// and does not nest the two for one sink. Clients of one connection have runs of their own, which may overlap.
+    fn cork(&self) {}
+
+    /// The run has ended, takes longer, or waits for something: what waits is written now. Like every method it does not block.
+    fn uncork(&self) {}
+
     /// The next thing is a [`push`](Self::push) to this sink and to some others. What that needs lies somewhere in memory
     /// for each client; touched for several clients in a row it comes from there side by side, and not one after the
     /// other between two system calls.
