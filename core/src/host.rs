@@ -139,9 +139,10 @@ impl Target {
         self
     }
 
-    /// Adds one client by its public id.
-    pub fn client(self, id: impl Into<String>) -> Self {
-        self.room(id)
+    /// Adds one client by its public id. A room of that name is another matter.
+    pub fn client(mut self, id: impl Into<String>) -> Self {
+        self.selection.clients.push(id.into());
+        self
     }
 
     /// Leaves out the members of a room, or one client by its public id.

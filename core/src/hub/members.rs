@@ -9,18 +9,23 @@ use crate::sink::{Sink, Transport};
 /// A member's number, unique in the application.
 pub(crate) type Key = u64;
 
-/// Whom a publish addresses. Empty: everybody.
+/// Whom a publish addresses. Empty: everybody. Who is in several rooms gets one copy.
+///
+/// Rooms and clients are named apart: clients may choose the names of rooms, and a room called like somebody's id must
+/// not get what is meant for them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Selection {
-    /// Rooms or client ids; a member of several gets one copy.
+    /// Rooms.
     pub(crate) to: Vec<String>,
-    /// Rooms or client ids left out.
+    /// Public ids of clients.
+    pub(crate) clients: Vec<String>,
+    /// Rooms or client ids left out: who is left out by another's name loses, and learns, nothing of theirs.
     pub(crate) except: Vec<String>,
 }
 
 impl Selection {
     fn is_everybody(&self) -> bool {
-        self.to.is_empty() && self.except.is_empty()
+        self.to.is_empty() && self.clients.is_empty() && self.except.is_empty()
     }
 }
 
@@ -79,24 +84,23 @@ impl Members {
         }
     }
 
-    /// A room's members, or the one client of that id.
-    fn named<'a>(&'a self, name: &str) -> impl Iterator<Item = Key> + 'a {
-        let room = self.rooms.get(name);
-        let id = self.ids.get(name).filter(|id| !room.is_some_and(|room| room.contains(id)));
-        room.into_iter().flatten().chain(id).copied()
+    /// A room's members.
+    fn room<'a>(&'a self, name: &str) -> impl Iterator<Item = Key> + 'a {
+        self.rooms.get(name).into_iter().flatten().copied()
+    }
+
+    /// The one client of an id.
+    fn client(&self, id: &str) -> Option<Key> {
+        self.ids.get(id).copied()
     }
 
     /// Whether a selection has `few` members at most, as far as that can be told at once.
     pub(super) fn at_most(&self, selection: &Selection, few: usize) -> bool {
-        let of = |name: &String| self.rooms.get(&**name).map_or(0, BTreeSet::len) + usize::from(self.is_id(name));
-        match &*selection.to {
-            [] => self.dense.len() <= few,
-            to => to.iter().map(of).sum::<usize>() <= few,
+        if selection.to.is_empty() && selection.clients.is_empty() {
+            return self.dense.len() <= few;
         }
-    }
-
-    fn is_id(&self, name: &str) -> bool {
-        self.ids.contains_key(name)
+        let rooms = selection.to.iter().map(|name| self.rooms.get(&**name).map_or(0, BTreeSet::len));
+        rooms.sum::<usize>() + selection.clients.len() <= few
     }
 
     /// Whether anybody is in a room of this name.
@@ -115,16 +119,19 @@ impl Members {
         if selection.is_everybody() {
             return Box::new(self.dense.iter());
         }
-        let except: HashSet<Key> = selection.except.iter().flat_map(|name| self.named(name)).collect();
+        let except: HashSet<Key> =
+            selection.except.iter().flat_map(|name| self.room(name).chain(self.client(name))).collect();
         let member = move |key: Key| {
             let place = self.at.get(&key).filter(|_| !except.contains(&key))?;
             self.dense.get(*place)
         };
-        match &*selection.to {
-            [] => Box::new(self.dense.iter().filter_map(move |one| member(one.key))),
-            [one] => Box::new(self.named(one).collect::<Vec<Key>>().into_iter().filter_map(member)),
-            many => {
-                let union: BTreeSet<Key> = many.iter().flat_map(|name| self.named(name)).collect();
+        match (&*selection.to, &*selection.clients) {
+            ([], []) => Box::new(self.dense.iter().filter_map(move |one| member(one.key))),
+            ([room], []) => Box::new(self.room(room).collect::<Vec<Key>>().into_iter().filter_map(member)),
+            ([], [client]) => Box::new(self.client(client).into_iter().filter_map(member)),
+            (rooms, clients) => {
+                let rooms = rooms.iter().flat_map(|name| self.room(name));
+                let union: BTreeSet<Key> = rooms.chain(clients.iter().filter_map(|id| self.client(id))).collect();
                 Box::new(union.into_iter().filter_map(member))
             }
         }
@@ -158,7 +165,34 @@ mod tests {
 
     fn selection(to: &[&str], except: &[&str]) -> Selection {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Selection { to: own(to), except: own(except) }
+        Selection { to: own(to), clients: Vec::new(), except: own(except) }
+    }
+
+    fn clients(ids: &[&str]) -> Selection {
+        Selection { clients: ids.iter().map(|id| (*id).to_owned()).collect(), ..Selection::default() }
+    }
+
+    fn keys(members: &Members, selection: &Selection) -> Vec<Key> {
+        let mut keys: Vec<Key> = members.select(selection).map(|member| member.key).collect();
+        assert_eq!(members.count(selection), keys.len());
+        keys.sort_unstable();
+        keys
+    }
+
+    /// A11: what is meant for a client does not reach who joined a room called like it, and the other way round.
+    #[test]
+    fn a_room_called_like_a_client_is_not_that_client() {
+        let mut members = Members::default();
+        for (key, id) in ["victim", "thief"].into_iter().enumerate() {
+            members.add(key as Key, id.into(), Arc::new(RecordingSink::default()), 0);
+        }
+        members.join(1, "victim".into());
+        assert_eq!(keys(&members, &clients(&["victim"])), [0]);
+        assert_eq!(keys(&members, &selection(&["victim"], &[])), [1]);
+        let both = Selection { to: vec!["victim".to_owned()], ..clients(&["victim"]) };
+        assert_eq!(keys(&members, &both), [0, 1]);
+        assert_eq!(keys(&members, &clients(&["victim", "nobody"])), [0]);
+        assert_eq!(keys(&members, &selection(&[], &["victim"])), [0; 0], "either is left out");
     }
 
     #[test]
@@ -170,19 +204,13 @@ mod tests {
         for (key, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
             members.join(key, room.into());
         }
-        let reached = |members: &Members, to: &[&str], except: &[&str]| {
-            let selection = selection(to, except);
-            let mut keys: Vec<Key> = members.select(&selection).map(|member| member.key).collect();
-            assert_eq!(members.count(&selection), keys.len());
-            keys.sort_unstable();
-            keys
-        };
+        let reached = |members: &Members, to: &[&str], except: &[&str]| keys(members, &selection(to, except));
         assert_eq!(reached(&members, &[], &[]), [0, 1, 2, 3]);
         assert_eq!(reached(&members, &["r"], &[]), [0, 1]);
         assert_eq!(reached(&members, &["r", "s"], &[]), [0, 1, 2], "a member of both rooms gets one copy");
         assert_eq!(reached(&members, &["r", "s"], &["s"]), [0]);
         assert_eq!(reached(&members, &[], &["r", "d"]), [2]);
-        assert_eq!(reached(&members, &["c"], &[]), [2]);
+        assert_eq!(keys(&members, &clients(&["c"])), [2]);
         assert_eq!(reached(&members, &["nobody"], &[]), [0; 0]);
         members.join(3, "d".into());
         assert_eq!(reached(&members, &["d"], &[]), [3], "a room may bear a client's id");
@@ -190,7 +218,7 @@ mod tests {
         members.leave(1, "r");
         members.remove(0, &["r".into()]);
         assert_eq!(reached(&members, &["r"], &[]), [0; 0]);
-        assert_eq!(reached(&members, &["d"], &[]), [3], "found where it was moved to");
+        assert_eq!(keys(&members, &clients(&["d"])), [3], "found where it was moved to");
         assert!(members.rooms.keys().eq([&Arc::from("s")]), "empty rooms are forgotten");
         members.join(0, "r".into());
         assert!(!members.rooms.contains_key("r"), "who has left joins nothing");

@@ -143,6 +143,7 @@ impl Run {
         let same = |(space, known): &(Space, Selection)| {
             *space == publish.space
                 && known.to == selection.to
+                && known.clients == selection.clients
                 && (if single { known.except.is_empty() } else { known.except == selection.except })
         };
         let class = match classes.iter().rposition(same) {
@@ -150,7 +151,7 @@ impl Run {
             None if classes.len() == CLASSES => return false,
             None => {
                 let except = if single { Vec::new() } else { selection.except.clone() };
-                let class = Selection { to: selection.to.clone(), except };
+                let class = Selection { to: selection.to.clone(), clients: selection.clients.clone(), except };
                 for slot in members.slots(&class) {
                     let mask = &mut self.masks[slot as usize];
                     if *mask == 0 {

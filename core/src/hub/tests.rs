@@ -192,28 +192,40 @@ impl World {
         (!self.members.is_empty()).then(|| self.random.usize(0..self.members.len()))
     }
 
-    fn name(&mut self) -> String {
-        match self.any().filter(|_| self.random.bool()) {
-            Some(member) => self.members[member].id.clone(),
-            None => ROOMS[self.random.usize(0..ROOMS.len())].to_owned(),
-        }
+    fn id(&mut self) -> Option<String> {
+        self.any().map(|member| self.members[member].id.clone())
+    }
+
+    fn any_room(&mut self) -> String {
+        ROOMS[self.random.usize(0..ROOMS.len())].to_owned()
+    }
+
+    fn either(&mut self) -> String {
+        let id = if self.random.bool() { self.id() } else { None };
+        id.unwrap_or_else(|| self.any_room())
     }
 
     fn publish(&mut self) {
         let space = self.random.usize(0..SPACES.len());
         let item = self.item(space);
-        let names = |world: &mut Self, most: usize| (0..world.random.usize(0..most)).map(|_| world.name()).collect();
-        let selection = match self.random.u8(0..4) {
+        let times = |world: &mut Self, most: usize| 0..world.random.usize(0..most);
+        let rooms = |world: &mut Self, most| times(world, most).map(|_| world.any_room()).collect();
+        let clients = |world: &mut Self, most| times(world, most).filter_map(|_| world.id()).collect();
+        let except = |world: &mut Self| times(world, 3).map(|_| world.either()).collect();
+        let selection = match self.random.u8(0..5) {
             0 => Selection::default(),
-            1 => Selection { to: Vec::new(), except: names(self, 3) },
-            2 => Selection { to: vec![self.name()], except: Vec::new() },
-            _ => Selection { to: names(self, 4), except: names(self, 3) },
+            1 => Selection { except: except(self), ..Selection::default() },
+            2 => Selection { to: vec![self.any_room()], ..Selection::default() },
+            3 => Selection { clients: self.id().into_iter().collect(), ..Selection::default() },
+            _ => Selection { to: rooms(self, 3), clients: clients(self, 3), except: except(self) },
         };
         let mode = if self.random.u8(0..8) == 0 { Mode::Volatile } else { Mode::All };
         for member in &self.members {
-            let is = |name: &String| *name == member.id || member.rooms.iter().any(|room| room == name);
-            let chosen = selection.to.is_empty() || selection.to.iter().any(is);
-            if member.space != space || !chosen || selection.except.iter().any(is) {
+            let is_in = |name: &String| member.rooms.iter().any(|room| room == name);
+            let everybody = selection.to.is_empty() && selection.clients.is_empty();
+            let chosen = everybody || selection.to.iter().any(is_in) || selection.clients.contains(&member.id);
+            let left_out = selection.except.iter().any(|name| is_in(name) || *name == member.id);
+            if member.space != space || !chosen || left_out {
                 continue;
             }
             self.copies += 1;
@@ -241,7 +253,7 @@ impl World {
     fn disconnect(&mut self) {
         let space = self.random.usize(0..SPACES.len());
         let room = ROOMS[self.random.usize(0..ROOMS.len())];
-        self.hub.disconnect(space, &Selection { to: vec![room.to_owned()], except: Vec::new() });
+        self.hub.disconnect(space, &Selection { to: vec![room.to_owned()], ..Selection::default() });
         for member in self.members.iter().filter(|member| member.space == space && member.rooms.contains(&room)) {
             self.expected[member.connection].push("disconnect".to_owned());
         }
@@ -336,13 +348,14 @@ async fn drained(hub: &Hub) {
 /// Whatever alternates in the queue, a connection is written to once for all of it.
 #[tokio::test]
 async fn a_run_joins_whatever_waits() {
-    let to = |room: &str| Selection { to: vec![room.to_owned()], except: Vec::new() };
-    let except = |id: usize| Selection { to: Vec::new(), except: vec![id.to_string()] };
+    let to = |room: &str| Selection { to: vec![room.to_owned()], ..Selection::default() };
+    let except = |id: usize| Selection { except: vec![id.to_string()], ..Selection::default() };
+    let client = |id: &str| Selection { clients: vec![id.to_owned()], ..Selection::default() };
     let shapes: [&dyn Fn(usize) -> (Space, Selection); 4] = [
         &|n| (n % 2, Selection::default()),
         &|n| (0, if n % 2 == 0 { to("r") } else { Selection::default() }),
         &|n| (0, except(n % 100)),
-        &|n| (n % 2, [Selection::default(), to("r"), except(n % 100), to("7")][n % 4].clone()),
+        &|n| (n % 2, [Selection::default(), to("r"), except(n % 100), client("7")][n % 4].clone()),
     ];
     for shape in shapes {
         let (hub, connections, metrics) = hall(100, ROOMY);
@@ -362,7 +375,7 @@ async fn more_classes_than_a_mask_has_bits_make_several_runs() {
     let (hub, connections, metrics) = hall(40, ROOMY);
     for n in 0..200 {
         // Rooms that nobody is in make each selection another one.
-        let selection = Selection { to: vec!["r".to_owned(), format!("empty {n}")], except: Vec::new() };
+        let selection = Selection { to: vec!["r".to_owned(), format!("empty {n}")], ..Selection::default() };
         hub.publish(order(&metrics, 0, selection, Mode::All, n)).unwrap();
     }
     drained(&hub).await;

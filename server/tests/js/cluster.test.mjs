@@ -9,7 +9,7 @@ import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
 import { until } from './lib/wait.mjs';
 
-const CLUSTER = ['carillon:cluster:1'];
+const CLUSTER = ['carillon:cluster:2'];
 
 /** Two Carillons, the second one by a way that can be cut. */
 async function pair(t, options) {
