@@ -32,7 +32,10 @@ pub(crate) async fn work_off(client: Arc<Client>) {
         }
         match job {
             Job::Event { json, attachments, ack } => event(&client, json, attachments, ack).await,
-            Job::Connected => connected(&client).await,
+            Job::Connected => {
+                connected(&client).await;
+                client.peer.forget();
+            }
             Job::Disconnected(reason) => {
                 if let Ok(module) = client.namespace.module() {
                     let hook = module.disconnected(Ctx::new(&client), reason);

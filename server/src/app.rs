@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
 use crate::check::check;
 use crate::drain::Running;
 use crate::exit::Exit;
@@ -67,6 +68,7 @@ type Failure = (String, Exit);
 
 async fn run(program: Program, registry: &Registry, config: &Loaded, server: &ServerSettings) -> Result<(), Failure> {
     check(registry, config).map_err(boot_failure)?;
+    let server = &allow_files(server);
     // Caught before anything is up: a signal during the start stops the server right after it.
     let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
@@ -106,10 +108,13 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let socket_io = bridge::Settings::new(server, &wire);
     let links = Links::new(socket_io.limits(), Arc::clone(&metrics), app.metrics().deliveries());
     let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
+    let admission = Arc::new(Admission::new(server));
+    admission.register(app.metrics())?;
     let site = Site {
         engine,
         links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
+        admission: Arc::clone(&admission),
         metrics: Arc::clone(&metrics),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
@@ -126,8 +131,7 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let address = listener.local_addr()?;
     let routes = http::router(Arc::new(site));
     tasks.spawn(Arc::clone(&links).sweep(accepting.clone()));
-    tasks.spawn(accept::run(listener, routes, settings, metrics, tasks.clone(), accepting.clone()));
-    allow_files(server);
+    tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
     notices(server);
     tracing::info!("listening on http://{address}");
     Ok(Running { app, links, accepting, tasks })
@@ -148,14 +152,18 @@ fn notices(server: &ServerSettings) {
     }
 }
 
-/// Lets the process open as many files as it may, and says when that is too few for the connections it should hold.
-fn allow_files(server: &ServerSettings) {
-    let wanted = u64::try_from(server.max_connections).unwrap_or(u64::MAX);
-    if let Some(files) = process::raise_open_files().filter(|files| *files < wanted) {
+/// Lets the process open as many files as it may, and holds fewer connections where those would be too few.
+fn allow_files(server: &ServerSettings) -> ServerSettings {
+    let files = process::raise_open_files();
+    let wanted = server.max_connections;
+    let max_connections = process::room_for(wanted, files);
+    if let Some(files) = files.filter(|_| max_connections < wanted) {
         tracing::warn!(
-            "the system allows {files} open files, fewer than server.max_connections = {wanted} (see LimitNOFILE, ulimit -n)"
+            "the system allows {files} open files: {max_connections} connections at once instead of \
+             server.max_connections = {wanted} (see LimitNOFILE, ulimit -n)"
         );
     }
+    ServerSettings { max_connections, ..server.clone() }
 }
 
 fn failure(text: impl ToString) -> Failure {

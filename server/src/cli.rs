@@ -170,6 +170,9 @@ impl Serve {
         if let Some(notice) = legacy::unused_host().filter(|_| unset("server.listen")) {
             tracing::warn!("{notice}");
         }
+        for notice in legacy::in_force(&config) {
+            tracing::warn!("{notice}");
+        }
         if self.verbose > 0 {
             for (key, value, source) in config.sources() {
                 tracing::info!("{key} = {value} [{source}]");

@@ -20,7 +20,6 @@ use carillon_core::sink::Reason;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::ahead::Ahead;
 pub(crate) use self::frames::{BINARY, PONG, Splitter};
@@ -30,6 +29,7 @@ use self::patience::{Pace, Patience};
 #[cfg(test)]
 pub(crate) use self::stream::Memory;
 pub(crate) use self::stream::Stream;
+use crate::admission::Place;
 use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
 
@@ -52,7 +52,7 @@ pub(crate) struct Wire {
     /// Runs while something waits that the client does not take.
     patience: Option<Box<Patience>>,
     /// The place among the connections that are allowed at once.
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 /// What passes outwards: HTTP, the rest of the head of a 101 (so many bytes of its end seen), or frames.
@@ -68,9 +68,9 @@ impl Wire {
         peer: SocketAddr,
         options: Options,
         metrics: Arc<Metrics>,
-        permit: OwnedSemaphorePermit,
+        place: impl Into<Place>,
     ) -> Self {
-        Self::over(Stream::new(stream, &options), peer, options, metrics, permit)
+        Self::over(Stream::new(stream, &options), peer, options, metrics, place)
     }
 
     /// The wire over a socket whose options are set.
@@ -79,7 +79,7 @@ impl Wire {
         peer: SocketAddr,
         options: Options,
         metrics: Arc<Metrics>,
-        permit: OwnedSemaphorePermit,
+        place: impl Into<Place>,
     ) -> Self {
         metrics.connections.inc();
         let stream = Arc::new(stream);
@@ -95,7 +95,7 @@ impl Wire {
             outbound: Outbound::Http,
             paused: None,
             patience: None,
-            _permit: permit,
+            _place: place.into(),
         }
     }
 
