@@ -14,6 +14,7 @@ use super::Common;
 use super::out::Carrier;
 use super::session::Session;
 use super::websocket::Connection;
+use crate::admission::Guest;
 use crate::wire::{Place, Stream, Wire};
 
 /// How long a client may take from its probe to its upgrade, beside the time that a POST of its may take.
@@ -28,8 +29,8 @@ const POLICY: u16 = 1008;
 
 /// What a WebSocket is for.
 pub(super) enum Purpose {
-    /// A session of its own, for a client from this address with this query.
-    Session(std::net::SocketAddr, Box<str>),
+    /// A session of its own, for a client that was let in.
+    Session(Arc<Guest>),
     /// A session that began with polling.
     Upgrade(Arc<Session>),
 }
@@ -39,8 +40,8 @@ pub(super) async fn serve(common: Arc<Common>, purpose: Purpose, upgrade: OnUpgr
     let Ok(upgraded) = upgrade.await else { return };
     let Some((stream, place, rest)) = taken_back(upgraded) else { return };
     match purpose {
-        Purpose::Session(address, query) => {
-            let Some(connection) = opened(&common, (stream, place, rest), address, &query) else { return };
+        Purpose::Session(guest) => {
+            let Some(connection) = opened(&common, (stream, place, rest), guest) else { return };
             connection.await;
         }
         // Seldom, and large: it does not make every connection larger.
@@ -58,10 +59,9 @@ fn taken_back(upgraded: Upgraded) -> Option<(Arc<Stream>, Place, Vec<u8>)> {
 fn opened(
     common: &Arc<Common>,
     (stream, place, rest): (Arc<Stream>, Place, Vec<u8>),
-    address: std::net::SocketAddr,
-    query: &str,
+    guest: Arc<Guest>,
 ) -> Option<Connection> {
-    let session = Session::open(common, address, query)
+    let session = Session::open(common, guest)
         .inspect_err(|error| tracing::error!(%error, "a session has no id: it is not opened"))
         .ok()?;
     session.out().carrier = Carrier::WebSocket(Arc::clone(&stream));
