@@ -6,6 +6,7 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+pub mod backoff;
 mod boot_plan;
 pub mod bus;
 mod client;
