@@ -7,6 +7,7 @@
 compile_error!("link-time registration needs a native target");
 
 mod answer;
+pub mod backoff;
 mod boot_plan;
 pub mod bus;
 mod client;

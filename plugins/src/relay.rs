@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use carillon_core::backoff::Backoff;
 use carillon_core::bus::Message;
 use carillon_core::prelude::*;
 use carillon_core::throttle::Throttle;
@@ -14,7 +15,7 @@ use message::Relayed;
 mod config;
 mod message;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 /// First pause before another attempt to subscribe; it doubles up to `retry_max_ms`.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -120,24 +121,24 @@ impl Relay {
     /// Subscribes, relays, and subscribes again when the subscription ends. Never returns.
     async fn listen(&self, host: &Host) {
         let channels: Vec<String> = self.channels.keys().cloned().collect();
-        let mut pause = RETRY_FIRST;
+        let mut backoff = Backoff::new(RETRY_FIRST, self.retry_max);
         loop {
             let why = match host.bus().subscribe(&channels).await {
                 Ok(mut subscription) => {
                     while let Some(message) = subscription.recv().await {
                         self.relay(host, message).await;
-                        pause = RETRY_FIRST;
+                        backoff.reset();
                     }
                     "the subscription ended".to_owned()
                 }
                 Err(error) => error.to_string(),
             };
+            let pause = backoff.pause();
             if let Some(left_out) = self.log.allow() {
                 let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(left_out, retry_in_ms, "nothing is relayed from the bus: {why}");
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.retry_max);
         }
     }
 

@@ -13,13 +13,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, RawQuery, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use carillon_core::lifecycle::App;
 use carillon_core::router::Router as Plugins;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -30,8 +30,6 @@ use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::{engine, pages};
 
-/// The house's own routes, beside the pages.
-const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
 /// How long browsers may remember the answer to a preflight.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
@@ -61,19 +59,26 @@ pub(crate) enum Serving {
     Socketioxide(Box<Engine>),
 }
 
+/// The house's own routes, beside the pages.
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 6] {
+    [
+        ("/", get(home)),
+        ("/metrics", get(probes::metrics)),
+        ("/livez", get(probes::live)),
+        ("/readyz", get(probes::ready)),
+        (PATH, any(socket_io::answer)),
+        ("/socket.io/", any(socket_io::answer)),
+    ]
+}
+
 /// Whether a route is the house's own: a plugin cannot have it.
 pub(crate) fn is_own(path: &str) -> bool {
-    OWN.contains(&path) || pages::is_own(path)
+    own().iter().any(|(own, _)| *own == path) || pages::is_own(path)
 }
 
 /// All routes. Routing is all that axum does here.
 pub(crate) fn router(site: Arc<Site>) -> Router {
-    let mut router = Router::new()
-        .route("/metrics", get(probes::metrics))
-        .route("/livez", get(probes::live))
-        .route("/readyz", get(probes::ready))
-        .route(PATH, any(socket_io::answer))
-        .route("/socket.io/", any(socket_io::answer));
+    let mut router = own().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     for route in site.plugins.http() {
         let path = route.path.clone();
         let route = route.clone();
@@ -88,6 +93,14 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&site), checks::check))
         .layer(from_fn_with_state(Arc::clone(&site), count))
         .with_state(site)
+}
+
+/// `/`: what this server is, for whoever opens it in a browser.
+async fn home(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let mut namespaces: Vec<_> = site.plugins.namespaces().collect();
+    namespaces.sort_unstable();
+    let routes = site.plugins.http().iter().map(|route| route.path.as_str()).collect();
+    pages::home(&pages::Served { namespaces, routes }, &headers, query.as_deref())
 }
 
 /// Lets the pages of allowed origins read answers. Other pages still get none of ours to see.
