@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use prometheus::IntGauge;
 
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::namespace::Namespace;
 use crate::peer::Peer;
-use crate::sink::{Reason, Sink};
+use crate::sink::{Reason, Sink, Transport};
 
 /// What one waiting event is taken to cost beside its bytes: its place in the queue and its attachments' handles.
 const EVENT_OVERHEAD: usize = 128;
@@ -44,6 +45,8 @@ struct Queue {
     paused: bool,
     /// Questions the client has not answered yet: it is not paused meanwhile.
     asking: usize,
+    /// The transport it is counted under while it is open.
+    counted: Option<Transport>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,8 +80,15 @@ pub(crate) fn event_bytes(json: &str, attachments: &[Bytes]) -> usize {
 
 impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
-        let queue =
-            Queue { phase: Phase::Admitted, jobs: VecDeque::new(), bytes: 0, running: false, paused: false, asking: 0 };
+        let queue = Queue {
+            phase: Phase::Admitted,
+            jobs: VecDeque::new(),
+            bytes: 0,
+            running: false,
+            paused: false,
+            asking: 0,
+            counted: None,
+        };
         let seat = namespace.hub.seat(namespace.space, &*sink);
         Self { peer, namespace, sink, seat, rooms: Mutex::default(), state: Mutex::default(), queue: Mutex::new(queue) }
     }
@@ -128,6 +138,7 @@ impl Client {
         queue.phase = Phase::Open;
         *self.rooms() = Some(Vec::new());
         self.seat.add(self.peer.shared_id(), Arc::clone(&self.sink));
+        self.count(&mut queue, Some(self.sink.transport()));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
         // In front of events that were faster than this call.
@@ -188,10 +199,27 @@ impl Client {
         if let Some(rooms) = self.rooms().take() {
             self.seat.remove(rooms);
         }
+        self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
         queue.jobs.push_back(Job::Disconnected(reason));
         self.wake(&mut queue);
+    }
+
+    /// The sink tells another transport than before.
+    pub(crate) fn transport_changed(&self) {
+        let mut queue = self.queue();
+        if queue.phase == Phase::Open {
+            // Asked under the lock: of two changes at once, the later word stays.
+            self.count(&mut queue, Some(self.sink.transport()));
+        }
+    }
+
+    /// Counts the client under a transport, or no more.
+    fn count(&self, queue: &mut Queue, transport: Option<Transport>) {
+        let gauge = |transport: Option<Transport>| self.namespace.connected(transport?);
+        gauge(transport).into_iter().for_each(IntGauge::inc);
+        gauge(std::mem::replace(&mut queue.counted, transport)).into_iter().for_each(IntGauge::dec);
     }
 
     /// The client went before its CONNECT was answered.

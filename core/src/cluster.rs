@@ -191,10 +191,11 @@ async fn deliver(
     messages.with_label_values(&["received"]).inc();
     let Some(namespace) = namespaces.get(&*header.namespace) else { return };
     let selection = Selection { to: header.to, except: header.except };
+    let publisher = namespace.hub.other_nodes();
     match event {
-        None => namespace.hub.disconnect(namespace.space, &selection),
+        None => namespace.hub.disconnect(publisher, namespace.space, &selection),
         Some((name, payload)) => match encode_event(&namespace.name, &name, &payload) {
-            Ok(item) => namespace.publish_item_wait(selection, &name, item, header.mode).await,
+            Ok(item) => namespace.publish_item_wait(publisher, selection, &name, (item, header.mode)).await,
             Err(error) => tracing::error!(%error, "a publish of another node could not be encoded"),
         },
     }

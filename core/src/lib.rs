@@ -6,6 +6,9 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod boot_plan;
 pub mod bus;
 mod client;

@@ -83,10 +83,13 @@ impl Deliveries {
 
     /// What a sink said to a part of a run; the queued ones it reports itself, later.
     pub(crate) fn taken(&self, taken: &Taken) {
-        self.delivered(taken.delivered);
-        self.volatile(taken.volatile);
-        self.slow(taken.slow);
-        self.closed(taken.closed);
+        let outcomes = [
+            (&self.delivered, taken.delivered),
+            (&self.volatile, taken.volatile),
+            (&self.slow, taken.slow),
+            (&self.closed, taken.closed),
+        ];
+        outcomes.iter().filter(|(_, copies)| *copies > 0).for_each(|(outcome, copies)| outcome.inc_by(*copies));
     }
 
     /// Accepted by the kernel, or handed to a poll's response.
