@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use prometheus::IntGauge;
 
 pub(crate) use self::queue::{Job, What, event_bytes};
 use self::queue::{Phase, Queue, Run};
@@ -23,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::namespace::Namespace;
 use crate::peer::Peer;
-use crate::sink::{Reason, Sink};
+use crate::sink::{Reason, Sink, Transport};
 
 /// A client, from CONNECT to its end.
 pub(crate) struct Client {
@@ -106,7 +107,9 @@ impl Client {
         let Some(sink) = queue.sink.clone() else { return };
         queue.phase = Phase::Open;
         *self.rooms() = Some(Vec::new());
+        let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
+        self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
         // In front of events that were faster than this call.
@@ -172,6 +175,7 @@ impl Client {
         if let Some(rooms) = self.rooms().take() {
             self.seat.remove(rooms);
         }
+        self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
         queue.push(Job::Disconnected(reason));
@@ -180,6 +184,23 @@ impl Client {
         drop(queue);
         // Its end is the server's matter, and not to be reached under our lock.
         drop(spent);
+    }
+
+    /// The sink tells another transport than before.
+    pub(crate) fn transport_changed(&self) {
+        let mut queue = self.queue();
+        if queue.phase == Phase::Open {
+            // Asked under the lock: of two changes at once, the later word stays.
+            let transport = queue.sink.as_ref().map(|sink| sink.transport());
+            self.count(&mut queue, transport);
+        }
+    }
+
+    /// Counts the client under a transport, or no more.
+    fn count(&self, queue: &mut Queue, transport: Option<Transport>) {
+        let gauge = |transport: Option<Transport>| self.namespace.connected(transport?);
+        gauge(transport).into_iter().for_each(IntGauge::inc);
+        gauge(std::mem::replace(&mut queue.counted, transport)).into_iter().for_each(IntGauge::dec);
     }
 
     /// The client went before its CONNECT was answered.

@@ -68,7 +68,7 @@ impl Ctx {
         // The call takes its turn in the client's order; its answer comes back over the channel.
         let (answer, answered) = oneshot::channel();
         let sink = self.0.sink().ok_or_else(|| Error::unavailable("the client is gone"))?;
-        self.0.seat.send(move || {
+        self.0.seat.send(item.wire_len(), move || {
             answer.send(sink.call(&item, timeout)).ok();
         });
         let call = answered.await.map_err(|_| Error::unavailable("the server is going away"))?;
@@ -104,7 +104,7 @@ impl Ctx {
     /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself.
     pub fn disconnect(&self) {
         if let Some(sink) = self.0.sink() {
-            self.0.seat.send(move || sink.disconnect());
+            self.0.seat.send(0, move || sink.disconnect());
         }
     }
 

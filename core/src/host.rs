@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::hub::{Hub, Selection};
+use crate::hub::{Hub, Publisher, Selection};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::packet::Item;
@@ -49,6 +49,7 @@ impl Shared {
 pub struct Host {
     pub(crate) shared: Arc<Shared>,
     pub(crate) plugin: &'static str,
+    pub(crate) publisher: Publisher,
     pub(crate) threads: Handle,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -59,6 +60,7 @@ impl Host {
     pub fn to(&self, namespace: &str) -> Target {
         Target {
             shared: Arc::clone(&self.shared),
+            publisher: self.publisher,
             namespace: namespace.into(),
             selection: Selection::default(),
             local: false,
@@ -125,6 +127,7 @@ impl Host {
 #[must_use = "nothing happens before publish, clients or disconnect"]
 pub struct Target {
     shared: Arc<Shared>,
+    publisher: Publisher,
     namespace: Arc<str>,
     selection: Selection,
     local: bool,
@@ -189,7 +192,7 @@ impl Target {
     pub fn publish<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
         let (here, item, mode) = self.encode(event, value)?;
         if let Some(namespace) = here {
-            namespace.publish_item(self.selection.clone(), event, item.clone(), mode)?;
+            namespace.publish_item(self.publisher, self.selection.clone(), event, (item.clone(), mode))?;
         }
         self.to_other_nodes(&item, mode);
         Ok(())
@@ -203,7 +206,7 @@ impl Target {
     pub async fn publish_wait<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
         let (here, item, mode) = self.encode(event, value)?;
         if let Some(namespace) = here {
-            namespace.publish_item_wait(self.selection.clone(), event, item.clone(), mode).await;
+            namespace.publish_item_wait(self.publisher, self.selection.clone(), event, (item.clone(), mode)).await;
         }
         self.to_other_nodes(&item, mode);
         Ok(())
@@ -238,7 +241,7 @@ impl Target {
     /// Sends a Socket.IO DISCONNECT to every client addressed: they leave the namespace and do not come back by themselves.
     pub fn disconnect(&self) {
         if let Some(namespace) = self.shared.namespaces.get(&self.namespace) {
-            namespace.hub.disconnect(namespace.space, &self.selection);
+            namespace.hub.disconnect(self.publisher, namespace.space, &self.selection);
         }
         if let Some(cluster) = self.cluster() {
             cluster.disconnect(&self.namespace, &self.selection);

@@ -8,6 +8,9 @@ compile_error!("link-time registration needs a native target");
 
 mod answer;
 pub mod backoff;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod boot_plan;
 pub mod bus;
 mod client;

@@ -5,8 +5,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use carillon_core::peer::Peer;
 use carillon_core::prelude::*;
-use carillon_core::testing::Harness;
+use carillon_core::sink::{Reason, Transport};
+use carillon_core::testing::{Harness, RecordingSink};
 use serde_json::{Value, json};
 
 #[derive(Deserialize, JsonSchema)]
@@ -262,6 +264,32 @@ async fn what_a_client_sent_before_it_left_still_runs_and_gauges_return_to_zero(
         let series = format!(r#"carillon_disconnections_total{{namespace="/probe",reason="{reason}"}}"#);
         assert_eq!(harness.metric(&series), count, "{reason}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_moves_a_client_from_one_gauge_to_the_other() {
+    let harness = Harness::of::<Probe>().await;
+    let gauges = || {
+        ["polling", "websocket"].map(|transport| {
+            harness.metric(&format!(r#"carillon_connected_clients{{namespace="/probe",transport="{transport}"}}"#))
+        })
+    };
+    let sink = Arc::new(RecordingSink::default());
+    sink.poll();
+    let peer = Peer::new(([127, 0, 0, 1], 9).into(), Transport::Polling, String::new(), None);
+    let session = harness.app().router().admit("/probe", peer, sink.clone()).await.unwrap();
+    session.transport_changed();
+    assert_eq!(gauges(), [0.0, 0.0], "it is not there yet");
+    session.opened();
+    assert_eq!(gauges(), [1.0, 0.0]);
+    sink.upgrade();
+    session.downgrade().upgrade().unwrap().transport_changed();
+    session.transport_changed();
+    assert_eq!(gauges(), [0.0, 1.0]);
+    session.closed(Reason::TransportClose);
+    session.transport_changed();
+    assert_eq!(gauges(), [0.0, 0.0]);
+    harness.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,10 +112,14 @@ impl Deliveries {
 
     /// What a sink said to a part of a run; the queued ones it reports itself, later.
     pub(crate) fn taken(&self, taken: &Taken) {
-        self.delivered(taken.delivered);
-        self.volatile(taken.volatile);
-        self.slow(taken.slow);
-        self.closed(taken.closed);
+        let outcomes = [
+            (Outcome::Delivered, taken.delivered),
+            (Outcome::Volatile, taken.volatile),
+            (Outcome::Slow, taken.slow),
+            (Outcome::Closed, taken.closed),
+        ];
+        let some = outcomes.into_iter().filter(|(_, copies)| *copies > 0);
+        some.for_each(|(outcome, copies)| self.count(outcome, copies));
     }
 
     /// Accepted by the kernel, or handed to a poll's response.

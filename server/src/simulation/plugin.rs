@@ -60,14 +60,14 @@ impl<const N: usize> Player<N> {
             2 => {
                 world(|world| world.joins(member, room));
                 ctx.join(ROOMS[room])?;
-                publish(N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
+                publish(N, N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
             }
             3 => {
-                publish(N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
+                publish(N, N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
                 world(|world| world.leaves(member, room));
                 ctx.leave(ROOMS[room]);
             }
-            4 => publish(N, &To { member: Some(member), ..To::default() }, Mode::All, 0),
+            4 => publish(N, N, &To { member: Some(member), ..To::default() }, Mode::All, 0),
             _ => {}
         }
         if what == 0 {
