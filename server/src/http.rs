@@ -53,8 +53,8 @@ pub(crate) struct Site {
 pub(crate) enum Serving {
     /// Our own engine.
     Carillon(engine::Engine),
-    /// socketioxide, with the wire listening in.
-    Socketioxide(Box<Engine>),
+    /// The bridge, with the wire listening in.
+    Bridge(Box<Engine>),
 }
 
 /// Whether a route is the house's own: a plugin cannot have it.

@@ -11,6 +11,7 @@ mod engine;
 mod packet;
 mod plugin;
 mod schedule;
+mod served;
 mod sink;
 mod world;
 
@@ -41,9 +42,31 @@ const ROUNDS: u64 = 50;
 /// them from a random seed on.
 #[test]
 fn promises_hold_in_every_schedule() {
+    every_schedule(false);
+}
+
+/// The same over our own engine, which is all its own: frames, polls, upgrades, heartbeats.
+///
+/// To be run as above, `CARILLON_SIMULATION_*` and all.
+#[test]
+fn promises_hold_over_our_own_engine() {
+    every_schedule(true);
+}
+
+/// A client of our own engine has become a member.
+pub(crate) fn arrives(id: &str) {
+    world(|world| world.is_open(id, true));
+}
+
+/// It is a member no more.
+pub(crate) fn departs(id: &str) {
+    world(|world| world.is_open(id, false));
+}
+
+fn every_schedule(own: bool) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("CARILLON_SIMULATION_SEED") {
-        run(seed..seed + 1, true).unwrap();
+        run(seed..seed + 1, true, own).unwrap();
         return;
     }
     let seeds = match number("CARILLON_SIMULATION_SCHEDULES") {
@@ -55,7 +78,7 @@ fn promises_hold_in_every_schedule() {
         }
     };
     for first in seeds.clone().step_by(ROUNDS as usize) {
-        if let Err(failure) = run(first..(first + ROUNDS).min(seeds.end), false) {
+        if let Err(failure) = run(first..(first + ROUNDS).min(seeds.end), false, own) {
             panic!("{failure}");
         }
     }
@@ -64,14 +87,20 @@ fn promises_hold_in_every_schedule() {
 /// A schedule runs the same way alone and after others.
 #[test]
 fn a_seed_repeats_its_schedule() {
-    let in_a_row = run(0..60, false).unwrap();
-    for seed in [0, 31, 59] {
-        assert_eq!(run(seed..seed + 1, false).unwrap(), in_a_row[seed as usize..=seed as usize], "seed {seed}");
+    for own in [false, true] {
+        let in_a_row = run(0..60, false, own).unwrap();
+        for seed in [0, 31, 59] {
+            assert_eq!(
+                run(seed..seed + 1, false, own).unwrap(),
+                in_a_row[seed as usize..=seed as usize],
+                "seed {seed}"
+            );
+        }
     }
 }
 
 /// Runs some schedules, one after the other, with one application; a number for each that tells what clients got when.
-fn run(seeds: Range<u64>, told: bool) -> Result<Vec<u64>, String> {
+fn run(seeds: Range<u64>, told: bool, own: bool) -> Result<Vec<u64>, String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         World::begin(0, told);
@@ -82,13 +111,16 @@ fn run(seeds: Range<u64>, told: bool) -> Result<Vec<u64>, String> {
         for seed in seeds {
             fastrand::seed(seed);
             World::begin(seed, told);
+            world(|world| world.own = own);
             let before = Books::read(&app);
-            let schedule = AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed).run()).catch_unwind().await;
+            let schedule =
+                AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed, own).run()).catch_unwind().await;
             let schedule = schedule.unwrap_or_else(|_| Err("it panicked, as said above".to_owned()));
             schedule.and_then(|left| Books::read(&app).check(&before, left)).map_err(|failure| {
                 format!(
                     "schedule {seed}: {failure}\nto see it step by step: CARILLON_SIMULATION_SEED={seed} \
-                     cargo test -p carillon-server --lib simulation -- --nocapture"
+                     cargo test -p carillon-server --lib promises_hold_{} -- --nocapture",
+                    if own { "over_our_own_engine" } else { "in_every_schedule" }
                 )
             })?;
             runs.push(world(|world| world.digest));

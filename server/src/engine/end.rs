@@ -86,6 +86,8 @@ impl Session {
         drop(inside);
         for Guest { client, member } in seats.into_iter().filter_map(|seat| seat.guest) {
             client.leaves();
+            #[cfg(test)]
+            crate::simulation::departs(member.id());
             member.closed(reason);
         }
         let mut out = self.out();
