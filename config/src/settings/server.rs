@@ -68,7 +68,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)).into(),
             workers: 0,
             origins: Vec::new(),
-            engine: EngineName::Socketioxide,
+            engine: EngineName::Carillon,
             transports: vec![TransportName::Polling, TransportName::Websocket],
             max_message_bytes: 1_000_000,
             ping_interval_ms: 25_000,
