@@ -7,7 +7,8 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use carillon_benches::{MemorySink, Reading, boot, connect, reading};
+use bytestring::ByteString;
+use carillon_benches::{MemorySink, Reading, boot, boot_on_threads, connect, reading};
 use carillon_core::prelude::*;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::runtime::{Builder, Runtime};
@@ -18,6 +19,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Clients of the fan-out.
 const MEMBERS: [usize; 3] = [10, 1_000, 10_000];
+/// Events of one client under way at once.
+const IN_FLIGHT: [u64; 2] = [1, 16];
 /// Events sent before their answers are waited for: a client that flushes a buffer.
 const BURST: u64 = 1_000;
 
@@ -116,5 +119,31 @@ fn publish(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, call, publish);
+/// An acked event of 64 bytes on the plugin's own threads, so many in flight: read, handed over, run and answered, and the
+/// next ones are sent when all have their answers. No sockets.
+fn ingress(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("ingress");
+    let event = ByteString::from(format!("[\"store\",{}]", json(64)));
+    for in_flight in IN_FLIGHT {
+        group.throughput(Throughput::Elements(in_flight));
+        group.bench_with_input(BenchmarkId::new("acked", in_flight), &event, |bencher, event| {
+            let runtime = runtime();
+            let sink = Arc::new(MemorySink::default());
+            let app = runtime.block_on(boot_on_threads::<Bench>(2)).unwrap();
+            let session = runtime.block_on(connect(&app, "/bench", sink.clone())).unwrap();
+            bencher.iter(|| {
+                let target = sink.pushed() + in_flight;
+                sink.wake_at(target);
+                for id in 0..in_flight {
+                    session.event(event.clone(), Vec::new(), Some(id as i64));
+                }
+                while sink.pushed() < target {
+                    std::thread::park();
+                }
+            });
+        });
+    }
+}
+
+criterion_group!(benches, call, ingress, publish);
 criterion_main!(benches);

@@ -15,6 +15,7 @@ mod peers;
 mod report;
 
 use cli::{Cli, What};
+use measure::Measure;
 use peers::child;
 
 /// The same for Carillon, the floor and bare socketioxide; the other peers bring their own.
@@ -53,16 +54,16 @@ fn main() -> ExitCode {
 /// Does what the command line says; false when a round failed.
 fn run(what: What) -> Result<bool> {
     match what {
-        What::Fanout(options) => measure::fanout::run(&options),
-        What::Idle(options) => measure::idle::run(&options),
-        What::Slow(options) => measure::slow::run(&options),
-        What::Relay(options) => measure::relay::run(&options),
-        What::Ack(options) => measure::ack::run(&options),
-        What::Ingress(options) => measure::ingress::run(&options),
-        What::Connect(options) => measure::connect::run(&options),
-        What::Poll(options) => measure::poll::run(&options),
-        What::Scrape(options) => measure::scrape::run(&options),
-        What::Overload(options) => measure::overload::run(&options),
+        What::Fanout(options) => options.run(),
+        What::Idle(options) => options.run(),
+        What::Slow(options) => options.run(),
+        What::Relay(options) => options.run(),
+        What::Ack(options) => options.run(),
+        What::Ingress(options) => options.run(),
+        What::Connect(options) => options.run(),
+        What::Poll(options) => options.run(),
+        What::Scrape(options) => options.run(),
+        What::Overload(options) => options.run(),
         What::Suite(options) => measure::suite::run(&options),
         What::Report(options) => report::run(&options).map(|()| true),
         What::ServeFloor(serve) => {

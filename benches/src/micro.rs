@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Thread;
 use std::time::Duration;
 
 use carillon_config::{Loader, Problems, all_sections};
@@ -33,11 +34,27 @@ pub async fn boot<P: Plugin>() -> std::result::Result<App, BootError> {
 /// # Errors
 /// What the boot says.
 pub async fn boot_with(registry: &Registry, settings: &[(&str, &str)]) -> std::result::Result<App, BootError> {
+    boot_as(registry, settings, Threads::Shared).await
+}
+
+/// Boots plugin `P` alone, on so many threads of its own, as the server does.
+///
+/// # Errors
+/// What the boot says.
+pub async fn boot_on_threads<P: Plugin>(threads: usize) -> std::result::Result<App, BootError> {
+    boot_as(&Registry::of::<P>(), &[], Threads::PerPlugin(threads)).await
+}
+
+async fn boot_as(
+    registry: &Registry,
+    settings: &[(&str, &str)],
+    threads: Threads,
+) -> std::result::Result<App, BootError> {
     let sections = all_sections(registry.sections());
     let loader = Loader::new(sections);
     let loader = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a benchmark"));
     let settings = loader.load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;
-    App::boot(registry, &settings, Threads::Shared, 1).await
+    App::boot(registry, &settings, threads, 1).await
 }
 
 /// A sensor's reading; `note` brings it to the wanted size.
@@ -76,6 +93,9 @@ pub struct MemorySink {
     number: u64,
     queue: Mutex<Vec<Item>>,
     pushed: AtomicU64,
+    /// Who is woken at which packet.
+    sleeper: Mutex<Option<Thread>>,
+    wake_at: AtomicU64,
 }
 
 /// Packets kept before the queue is emptied: about what a connection holds between two writes under load.
@@ -84,7 +104,13 @@ const KEPT: usize = 64;
 impl Default for MemorySink {
     fn default() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), queue: Mutex::default(), pushed: AtomicU64::new(0) }
+        Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            queue: Mutex::default(),
+            pushed: AtomicU64::new(0),
+            sleeper: Mutex::default(),
+            wake_at: AtomicU64::new(u64::MAX),
+        }
     }
 }
 
@@ -92,7 +118,13 @@ impl MemorySink {
     /// Packets pushed so far.
     #[must_use]
     pub fn pushed(&self) -> u64 {
-        self.pushed.load(Ordering::Relaxed)
+        self.pushed.load(Ordering::Acquire)
+    }
+
+    /// Unparks the calling thread when so many packets have been pushed.
+    pub fn wake_at(&self, pushed: u64) {
+        *self.sleeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::thread::current());
+        self.wake_at.store(pushed, Ordering::Release);
     }
 }
 
@@ -114,7 +146,11 @@ impl Sink for MemorySink {
         }
         queue.push(item.clone());
         drop(queue);
-        self.pushed.fetch_add(1, Ordering::Relaxed);
+        if self.pushed.fetch_add(1, Ordering::AcqRel) + 1 == self.wake_at.load(Ordering::Acquire)
+            && let Some(sleeper) = &*self.sleeper.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            sleeper.unpark();
+        }
         Pushed::Delivered
     }
 

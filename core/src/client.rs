@@ -1,12 +1,23 @@
-//! One client of one namespace: its state, and the queue that keeps its events in order.
+//! One client of one namespace: its state, and the way of its events into the queue that keeps them in order.
+
+mod queue;
+mod watch;
+mod work;
 
 use std::any::{Any, TypeId};
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
+pub(crate) use self::queue::{Job, What, event_bytes};
+use self::queue::{Phase, Queue, Run};
+pub(crate) use self::work::Step;
+use tokio::time::Instant;
+
+use crate::answer::refuse;
+use crate::clock::Timed;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
@@ -14,14 +25,12 @@ use crate::namespace::Namespace;
 use crate::peer::Peer;
 use crate::sink::{Reason, Sink};
 
-/// What one waiting event is taken to cost beside its bytes: its place in the queue and its attachments' handles.
-const EVENT_OVERHEAD: usize = 128;
-
 /// A client, from CONNECT to its end.
 pub(crate) struct Client {
     pub(crate) peer: Peer,
     pub(crate) namespace: Arc<Namespace>,
-    pub(crate) sink: Arc<dyn Sink>,
+    /// Kept alive by the queue while it is needed: a plugin that keeps or blocks a client keeps no session.
+    sink: Weak<dyn Sink>,
     pub(crate) seat: Seat,
     /// Its rooms; `None` before `opened` and after `closed`.
     rooms: Mutex<Option<Vec<Arc<str>>>>,
@@ -33,58 +42,27 @@ pub(crate) struct Client {
 /// Values by their types.
 type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
-/// What is to be done for a client, in order. At most one task works on it, and only while there is work.
-struct Queue {
-    phase: Phase,
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    /// A task is working the queue off.
-    running: bool,
-    /// Reading from the client is paused until the queue is a quarter full.
-    paused: bool,
-    /// Questions the client has not answered yet: it is not paused meanwhile.
-    asking: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Admitted; the CONNECT reply is not queued yet.
-    Admitted,
-    Open,
-    Closed,
-}
-
-/// One piece of work.
-pub(crate) enum Job {
-    Connected,
-    Event { json: ByteString, attachments: Vec<Bytes>, ack: Option<i64> },
-    Disconnected(Reason),
-}
-
-impl Job {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Event { json, attachments, .. } => event_bytes(json, attachments) + EVENT_OVERHEAD,
-            Self::Connected | Self::Disconnected(_) => 0,
-        }
-    }
-}
-
-/// Bytes of an event as received.
-pub(crate) fn event_bytes(json: &str, attachments: &[Bytes]) -> usize {
-    json.len() + attachments.iter().map(Bytes::len).sum::<usize>()
-}
-
 impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
-        let queue =
-            Queue { phase: Phase::Admitted, jobs: VecDeque::new(), bytes: 0, running: false, paused: false, asking: 0 };
         let seat = namespace.hub.seat(namespace.space, &*sink);
-        Self { peer, namespace, sink, seat, rooms: Mutex::default(), state: Mutex::default(), queue: Mutex::new(queue) }
+        Self {
+            peer,
+            namespace,
+            sink: Arc::downgrade(&sink),
+            seat,
+            rooms: Mutex::default(),
+            state: Mutex::default(),
+            queue: Mutex::new(Queue::new(sink)),
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way to the client, while there is one.
+    pub(crate) fn sink(&self) -> Option<Arc<dyn Sink>> {
+        self.sink.upgrade()
     }
 
     pub(crate) fn rooms(&self) -> MutexGuard<'_, Option<Vec<Arc<str>>>> {
@@ -125,13 +103,14 @@ impl Client {
         if queue.phase != Phase::Admitted {
             return;
         }
+        let Some(sink) = queue.sink.clone() else { return };
         queue.phase = Phase::Open;
         *self.rooms() = Some(Vec::new());
-        self.seat.add(self.peer.shared_id(), Arc::clone(&self.sink));
+        self.seat.add(self.peer.shared_id(), sink);
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
         // In front of events that were faster than this call.
-        queue.jobs.push_front(Job::Connected);
+        queue.push_connected();
         self.wake(&mut queue);
     }
 
@@ -140,26 +119,25 @@ impl Client {
         let limits = self.namespace.limits;
         let job = Job::Event { json, attachments, ack };
         let mut queue = self.queue();
-        if queue.phase == Phase::Closed {
-            return;
-        }
-        if queue.bytes + job.bytes() > limits.queue_bytes && !queue.jobs.is_empty() {
-            drop(queue);
-            if let Job::Event { json, attachments, ack } = job {
-                dispatch::refuse(self, &json, &attachments, ack, Error::overloaded("too many events are waiting"));
+        let size = job.bytes();
+        let refusal = if queue.phase == Phase::Closed {
+            Error::unavailable("the client has left this namespace")
+        } else if queue.bytes + size > limits.queue_bytes && !queue.jobs.is_empty() {
+            Error::overloaded("too many events are waiting")
+        } else {
+            queue.push(job);
+            if !queue.paused && queue.asking == 0 && queue.jobs.len() >= limits.queue_events {
+                queue.paused = true;
+                // Under the lock, so that it cannot overtake the resume of the task at work.
+                queue.pause_reading(true);
+            }
+            if queue.phase == Phase::Open {
+                self.wake(&mut queue);
             }
             return;
-        }
-        queue.bytes += job.bytes();
-        queue.jobs.push_back(job);
-        if !queue.paused && queue.asking == 0 && queue.jobs.len() >= limits.queue_events {
-            queue.paused = true;
-            // Under the lock, so that it cannot overtake the resume of the task at work.
-            self.sink.pause_reading(true);
-        }
-        if queue.phase == Phase::Open {
-            self.wake(&mut queue);
-        }
+        };
+        drop(queue);
+        refuse(self, &job, refusal);
     }
 
     /// The client is asked something. Until the value is dropped it is read from, however many events wait: its answer
@@ -169,7 +147,7 @@ impl Client {
         queue.asking += 1;
         if queue.paused {
             queue.paused = false;
-            self.sink.pause_reading(false);
+            queue.pause_reading(false);
         }
         Asking(Arc::clone(self))
     }
@@ -180,7 +158,13 @@ impl Client {
         match std::mem::replace(&mut queue.phase, Phase::Closed) {
             Phase::Open => {}
             Phase::Admitted => {
-                queue.jobs.clear();
+                let unanswered = std::mem::take(&mut queue.jobs);
+                let spent = queue.spent_sink();
+                drop(queue);
+                for waiting in unanswered {
+                    refuse(self, &waiting.job, Error::unavailable("the client has left this namespace"));
+                }
+                drop(spent);
                 return self.count_abandoned();
             }
             Phase::Closed => return,
@@ -190,8 +174,12 @@ impl Client {
         }
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
-        queue.jobs.push_back(Job::Disconnected(reason));
+        queue.push(Job::Disconnected(reason));
         self.wake(&mut queue);
+        let spent = queue.spent_sink();
+        drop(queue);
+        // Its end is the server's matter, and not to be reached under our lock.
+        drop(spent);
     }
 
     /// The client went before its CONNECT was answered.
@@ -199,29 +187,17 @@ impl Client {
         self.namespace.metrics.abandoned.with_label_values(&[&*self.namespace.name]).inc();
     }
 
+    /// Hands the client to the plugin's threads, and to the clock, unless they have it.
     fn wake(self: &Arc<Self>, queue: &mut Queue) {
-        if !queue.running {
-            queue.running = true;
+        if !queue.watched {
+            queue.watched = true;
+            self.namespace.clock.watch(Arc::clone(self) as Arc<dyn Timed>);
+        }
+        if matches!(queue.run, Run::Idle) {
+            queue.run = Run::Handed(Instant::now());
             let task = dispatch::work_off(Arc::clone(self));
             self.namespace.clients.spawn_on(task, &self.namespace.threads);
         }
-    }
-
-    /// The next piece of work; `None` ends the task.
-    pub(crate) fn next(&self) -> Option<Job> {
-        let mut queue = self.queue();
-        let Some(job) = queue.jobs.pop_front() else {
-            queue.running = false;
-            // Most clients say little: they keep no memory for what they may say.
-            queue.jobs = VecDeque::new();
-            return None;
-        };
-        queue.bytes -= job.bytes();
-        if queue.paused && queue.jobs.len() <= self.namespace.limits.queue_events / 4 {
-            queue.paused = false;
-            self.sink.pause_reading(false);
-        }
-        Some(job)
     }
 
     /// The plugin's per-client value of type `T`, made on first use.
@@ -243,15 +219,23 @@ impl Drop for Asking {
         let full = queue.jobs.len() >= self.0.namespace.limits.queue_events;
         if full && queue.asking == 0 && !queue.paused && queue.phase != Phase::Closed {
             queue.paused = true;
-            self.0.sink.pause_reading(true);
+            queue.pause_reading(true);
         }
     }
 }
 
 impl Drop for Client {
+    /// Nothing a client asked for is owed for ever, whatever became of the task that was to answer.
     fn drop(&mut self) {
         let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if queue.phase == Phase::Admitted {
+        let admitted = queue.phase == Phase::Admitted;
+        // Kept until all is answered.
+        let _sink = queue.sink.clone();
+        let unanswered = std::mem::take(&mut queue.jobs);
+        for waiting in unanswered {
+            refuse(self, &waiting.job, Error::unavailable("the server is going away"));
+        }
+        if admitted {
             self.count_abandoned();
         }
     }

@@ -43,10 +43,10 @@ impl Ctx {
         &self.0.peer
     }
 
-    /// The transport in use now.
+    /// The transport in use now, or at the time of CONNECT once the client is gone.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        self.0.sink.transport()
+        self.0.sink().map_or(self.0.peer.transport(), |sink| sink.transport())
     }
 
     /// Sends an event to this client. What one task emits, publishes and answers arrives in that order.
@@ -67,7 +67,7 @@ impl Ctx {
         self.0.namespace.count_call(event, &item);
         // The call takes its turn in the client's order; its answer comes back over the channel.
         let (answer, answered) = oneshot::channel();
-        let sink = Arc::clone(&self.0.sink);
+        let sink = self.0.sink().ok_or_else(|| Error::unavailable("the client is gone"))?;
         self.0.seat.send(move || {
             answer.send(sink.call(&item, timeout)).ok();
         });
@@ -103,12 +103,15 @@ impl Ctx {
 
     /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself.
     pub fn disconnect(&self) {
-        let sink = Arc::clone(&self.0.sink);
-        self.0.seat.send(move || sink.disconnect());
+        if let Some(sink) = self.0.sink() {
+            self.0.seat.send(move || sink.disconnect());
+        }
     }
 
     /// Closes the client's connection at once, with all its namespaces; a stock client reconnects.
     pub fn close(&self) {
-        self.0.sink.close(Reason::Killed);
+        if let Some(sink) = self.0.sink() {
+            sink.close(Reason::Killed);
+        }
     }
 }

@@ -1,218 +1,196 @@
 //! Find, decode, run, answer: what happens to one event, and why every asked-for ack is sent exactly once.
+//!
+//! A run works a client's queue off on the plugin's threads. Each piece of work is answered either here, when it ends, or
+//! by the server's clock, when its time is up: [`Client::claim`] decides.
 
-use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use bytestring::ByteString;
-use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
-use crate::client::{Client, Job, event_bytes};
+use crate::answer::{Failure, Outcome, fail, finish, split};
+use crate::client::{Client, Job, Step, What};
 use crate::ctx::Ctx;
-use crate::error::{Code, Error, Result};
-use crate::metrics::Inbound;
-use crate::namespace::Namespace;
-use crate::packet::{Item, split_event};
-use crate::payload::{Arguments, encode_error};
-use crate::routes::ErrorEvent;
-use crate::time::timestamp;
+use crate::error::Result;
+use crate::failures::panic_cause;
+use crate::payload::Arguments;
 
-/// How a handler ended, when it is not by its own `Result`.
-const PANIC: &str = "panic";
+/// The longest that answers wait for those of later events. A handler that takes longer is run without a cork.
+const CORK_MAX: Duration = Duration::from_millis(1);
+/// Events of one client that are served in a row, however many wait: then other clients have the thread.
+const TURN: usize = 64;
 
 /// Works off a client's queue: one job after the other, no faster than the client reads its answers.
 pub(crate) async fn work_off(client: Arc<Client>) {
-    while let Some(job) = client.next() {
-        if let Some(room) = client.sink.ready() {
+    let mut run = Running { client: &client, corked: None, now: Instant::now(), over: false };
+    client.begin();
+    let mut served = 0;
+    loop {
+        let sink = client.sink();
+        if let Some(room) = sink.as_ref().and_then(|sink| sink.ready()) {
+            run.uncork();
+            client.wait_for_room();
             room.await;
+            client.begin();
+            run.now = Instant::now();
         }
+        match client.next(run.now) {
+            Step::Begin(job, more) => {
+                if let Some(sink) = sink
+                    && more
+                    && run.corked.is_none()
+                {
+                    client.cork(&sink);
+                    run.corked = Some(run.now + CORK_MAX);
+                }
+                run.work(job).await;
+            }
+            Step::Wait => {
+                poll_fn(|context| client.poll_answered(context)).await;
+                run.now = Instant::now();
+                continue;
+            }
+            Step::End => {
+                run.over = true;
+                return;
+            }
+        }
+        if run.corked.is_some_and(|until| run.now > until) {
+            run.uncork();
+        }
+        served += 1;
+        if served % TURN == 0 {
+            run.uncork();
+            client.give_way(run.now);
+            tokio::task::yield_now().await;
+            client.begin();
+            run.now = Instant::now();
+        }
+    }
+}
+
+/// A run of one client's events. Dropped, it leaves nothing corked, whatever it was dropped for.
+struct Running<'a> {
+    client: &'a Arc<Client>,
+    /// Until when, if it is.
+    corked: Option<Instant>,
+    /// When the last piece of work ended and the next begins.
+    now: Instant,
+    /// The queue has been told.
+    over: bool,
+}
+
+impl Running<'_> {
+    async fn work(&mut self, job: Job) {
+        let client = self.client;
+        let module = || client.namespace.module();
         match job {
-            Job::Event { json, attachments, ack } => event(&client, json, attachments, ack).await,
-            Job::Connected => connected(&client).await,
-            Job::Disconnected(reason) => {
-                if let Ok(module) = client.namespace.module() {
-                    let hook = module.disconnected(Ctx::new(&client), reason);
-                    let outcome = guarded(&client.namespace, async {
-                        hook.await;
-                        Ok(())
-                    })
-                    .await;
-                    report(&client, "disconnected", outcome);
+            Job::Event { json, attachments, ack } => {
+                let (route, series, args) = split(client, &json, &attachments);
+                let event = match args {
+                    Ok(args) => Arguments::new(json, args, attachments),
+                    Err(error) => return self.end(|client, what| finish(client, what, series, Err(error.into()))),
+                };
+                if series.is_slow() {
+                    self.uncork();
+                }
+                let start = self.now;
+                let outcome = self.drive(|| module()?.call(route, Ctx::new(client), &event, ack)).await;
+                let time = self.now.duration_since(start);
+                series.note_slow(time > CORK_MAX);
+                self.end(|client, what| {
+                    series.seconds.observe(time.as_secs_f64());
+                    finish(client, what, series, outcome);
+                });
+            }
+            Job::Connected => self.hook(|| Ok(module()?.connected(Ctx::new(client)))).await,
+            Job::Disconnected(reason) => self.hook(|| Ok(module()?.disconnected(Ctx::new(client), reason))).await,
+        }
+    }
+
+    /// A hook has nobody to answer to: its failure goes to the log and, as `error` event, to the client.
+    async fn hook(&mut self, start: impl FnOnce() -> Result<BoxFuture<'static, Result<()>>>) {
+        let outcome = self.drive(start).await;
+        self.end(|client, what| {
+            if let Err(failure) = outcome {
+                fail(client, what, failure.into_error());
+            }
+        });
+    }
+
+    /// Answers for what has ended, unless the clock has.
+    fn end(&self, answer: impl FnOnce(&Client, &What)) {
+        if let Some(what) = self.client.claim() {
+            answer(self.client, &what);
+        }
+    }
+
+    /// Runs the plugin's code to its end, or until the clock has answered for it. Its panic is caught wherever it comes:
+    /// in decoding, before the first await, between two, or when what is left of it is dropped.
+    async fn drive<T>(&mut self, start: impl FnOnce() -> Result<BoxFuture<'static, Result<T>>>) -> Outcome<T> {
+        let _counted = InFlight::begin(&self.client.namespace.in_flight);
+        let mut future = match caught(start) {
+            Ok(Ok(future)) => Some(future),
+            Ok(Err(error)) => return self.ended(Err(error.into())),
+            Err(panic) => return self.ended(Err(panic)),
+        };
+        let mut waited = false;
+        let outcome = poll_fn(|context| {
+            let Some(running) = future.as_mut() else { return Poll::Ready(Err(Failure::Late)) };
+            if waited && !self.client.unpark() {
+                return Poll::Ready(Err(Failure::Late));
+            }
+            match caught(|| running.as_mut().poll(context)) {
+                Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(Failure::Error)),
+                Err(panic) => Poll::Ready(Err(panic)),
+                Ok(Poll::Pending) => {
+                    waited = true;
+                    self.uncork();
+                    if self.client.park(context.waker()) { Poll::Pending } else { Poll::Ready(Err(Failure::Late)) }
                 }
             }
-        }
-        // Leaves the thread to others from time to time, however many events wait here.
-        tokio::task::coop::consume_budget().await;
-    }
-}
-
-async fn connected(client: &Arc<Client>) {
-    let Ok(module) = client.namespace.module() else { return };
-    let hook = module.connected(Ctx::new(client));
-    let outcome = guarded(&client.namespace, hook).await;
-    report(client, "connected", outcome);
-}
-
-/// A hook has nobody to answer to: its failure goes to the log and, as `error` event, to the client.
-fn report(client: &Client, hook: &'static str, outcome: Outcome<()>) {
-    if let Err(failure) = outcome {
-        let error = failure.into_error();
-        let id = log(client, hook, &error);
-        emit_error(client, &error, id.as_deref());
-    }
-}
-
-async fn event(client: &Arc<Client>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
-    let namespace = &client.namespace;
-    let size = event_bytes(&json, &attachments);
-    let event = match split_event(&json) {
-        Ok(event) => event,
-        Err(error) => {
-            let (_, series) = namespace.route("");
-            series.arrived(size);
-            return finish(client, series, ack, Err(error.into()));
-        }
-    };
-    let (route, series) = namespace.route(&event.name);
-    series.arrived(size);
-    let arguments = Arguments::new(json.clone(), event.args.clone(), attachments);
-    let start = Instant::now();
-    let outcome = match start_call(client, route, &arguments, ack) {
-        Ok(answer) => guarded(namespace, answer).await,
-        Err(error) => Err(error),
-    };
-    series.seconds.observe(start.elapsed().as_secs_f64());
-    finish(client, series, ack, outcome);
-}
-
-/// Decoding runs the author's `Deserialize`, and a handler's first lines run before its first await: both may panic.
-fn start_call(
-    client: &Arc<Client>,
-    route: Option<usize>,
-    arguments: &Arguments,
-    ack: Option<i64>,
-) -> Outcome<crate::routes::Answer> {
-    let call = || client.namespace.module()?.call(route, Ctx::new(client), arguments, ack);
-    match std::panic::catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(Failure::Error),
-        Err(_) => Err(Failure::Panic),
-    }
-}
-
-/// Refuses an event that is not even queued.
-pub(crate) fn refuse(client: &Client, json: &str, attachments: &[Bytes], ack: Option<i64>, error: Error) {
-    let name = split_event(json).map(|event| event.name).unwrap_or_default();
-    let (_, series) = client.namespace.route(&name);
-    series.arrived(event_bytes(json, attachments));
-    finish(client, series, ack, Err(error.into()));
-}
-
-/// Counts how an event ended and answers it: the one place where acks and `error` events are sent.
-fn finish(client: &Client, series: &Inbound, ack: Option<i64>, outcome: Outcome<Option<Item>>) {
-    let failure = match outcome {
-        Ok(answer) => {
-            series.ended("ok");
-            if let Some(item) = answer {
-                client.namespace.ack(client, item);
-            }
-            return;
-        }
-        Err(failure) => failure,
-    };
-    series.ended(failure.label());
-    let error = failure.into_error();
-    let id = log(client, "handler", &error);
-    let Some(ack) = ack else { return emit_error(client, &error, id.as_deref()) };
-    match encode_error(&client.namespace.name, ack, &error, id.as_deref()) {
-        Ok(item) => client.namespace.ack(client, item),
-        Err(error) => tracing::error!(%error, "an error could not be encoded"),
-    }
-}
-
-/// The seed's event for calls without ack.
-fn emit_error(client: &Client, error: &Error, id: Option<&str>) {
-    let message = id.map_or_else(|| error.message().to_owned(), |id| format!("{} ({id})", error.message()));
-    let event = ErrorEvent { message, code: error.code().as_str(), timestamp: timestamp() };
-    if let Err(error) = client.namespace.emit(client, "error", &event) {
-        tracing::error!(%error, "an error event could not be encoded");
-    }
-}
-
-/// Logs failures that are the server's own, at most once a second; returns the id that links log and answer.
-fn log(client: &Client, what: &'static str, error: &Error) -> Option<String> {
-    if error.code() != Code::Internal {
-        return None;
-    }
-    let id = format!("{:08x}", fastrand::u32(..));
-    if let Some(left_out) = client.namespace.log.allow() {
-        let namespace = &client.namespace;
-        tracing::error!(
-            id,
-            plugin = namespace.plugin,
-            namespace = &*namespace.name,
-            left_out,
-            "{what} failed: {error}"
-        );
-    }
-    Some(id)
-}
-
-/// How a plugin's code failed.
-pub(crate) enum Failure {
-    Error(Error),
-    Panic,
-}
-
-pub(crate) type Outcome<T> = Result<T, Failure>;
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Error(error)
-    }
-}
-
-impl Failure {
-    fn label(&self) -> &'static str {
-        match self {
-            Self::Error(error) => error.code().as_str(),
-            Self::Panic => PANIC,
-        }
+        })
+        .await;
+        let dropped = caught(|| drop(future.take()));
+        self.ended(dropped.and(outcome))
     }
 
-    /// What the client is told.
-    pub(crate) fn into_error(self) -> Error {
-        match self {
-            Self::Error(error) => error,
-            // The panic hook has logged the message and the place.
-            Self::Panic => Error::internal("the plugin panicked"),
+    fn ended<T>(&mut self, outcome: Outcome<T>) -> Outcome<T> {
+        self.now = Instant::now();
+        outcome
+    }
+
+    fn uncork(&mut self) {
+        if self.corked.take().is_some() {
+            self.client.uncork();
         }
     }
 }
 
-/// Runs a plugin's future within its time, catches its panic, and counts it while it runs.
-pub(crate) async fn guarded<T>(namespace: &Namespace, future: impl Future<Output = Result<T>>) -> Outcome<T> {
-    let _running = InFlight::begin(&namespace.in_flight);
-    bounded(namespace.limits.handler_timeout, future).await
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.uncork();
+        if !self.over {
+            self.client.abandon();
+        }
+    }
 }
 
-/// Runs a plugin's future within `limit` and catches its panic.
-pub(crate) async fn bounded<T>(limit: Duration, future: impl Future<Output = Result<T>>) -> Outcome<T> {
-    match tokio::time::timeout(limit, AssertUnwindSafe(future).catch_unwind()).await {
-        Ok(Ok(result)) => result.map_err(Failure::Error),
-        Ok(Err(_)) => Err(Failure::Panic),
-        Err(_) => Err(Failure::Error(Error::timeout(format!("no answer within {} ms", limit.as_millis())))),
-    }
+/// Calls the plugin's code.
+fn caught<T>(call: impl FnOnce() -> T) -> Outcome<T> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Failure::Panic(panic_cause(&*payload)))
 }
 
 /// One more in a gauge, until dropped: also when the task is dropped in the middle.
-struct InFlight<'a>(&'a IntGauge);
+pub(crate) struct InFlight<'a>(&'a IntGauge);
 
 impl<'a> InFlight<'a> {
-    fn begin(gauge: &'a IntGauge) -> Self {
+    pub(crate) fn begin(gauge: &'a IntGauge) -> Self {
         gauge.inc();
         Self(gauge)
     }

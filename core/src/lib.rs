@@ -6,13 +6,16 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+mod answer;
 mod boot_plan;
 pub mod bus;
 mod client;
+pub mod clock;
 pub mod cluster;
 mod ctx;
 mod dispatch;
 mod error;
+pub mod failures;
 mod host;
 pub mod hub;
 pub mod lifecycle;
@@ -25,6 +28,7 @@ pub mod payload;
 pub mod peer;
 pub mod plugin;
 pub mod prelude;
+mod question;
 pub mod readiness;
 pub mod registry;
 pub mod router;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_config::{BusSettings, Loaded, RouterSettings};
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,14 +18,16 @@ pub use self::boot_error::BootError;
 use self::supervise::supervise;
 use crate::boot_plan::{BootPlan, Planned};
 use crate::bus::{self, Bus, BusContext};
+use crate::clock::{Blocked, Clock};
 use crate::cluster::Cluster;
-use crate::dispatch::bounded;
 use crate::error::{Error, Result};
+use crate::failures::{Failure, Failures};
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub};
 use crate::metrics::Metrics;
 use crate::module::Module;
-use crate::namespace::{Limits, Namespace};
+use crate::namespace::{Limits, Namespace, Services};
+use crate::question::ask;
 use crate::readiness::{Component, Readiness, Status};
 use crate::registry::Registry;
 use crate::router::{HttpRoute, Router};
@@ -43,6 +46,8 @@ pub struct App {
     /// The hub's shards, and what talks to other Carillons.
     tasks: TaskTracker,
     stop: CancellationToken,
+    clock: Arc<Clock>,
+    failures: Arc<Failures>,
     draining: AtomicBool,
     step: Duration,
 }
@@ -95,7 +100,8 @@ impl App {
         let BootPlan { plugins: planned, disabled } = BootPlan::new(registry, config)?;
         let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
         let context = BusContext::new(Arc::clone(&metrics));
-        let bus = bounded(step, bus::connect(&bus_settings.address(), context)).await;
+        let url = bus_settings.address();
+        let bus = ask(&Handle::current(), step, async move { bus::connect(&url, context).await }).await;
         let bus = bus.map_err(|failure| BootError::Failed(failure.into_error().to_string()))?;
         let clients = TaskTracker::new();
 
@@ -105,15 +111,26 @@ impl App {
         let hub = Arc::new(Hub::new(shards, planned.len(), bounds, &metrics));
         hub.start(&tasks, &stop);
 
+        let clock = Arc::new(Clock::new(limits.handler_timeout));
+        tasks.spawn(Arc::clone(&clock).run(stop.clone()));
+        let failures = Arc::new(Failures::default());
+        let services = Services {
+            clients: clients.clone(),
+            metrics: Arc::clone(&metrics),
+            limits,
+            clock: Arc::clone(&clock),
+            failures: Arc::clone(&failures),
+        };
+
         let mut namespaces = HashMap::new();
         let mut started = Vec::new();
         for (space, Planned { entry, plan, emits }) in planned.into_iter().enumerate() {
             let own = threads
                 .start(entry.name())
                 .map_err(|error| BootError::Failed(format!("threads of {}: {error}", entry.name())))?;
-            let runtime = (own.handle.clone(), clients.clone(), Arc::clone(&metrics), limits);
             let place = (Arc::clone(&hub), space);
-            let namespace = Namespace::new(entry.namespace(), entry.name(), plan.outline(), &emits, place, runtime);
+            let (name, plugin, threads) = (entry.namespace(), entry.name(), own.handle.clone());
+            let namespace = Namespace::new(name, plugin, plan.outline(), &emits, place, threads, services.clone());
             let namespace = Arc::new(namespace);
             namespaces.insert(Arc::clone(&namespace.name), namespace);
             started.push((entry, plan, own));
@@ -143,6 +160,8 @@ impl App {
             clients,
             tasks,
             stop,
+            clock,
+            failures,
             draining: AtomicBool::new(false),
             step,
         };
@@ -161,11 +180,9 @@ impl App {
                 index,
             }));
             let init = plan.init(host.clone());
-            let outcome = own.handle.spawn(async move { bounded(step, init).await }).await;
-            let module = match outcome {
-                Ok(Ok(module)) => module,
-                Ok(Err(failure)) => return Err(app.fail(entry.name(), &failure.into_error()).await),
-                Err(_) => return Err(app.fail(entry.name(), &Error::internal("its threads ended")).await),
+            let module = match ask(&own.handle, step, init).await {
+                Ok(module) => module,
+                Err(failure) => return Err(app.fail(entry.name(), &failure.into_error()).await),
             };
             app.running().push(Running {
                 name: entry.name(),
@@ -232,6 +249,18 @@ impl App {
         &self.shared.bus
     }
 
+    /// The last failures that were the server's own, the newest first: every `error.id` a client was given lately.
+    #[must_use]
+    pub fn failures(&self) -> Vec<Failure> {
+        self.failures.all()
+    }
+
+    /// The plugin code that keeps a thread, as of a moment ago.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<Blocked> {
+        self.clock.blocked()
+    }
+
     /// Whether the application can do its job now, component by component. Each plugin answers on its own threads
     /// within a second, so a plugin whose threads are all blocked shows as not ready.
     pub async fn readiness(&self) -> Readiness {
@@ -242,6 +271,7 @@ impl App {
             required: self.shared.bus_required,
             detail: format!("{}: {}", self.shared.bus.kind(), status.detail),
         }];
+        let blocked = self.blocked();
         let questions: Vec<_> = self.running().iter().map(Running::ask).collect();
         for (name, failing, answer) in questions {
             let verdict = match tokio::time::timeout(READY_TIMEOUT, answer).await {
@@ -252,12 +282,11 @@ impl App {
                 Ok(Err(_)) => Err("its readiness check panicked".to_owned()),
                 Err(_) => Err(format!("no answer within {} ms: its threads are blocked", READY_TIMEOUT.as_millis())),
             };
-            components.push(Component {
-                name: name.to_owned(),
-                ready: verdict.is_ok(),
-                required: true,
-                detail: verdict.err().unwrap_or_else(|| "ready".to_owned()),
-            });
+            let mut detail = verdict.as_ref().map_or_else(Clone::clone, |()| "ready".to_owned());
+            for Blocked { what, milliseconds, .. } in blocked.iter().filter(|blocked| blocked.plugin == name) {
+                detail.push_str(&format!("; {what} has blocked a thread for {} s", milliseconds / 1_000));
+            }
+            components.push(Component { name: name.to_owned(), ready: verdict.is_ok(), required: true, detail });
         }
         Readiness::new(self.draining.load(Ordering::Relaxed).then_some(Status::Draining), components)
     }
@@ -294,19 +323,14 @@ impl App {
             if tokio::time::timeout(self.step, running.host.tasks.wait()).await.is_err() {
                 tracing::warn!(plugin = running.name, "background work did not stop in time and is abandoned");
             }
-            let last = running.module.shutdown();
-            let step = self.step;
-            let end = running.host.threads.spawn(async move {
-                bounded(step, async {
-                    last.await;
-                    Ok(())
-                })
-                .await
-            });
-            // The outer limit also covers threads that are blocked and never get to the inner one.
-            match tokio::time::timeout(step, end).await {
-                Ok(Ok(Ok(()))) => tracing::debug!(plugin = running.name, "stopped"),
-                _ => tracing::warn!(plugin = running.name, "shutdown did not end well and is abandoned"),
+            let module = Arc::clone(&running.module);
+            let last = async move {
+                module.shutdown().await;
+                Ok(())
+            };
+            match ask(&running.host.threads, self.step, last).await {
+                Ok(()) => tracing::debug!(plugin = running.name, "stopped"),
+                Err(_) => tracing::warn!(plugin = running.name, "shutdown did not end well and is abandoned"),
             }
             self.shared.metrics.plugin_up.with_label_values(&[running.name]).set(0);
         }

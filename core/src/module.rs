@@ -22,7 +22,7 @@ pub(crate) trait Module: Send + Sync + 'static {
     fn get(&self, route: usize, params: &Params) -> Result<BoxFuture<'static, Result<Bytes>>>;
     fn admit(&self, peer: Peer) -> BoxFuture<'static, Result<()>>;
     fn connected(&self, ctx: Ctx) -> BoxFuture<'static, Result<()>>;
-    fn disconnected(&self, ctx: Ctx, reason: Reason) -> BoxFuture<'static, ()>;
+    fn disconnected(&self, ctx: Ctx, reason: Reason) -> BoxFuture<'static, Result<()>>;
     fn run(&self, host: Host) -> BoxFuture<'static, Result<()>>;
     fn ready(&self) -> Result<(), String>;
     fn shutdown(&self) -> BoxFuture<'static, ()>;
@@ -57,8 +57,12 @@ impl<P: Plugin> Module for Typed<P> {
         Box::pin(Arc::clone(&self.plugin).connected(ctx))
     }
 
-    fn disconnected(&self, ctx: Ctx, reason: Reason) -> BoxFuture<'static, ()> {
-        Box::pin(Arc::clone(&self.plugin).disconnected(ctx, reason))
+    fn disconnected(&self, ctx: Ctx, reason: Reason) -> BoxFuture<'static, Result<()>> {
+        let farewell = Arc::clone(&self.plugin).disconnected(ctx, reason);
+        Box::pin(async move {
+            farewell.await;
+            Ok(())
+        })
     }
 
     fn run(&self, host: Host) -> BoxFuture<'static, Result<()>> {

@@ -9,7 +9,9 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::clock::Clock;
+use crate::error::{Code, Error, Result};
+use crate::failures::Failures;
 use crate::hub::{Full, Hub, Order, Selection, Space};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
@@ -30,6 +32,16 @@ pub(crate) struct Limits {
     pub(crate) queue_bytes: usize,
 }
 
+/// What all namespaces of an application share.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) clients: TaskTracker,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) failures: Arc<Failures>,
+}
+
 /// One namespace.
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
@@ -42,9 +54,14 @@ pub(crate) struct Namespace {
     pub(crate) threads: Handle,
     /// Every task that runs clients' events.
     pub(crate) clients: TaskTracker,
+    /// Watches what runs on the plugin's threads.
+    pub(crate) clock: Arc<Clock>,
+    failures: Arc<Failures>,
     /// Set at the end of boot, before the first client.
     module: OnceLock<Arc<dyn Module>>,
-    events: HashMap<String, usize>,
+    /// The declared events, sorted by name, and their routes. No client can choose what is in it, so it needs no hash
+    /// that withstands one.
+    events: Box<[(String, usize)]>,
     inbound: Vec<Inbound>,
     other: Inbound,
     outbound: HashMap<String, Arc<Outbound>>,
@@ -53,7 +70,15 @@ pub(crate) struct Namespace {
     /// Handlers running now.
     pub(crate) in_flight: IntGauge,
     /// Limits log lines about failed calls to one a second.
-    pub(crate) log: Throttle,
+    log: Throttle,
+    /// Limits log lines about blocked threads likewise.
+    pub(crate) blocked_log: Throttle,
+}
+
+fn sorted(outline: &Outline) -> Box<[(String, usize)]> {
+    let mut events: Vec<_> = outline.events.iter().zip(0..).map(|(event, route)| (event.name.clone(), route)).collect();
+    events.sort_unstable();
+    events.into()
 }
 
 impl Namespace {
@@ -64,9 +89,10 @@ impl Namespace {
         outline: &Outline,
         emits: &[(String, Mode)],
         (hub, space): (Arc<Hub>, Space),
-        runtime: (Handle, TaskTracker, Arc<Metrics>, Limits),
+        threads: Handle,
+        services: Services,
     ) -> Self {
-        let (threads, clients, metrics, limits) = runtime;
+        let Services { clients, metrics, limits, clock, failures } = services;
         metrics.preset(name);
         Self {
             name: name.into(),
@@ -77,7 +103,7 @@ impl Namespace {
             threads,
             clients,
             module: OnceLock::new(),
-            events: outline.events.iter().enumerate().map(|(index, event)| (event.name.clone(), index)).collect(),
+            events: sorted(outline),
             inbound: outline.events.iter().map(|event| metrics.inbound(name, &event.name)).collect(),
             other: metrics.inbound(name, OTHER),
             outbound: emits
@@ -88,7 +114,10 @@ impl Namespace {
             others: Arc::new(metrics.outbound(name, OTHER, Mode::All)),
             in_flight: metrics.in_flight.with_label_values(&[name]),
             metrics,
+            clock,
+            failures,
             log: Throttle::per_second(),
+            blocked_log: Throttle::per_second(),
         }
     }
 
@@ -104,9 +133,12 @@ impl Namespace {
 
     /// The route of event `name`, and its series; undeclared events share one.
     pub(crate) fn route(&self, name: &str) -> (Option<usize>, &Inbound) {
-        match self.events.get(name) {
-            Some(index) => (Some(*index), &self.inbound[*index]),
-            None => (None, &self.other),
+        match self.events.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+            Ok(at) => {
+                let route = self.events[at].1;
+                (Some(route), &self.inbound[route])
+            }
+            Err(_) => (None, &self.other),
         }
     }
 
@@ -159,12 +191,34 @@ impl Namespace {
     }
 
     fn send(&self, client: &Client, item: Item, series: &Arc<Outbound>) {
-        let (sink, series) = (Arc::clone(&client.sink), Arc::clone(series));
+        let Some(sink) = client.sink() else { return };
+        let series = Arc::clone(series);
         client.seat.send(move || {
             if matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
                 series.count(1, item.len());
             }
         });
+    }
+
+    /// Remembers a failure that is the server's own, and logs it, at most one a second; returns the id that links the
+    /// answer, the log and [`App::failures`](crate::lifecycle::App::failures).
+    pub(crate) fn failed(&self, event: impl FnOnce() -> String, error: &Error) -> Option<String> {
+        if error.code() != Code::Internal {
+            return None;
+        }
+        let event = event();
+        let id = self.failures.remember(self.plugin, &self.name, &event, &error.cause());
+        if let Some(left_out) = self.log.allow() {
+            tracing::error!(
+                id,
+                plugin = self.plugin,
+                namespace = &*self.name,
+                event,
+                left_out,
+                "handler failed: {error}"
+            );
+        }
+        Some(id)
     }
 
     /// Counts a server-to-client call as a sent event.

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use crate::client::Client;
-use crate::dispatch::{bounded, guarded};
 use crate::error::{Error, Result};
 use crate::host::Shared;
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
+use crate::question::ask_running;
 use crate::sink::{Reason, Sink};
 
 /// Routes clients to namespaces. Cheap to clone.
@@ -58,16 +58,16 @@ impl Router {
     /// The plugin's refusal: its message is meant for `connect_error`.
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
-        let question = namespace.module()?.admit(peer.clone());
-        let limit = namespace.limits.handler_timeout;
-        let answer = namespace.threads.spawn(async move { bounded(limit, question).await }).await;
-        let refusal = match answer {
-            Ok(Ok(())) => return Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink)))),
-            Ok(Err(failure)) => failure.into_error(),
-            Err(_) => Error::unavailable("the server is going away"),
+        let module = Arc::clone(namespace.module()?);
+        let asking = peer.clone();
+        let question = async move { module.admit(asking).await };
+        let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await else {
+            return Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
         };
         namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
-        Err(refusal)
+        let error = failure.into_error();
+        namespace.failed(|| "admit".to_owned(), &error);
+        Err(error)
     }
 
     /// Answers an HTTP GET route with the JSON text of its body.
@@ -75,21 +75,16 @@ impl Router {
     /// # Errors
     /// What the plugin's handler returns, or `timeout`, or `internal` after a panic.
     pub async fn get(&self, route: &HttpRoute, params: Params) -> Result<Bytes> {
-        let namespace = Arc::clone(self.namespace(&route.namespace)?);
+        let namespace = self.namespace(&route.namespace)?;
         let module = Arc::clone(namespace.module()?);
-        let (index, path) = (route.index, route.path.clone());
-        let threads = namespace.threads.clone();
-        let answer = threads.spawn(async move {
-            let body = async move { module.get(index, &params)?.await };
-            guarded(&namespace, body).await.map_err(|failure| {
-                let error = failure.into_error();
-                if let Some(left_out) = namespace.log.allow().filter(|_| error.code() == crate::error::Code::Internal) {
-                    tracing::error!(plugin = namespace.plugin, path, left_out, "route failed: {error}");
-                }
-                error
-            })
-        });
-        answer.await.map_err(|_| Error::unavailable("the server is going away"))?
+        let index = route.index;
+        let body = async move { module.get(index, &params)?.await };
+        let what = || format!("GET {}", route.path);
+        ask_running(namespace, what(), body).await.map_err(|failure| {
+            let error = failure.into_error();
+            namespace.failed(what, &error);
+            error
+        })
     }
 }
 

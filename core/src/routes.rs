@@ -255,6 +255,9 @@ pub fn mistake_in_event_name(name: &str) -> Option<&'static str> {
 /// `error`: a call without ack failed.
 #[derive(Serialize, JsonSchema)]
 pub(crate) struct ErrorEvent {
+    /// The event that failed; missing when it was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<String>,
     /// What went wrong, for a person.
     pub(crate) message: String,
     /// The code, as in the ack's envelope.

@@ -25,8 +25,8 @@ pub trait Sink: Send + Sync + 'static {
 
     /// A run of this client's events begins: what is [sent](Self::send) from here on may wait, so that the answers of the
     /// whole run leave in one write. They keep their order, and count as waiting for the client's limits. The router
-    /// calls [`uncork`](Self::uncork) once for every cork, in whatever way the run ends and possibly from another thread,
-    /// and does not nest the two for one sink. Clients of one connection have runs of their own, which may overlap.
+    /// calls [`uncork`](Self::uncork) once for every cork, in whatever way the run ends, from any thread, and possibly
+    /// after the next cork: they are to be counted. Clients of one connection have runs of their own, which may overlap.
     fn cork(&self) {}
 
     /// The run has ended, takes longer, or waits for something: what waits is written now. Like every method it does not block.

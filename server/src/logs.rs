@@ -1,11 +1,15 @@
 //! Log lines on standard error, for people or for machines, counted by level, and panics among them.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::collections::HashMap;
 use std::io::IsTerminal;
+use std::num::NonZero;
 use std::panic;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use carillon_config::{LogFormat, LogSettings};
+use carillon_core::failures;
+use carillon_core::throttle::Throttle;
 use prometheus::{IntCounter, IntCounterVec, Opts};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
@@ -45,14 +49,17 @@ pub(crate) fn start(settings: &LogSettings) -> Result<Logs, String> {
         if let Some(panics) = PANICS.get() {
             panics.inc();
         }
+        // A call it happened in is answered with an id, under which this is found again.
+        failures::note_panic(panic);
         let text = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let Some(left_out) = allow(&place) else { return };
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("unnamed");
         let trace = Backtrace::capture();
         match trace.status() {
-            BacktraceStatus::Captured => tracing::error!(place, thread, "panic: {text}\n{trace}"),
-            _ => tracing::error!(place, thread, "panic: {text}"),
+            BacktraceStatus::Captured => tracing::error!(place, thread, left_out, "panic: {text}\n{trace}"),
+            _ => tracing::error!(place, thread, left_out, "panic: {text}"),
         }
     }));
     Ok(Logs { filter: handle, level: settings.level.clone(), lines })
@@ -74,6 +81,13 @@ impl Logs {
         self.filter.reload(filter(level)?).map_err(|error| error.to_string())?;
         Ok(Some(std::mem::replace(&mut self.level, level.to_owned())))
     }
+}
+
+/// Whether a panic at `place` is logged now: one a second for each place in the code, with the number of those left out.
+fn allow(place: &str) -> Option<Option<NonZero<u64>>> {
+    static PLACES: LazyLock<Mutex<HashMap<String, Throttle>>> = LazyLock::new(Mutex::default);
+    let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+    places.entry(place.to_owned()).or_insert_with(Throttle::per_second).allow()
 }
 
 /// Counts the process's panics here from now on.

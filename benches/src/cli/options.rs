@@ -46,7 +46,7 @@ pub(crate) struct Fanout {
 
 #[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Idle {
-    /// Connections
+    /// Connections, as far as the system's open files allow so many
     #[arg(long, default_value_t = 10_000, value_name = "N")]
     pub(crate) clients: usize,
     /// Seconds of doing nothing; pings come every 25 s

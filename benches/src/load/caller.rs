@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use hdrhistogram::Histogram;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::frame::Opcode;
 use super::packet::Packet;
 use super::target::Target;
 use super::{frame, histogram};
@@ -91,7 +92,7 @@ impl Caller {
 
     fn say(&mut self, text: &str) -> Result<()> {
         let mut bytes = Vec::new();
-        frame::from_client(frame::TEXT, text.as_bytes(), &mut bytes);
+        frame::from_client(Opcode::Text, text.as_bytes(), &mut bytes);
         self.stream.write_all(&bytes).map_err(|error| format!("after {} calls: {error}", self.calls.len()).into())
     }
 
@@ -121,10 +122,9 @@ impl Caller {
     fn handle(&mut self) -> Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
         let mut at = 0;
-        while let Some(head) = frame::header(&bytes[at..]) {
-            let Some(payload) = bytes.get(at + head.head..at + head.total()) else { break };
-            at += head.total();
-            if head.opcode != frame::TEXT || self.target.dialect.message(payload).is_some() {
+        for (opcode, payload, end) in frame::sent(&bytes) {
+            at = end;
+            if opcode != Opcode::Text || self.target.dialect.message(payload).is_some() {
                 continue;
             }
             match self.target.dialect.parse(payload) {

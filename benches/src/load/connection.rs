@@ -6,7 +6,7 @@ use std::net::Shutdown;
 use mio::net::TcpStream;
 
 use super::calling::Calling;
-use super::frame::{self, Header};
+use super::frame::{self, Opcode};
 use super::mark::Finder;
 use super::nats;
 use super::packet::{Dialect, Packet};
@@ -116,7 +116,7 @@ impl Connection {
         if let Some(polling) = &mut self.polling {
             return polling.say(text);
         }
-        frame::from_client(frame::TEXT, text.as_bytes(), &mut self.out);
+        frame::from_client(Opcode::Text, text.as_bytes(), &mut self.out);
     }
 
     /// Keeps so many calls under way from now on.
@@ -215,13 +215,13 @@ impl Connection {
             at = end + 4;
             self.upgraded(&bytes[..at], dialect, now);
         }
-        while let Some(head) = frame::header(&bytes[at..]) {
-            let Some(payload) = bytes.get(at + head.head..at + head.total()) else { break };
-            at += head.total();
-            if head.opcode == frame::BINARY && matches!(dialect, Dialect::Nats { .. }) {
+        let start = at;
+        for (opcode, payload, end) in frame::sent(&bytes[start..]) {
+            at = start + end;
+            if opcode == Opcode::Binary && matches!(dialect, Dialect::Nats { .. }) {
                 self.streamed(payload, dialect, tally, now);
-            } else if head.opcode != frame::TEXT || !self.message(payload, (dialect, tally), now) {
-                self.other(head, payload, dialect, now);
+            } else if opcode != Opcode::Text || !self.message(payload, (dialect, tally), now) {
+                self.other(opcode, payload, dialect, now);
             }
         }
         at
@@ -250,14 +250,13 @@ impl Connection {
     }
 
     #[cold]
-    fn other(&mut self, head: Header, payload: &[u8], dialect: &Dialect, now: u64) {
-        match head.opcode {
-            frame::TEXT => {}
-            frame::PING => return frame::from_client(frame::PONG, payload, &mut self.out),
-            frame::CLOSE => return self.close(now, "closed by the server"),
-            _ => return,
+    fn other(&mut self, opcode: Opcode, payload: &[u8], dialect: &Dialect, now: u64) {
+        match opcode {
+            Opcode::Text => self.packet(dialect.parse(payload), dialect, now),
+            Opcode::Ping => frame::from_client(Opcode::Pong, payload, &mut self.out),
+            Opcode::Close => self.close(now, "closed by the server"),
+            Opcode::Binary | Opcode::Continuation | Opcode::Pong => {}
         }
-        self.packet(dialect.parse(payload), dialect, now);
     }
 
     #[cold]

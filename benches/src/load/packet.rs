@@ -1,5 +1,7 @@
 //! What a client says and what it is told, in the words of its server: Socket.IO's, or another's for those that have their own.
 
+use carillon_core::packet::engine::{self, Kind};
+
 use super::nats;
 
 /// What a server speaks over its WebSockets.
@@ -131,34 +133,34 @@ impl Dialect {
     pub(crate) fn parse<'a>(&self, text: &'a [u8]) -> Packet<'a> {
         let Self::SocketIo { namespace, also, .. } = self else { return Packet::Other };
         let Ok(text) = std::str::from_utf8(text) else { return Packet::Other };
-        let mut chars = text.chars();
-        match (chars.next(), chars.next()) {
-            (Some('0'), _) => Packet::Open,
-            (Some('2'), _) => Packet::Ping,
-            (Some('4'), Some(kind)) if also.iter().any(|(other, _)| text[2..].starts_with(other)) => match kind {
-                '0' => Packet::Connected,
-                '1' => Packet::Disconnected,
-                '4' => Packet::Refused(&text[2..]),
+        let message = match engine::parse(text) {
+            Some((Kind::Open, _)) => return Packet::Open,
+            Some((Kind::Ping, _)) => return Packet::Ping,
+            Some((Kind::Message, message)) => message,
+            _ => return Packet::Other,
+        };
+        let Some((kind, rest)) = message.split_at_checked(1) else { return Packet::Other };
+        if also.iter().any(|(other, _)| rest.starts_with(other)) {
+            return match kind {
+                "0" => Packet::Connected,
+                "1" => Packet::Disconnected,
+                "4" => Packet::Refused(rest),
                 _ => Packet::Other,
-            },
-            (Some('4'), Some(kind)) => match text[2..].strip_prefix(&**namespace) {
-                Some(rest) => Self::socket_io(kind, rest),
-                None => Packet::Other,
-            },
-            _ => Packet::Other,
+            };
         }
+        rest.strip_prefix(&**namespace).map_or(Packet::Other, |rest| Self::socket_io(kind, rest))
     }
 
-    fn socket_io(kind: char, rest: &str) -> Packet<'_> {
+    fn socket_io<'a>(kind: &str, rest: &'a str) -> Packet<'a> {
         match kind {
-            '0' => Packet::Connected,
-            '1' => Packet::Disconnected,
-            '2' => Packet::Event(rest),
-            '3' => {
+            "0" => Packet::Connected,
+            "1" => Packet::Disconnected,
+            "2" => Packet::Event(rest),
+            "3" => {
                 let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
                 rest[..digits].parse().map_or(Packet::Other, |id| Packet::Ack(id, &rest[digits..]))
             }
-            '4' => Packet::Refused(rest),
+            "4" => Packet::Refused(rest),
             _ => Packet::Other,
         }
     }

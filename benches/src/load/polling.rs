@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+pub(super) use carillon_core::packet::engine::SEPARATOR;
 use httparse::{EMPTY_HEADER, Response, Status};
 use serde::Deserialize;
 
@@ -9,8 +10,6 @@ use super::target::Target;
 
 /// Headers of an answer that can be read.
 const HEADERS: usize = 32;
-/// What stands between the packets of one body.
-pub(super) const SEPARATOR: u8 = 0x1e;
 
 /// What such a client has to say, and what it waits for.
 #[derive(Debug)]

@@ -96,6 +96,22 @@ pub(crate) fn rss_kb(pid: u32) -> Result<u64> {
     family(pid).into_iter().map(process_rss_kb).sum()
 }
 
+/// The part of it that no file stands behind: heap and stacks, in KiB.
+pub(crate) fn anonymous_kb(pid: u32) -> Option<u64> {
+    let of = |pid| status_kb(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?, "Anonymous");
+    family(pid).into_iter().map(of).sum()
+}
+
+/// What the kernel keeps for all of this machine's sockets and files: its small objects, and what is under way in TCP, in KiB.
+pub(crate) fn kernel_kb() -> Option<u64> {
+    let pages = fs::read_to_string("/proc/net/sockstat").ok()?;
+    let tcp =
+        pages.lines().find_map(|line| line.strip_prefix("TCP:")?.rsplit_once("mem "))?.1.trim().parse::<u64>().ok()?;
+    Some(
+        status_kb(&fs::read_to_string("/proc/meminfo").ok()?, "Slab")? + tcp * rustix::param::page_size() as u64 / 1024,
+    )
+}
+
 fn process_rss_kb(pid: u32) -> Result<u64> {
     let exact = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok();
     if let Some(kb) = exact.and_then(|text| status_kb(&text, "Rss")) {
@@ -170,7 +186,8 @@ mod tests {
             sum = sum.wrapping_mul(3) + 1;
         }
         assert!(sum > 0 && !threads(pid).unwrap().is_empty());
-        assert!(rss_kb(pid).unwrap() > 100);
+        let (all, anonymous) = (rss_kb(pid).unwrap(), anonymous_kb(pid).unwrap_or(1));
+        assert!(all > 100 && anonymous > 0 && anonymous < all && kernel_kb().is_some());
         assert!(cpu(u32::MAX).is_err());
     }
 

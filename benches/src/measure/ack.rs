@@ -6,10 +6,11 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Measure;
 use super::contest::{Contest, Contestant, Driver};
 use super::metrics::Metrics;
 use super::round;
-use crate::cli::Ack;
+use crate::cli::{Ack, Common};
 use crate::load::caller::Caller;
 use crate::load::shape::Shape;
 use crate::machine::proc::{self, Cpu};
@@ -43,21 +44,26 @@ struct Outcome {
     mistakes: Vec<String>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Ack) -> Result<bool> {
-    let servers = options.common.servers(&Peer::ACK).len().max(1);
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Ack {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Ack, servers: usize) -> f64 {
-    servers as f64 * (2.0 + options.rounds as f64 * options.seconds * 2.0)
+    fn peers(&self) -> Vec<Peer> {
+        Peer::ACK.to_vec()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        servers as f64 * (2.0 + self.rounds as f64 * self.seconds * 2.0)
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures; servers take turns.
-pub(crate) fn measure(contest: &mut Contest, options: &Ack) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Ack) -> Result<Part> {
     let mut common = options.common.clone();
     if let Some(named) = &mut common.peers {
         named.retain(|peer| peer.answers());

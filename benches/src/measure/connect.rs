@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Measure;
 use super::contest::{Contest, Contestant};
 use super::round;
-use crate::cli::Connect;
+use crate::cli::{Common, Connect};
 use crate::load::{GroupId, Load, Role, Stage};
 use crate::machine::proc::Cpu;
 use crate::peers::Peer;
@@ -61,22 +62,27 @@ struct Row {
     storm: Option<Storm>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Connect) -> Result<bool> {
-    let servers = options.common.servers(&Peer::ACK).len();
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Connect {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Connect, servers: usize) -> f64 {
-    let connecting = options.clients as f64 / 3_000.0 + 0.5;
-    servers as f64 * (options.rounds as f64 * connecting + 2.0 * connecting + BASELINE + options.seconds + 1.5)
+    fn peers(&self) -> Vec<Peer> {
+        Peer::ACK.to_vec()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        let connecting = self.clients as f64 / 3_000.0 + 0.5;
+        servers as f64 * (self.rounds as f64 * connecting + 2.0 * connecting + BASELINE + self.seconds + 1.5)
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures; servers take turns, and each has a storm of its own at the end.
-pub(crate) fn measure(contest: &mut Contest, options: &Connect) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Connect) -> Result<Part> {
     contest.reserve(options.clients)?;
     let mut everybody = contest.everybody(&options.common, &Peer::ACK)?;
     let (mut churns, mut storms): (Vec<Churn>, Vec<Storm>) = (Vec::new(), Vec::new());

@@ -117,6 +117,15 @@ impl Contest {
         Ok(connections as u64 + SPARE <= machine::raise_open_files()?)
     }
 
+    /// As many of these connections as the system's open files allow, to the server as to the load; fewer are noted.
+    pub(crate) fn at_most(&self, clients: usize) -> Result<usize> {
+        let room = usize::try_from(machine::raise_open_files()?.saturating_sub(SPARE)).unwrap_or(usize::MAX);
+        if room < clients {
+            self.progress.note(&format!("{room} clients instead of {clients}: the system allows no more open files"));
+        }
+        Ok(clients.min(room))
+    }
+
     /// Checks that so many connections can be had, on both sides.
     pub(crate) fn reserve(&self, clients: usize) -> Result<()> {
         let files = machine::raise_open_files()?;

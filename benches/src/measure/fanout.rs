@@ -1,10 +1,11 @@
 //! What a delivery costs: everybody is flooded, or sent to at a steady pace, and servers take turns.
 
+use super::Measure;
 use super::contest::{Contest, Contestant, Driver};
 use super::round::{self, Round};
 use super::shapes;
 use crate::Result;
-use crate::cli::Fanout;
+use crate::cli::{Common, Fanout};
 use crate::load::shape::Shape;
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
@@ -41,27 +42,33 @@ impl Row {
     }
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Fanout) -> Result<bool> {
-    let mut contest = Contest::new(&options.common, seconds(options, options.common.servers(&Peer::FANOUT).len()))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
-
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Fanout, servers: usize) -> f64 {
-    if !options.shape.is_empty() {
-        return shapes::seconds(options);
+impl Measure for Fanout {
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let connecting = servers as f64 * (0.5 + options.clients as f64 / 3_000.0);
-    let flood_rows = servers + options.batches.len();
-    let rows = options.mode.iter().map(|mode| if *mode == Mode::Flood { flood_rows } else { servers }).sum::<usize>();
-    let warm_up = (options.mode.len() * servers) as f64 * WARM_UP.min(options.seconds);
-    connecting + warm_up + (options.rounds * rows) as f64 * (options.seconds + DRAIN)
+
+    fn peers(&self) -> Vec<Peer> {
+        if self.shape.is_empty() { Peer::FANOUT.to_vec() } else { shapes::peers() }
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        if !self.shape.is_empty() {
+            return shapes::seconds(self);
+        }
+        let connecting = servers as f64 * (0.5 + self.clients as f64 / 3_000.0);
+        let flood_rows = servers + self.batches.len();
+        let rows = self.mode.iter().map(|mode| if *mode == Mode::Flood { flood_rows } else { servers }).sum::<usize>();
+        let warm_up = (self.mode.len() * servers) as f64 * WARM_UP.min(self.seconds);
+        connecting + warm_up + (self.rounds * rows) as f64 * (self.seconds + DRAIN)
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures, with the clients of all servers connected at the same time where the system allows so many.
-pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
     if !options.shape.is_empty() {
         return shapes::measure(contest, options);
     }

@@ -1,10 +1,11 @@
 //! What an idle connection costs: memory while nothing happens, processor time for pings, and whether all is given back.
 use serde::Serialize;
 
+use super::Measure;
 use super::contest::{Contest, Contestant, Driver};
 use super::metrics::Metrics;
 use super::round;
-use crate::cli::Idle;
+use crate::cli::{Common, Idle};
 use crate::machine::proc;
 use crate::peers::Peer;
 use crate::peers::protocol::Run;
@@ -27,7 +28,11 @@ struct Outcome {
     rss_connected_kb: u64,
     rss_broadcast_kb: u64,
     rss_closed_kb: u64,
+    clients: usize,
     kb_per_connection: f64,
+    /// The part of it that is heap and stacks, and what the kernel keeps for both ends besides.
+    heap_kb_per_connection: Option<f64>,
+    kernel_kb_per_connection: Option<f64>,
     /// Part of a core while nothing happens but pings.
     idle_cpu: f64,
     /// From the broadcast's time to its arrival at half of the clients, and at the last one.
@@ -38,23 +43,29 @@ struct Outcome {
     mistakes: Vec<String>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Idle) -> Result<bool> {
-    let servers = options.common.servers(&Peer::IDLE).len();
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Idle {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Idle, servers: usize) -> f64 {
-    let each = options.settle * 3.0 + options.seconds + options.broadcasts + options.clients as f64 / 3_000.0 + 1.0;
-    (options.rounds * servers) as f64 * each
+    fn peers(&self) -> Vec<Peer> {
+        Peer::IDLE.to_vec()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        let each = self.settle * 3.0 + self.seconds + self.broadcasts + self.clients as f64 / 3_000.0 + 1.0;
+        (self.rounds * servers) as f64 * each
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures, one server after the other.
-pub(crate) fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
-    contest.reserve(options.clients)?;
+fn measure(contest: &mut Contest, options: &Idle) -> Result<Part> {
+    let clients = contest.at_most(options.clients)?;
+    let options = &Idle { clients, ..options.clone() };
     let mut outcomes = Vec::new();
     for nth in 1..=options.rounds {
         if let Some(target) = contest.target()? {
@@ -86,11 +97,17 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
     let gauges = scrape()?;
     contest.rest(options.settle / 2.0)?;
     let rss_before_kb = proc::rss_kb(pid)?;
+    let parts_before = [proc::anonymous_kb(pid), proc::kernel_kb()];
     let start = clock::now();
     contest.connect(&mut contestant, options.clients)?;
     let connect_seconds = clock::seconds(clock::now() - start);
     contest.rest(options.settle)?;
     let rss_connected_kb = proc::rss_kb(pid)?;
+    let parts = [proc::anonymous_kb(pid), proc::kernel_kb()];
+    let [heap_kb_per_connection, kernel_kb_per_connection] = [0, 1].map(|part| {
+        let (now, before) = parts[part].zip(parts_before[part])?;
+        Some((now as f64 - before as f64) / options.clients as f64)
+    });
     contest.progress.say(format!("{}: {} idle clients", contestant.name, options.clients));
     let (cpu, from) = (proc::cpu(pid)?, clock::now());
     contest.rest(options.seconds)?;
@@ -121,6 +138,9 @@ fn one(contest: &mut Contest, mut contestant: Contestant, options: &Idle, round:
         rss_connected_kb,
         rss_broadcast_kb,
         rss_closed_kb: proc::rss_kb(pid)?,
+        clients: options.clients,
+        heap_kb_per_connection,
+        kernel_kb_per_connection,
         kb_per_connection: (rss_connected_kb as f64 - rss_before_kb as f64) / options.clients as f64,
         idle_cpu,
         broadcast_p50_ms: latency.map(|latency| latency.p50 / 1e3),
@@ -162,6 +182,8 @@ fn summary(outcomes: &[Outcome]) -> Vec<row::Idle> {
             server: name.to_owned(),
             failed: all().filter(|outcome| !outcome.mistakes.is_empty()).count(),
             kb_per_connection: of(|outcome| Some(outcome.kb_per_connection)),
+            heap_kb_per_connection: of(|outcome| outcome.heap_kb_per_connection),
+            kernel_kb_per_connection: of(|outcome| outcome.kernel_kb_per_connection),
             rss_mb: of(|outcome| Some(outcome.rss_connected_kb as f64 / 1024.0)),
             idle_cpu: of(|outcome| Some(outcome.idle_cpu)),
             broadcast_p50_ms: of(|outcome| outcome.broadcast_p50_ms),
@@ -177,6 +199,8 @@ fn text(rows: &[row::Idle], options: &Idle, label: impl Fn(&str) -> String) -> S
     let mut table = Table::new(&[
         "server",
         "KB/connection",
+        "heap and stacks",
+        "kernel, both ends",
         "RSS MB",
         "idle CPU %",
         "broadcast p50 ms",
@@ -188,6 +212,8 @@ fn text(rows: &[row::Idle], options: &Idle, label: impl Fn(&str) -> String) -> S
         table.row([
             label(&row.server),
             figure(row.kb_per_connection),
+            figure(row.heap_kb_per_connection),
+            figure(row.kernel_kb_per_connection),
             figure(row.rss_mb),
             row.idle_cpu.map_or_else(|| "-".to_owned(), |cpu| number(cpu.median * 100.0)),
             figure(row.broadcast_p50_ms),

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::Measure;
 use super::calls::{Called, Calls, keep_calling};
 use super::contest::{Contest, Contestant};
 use crate::Result;
-use crate::cli::Ingress;
+use crate::cli::{Common, Ingress};
 use crate::peers::Peer;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
@@ -51,17 +52,22 @@ struct Row {
     failed: usize,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Ingress) -> Result<bool> {
-    let servers = options.common.servers(&Peer::ACK).len();
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Ingress {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Ingress, servers: usize) -> f64 {
-    (servers * (options.rounds * ways(options).len() + 1)) as f64 * (options.seconds + 0.05) + servers as f64
+    fn peers(&self) -> Vec<Peer> {
+        Peer::ACK.to_vec()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        (servers * (self.rounds * ways(self).len() + 1)) as f64 * (self.seconds + 0.05) + servers as f64
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Every combination, except those that are the same: one event under way is answered, or it would not be known.
@@ -78,7 +84,7 @@ fn ways(options: &Ingress) -> Vec<Way> {
 }
 
 /// Measures; servers take turns within each way.
-pub(crate) fn measure(contest: &mut Contest, options: &Ingress) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Ingress) -> Result<Part> {
     let mut common = options.common.clone();
     if let Some(named) = &mut common.peers {
         named.retain(|peer| peer.answers());

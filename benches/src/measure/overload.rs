@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::Measure;
 use super::contest::{Contest, Contestant};
 use super::metrics::Metrics;
 use super::round;
-use crate::cli::Overload;
+use crate::cli::{Common, Overload};
 use crate::load::packet::Dialect;
 use crate::load::shape::Shape;
 use crate::load::{GroupId, HANDSHAKES, Stage, Target};
@@ -56,22 +57,27 @@ struct Outcome {
     mistakes: Vec<String>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Overload) -> Result<bool> {
-    let servers = options.common.servers(&[]).len();
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Overload {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Overload, servers: usize) -> f64 {
-    let each = options.clients as f64 / 3_000.0 + QUIET + options.seconds + 5.0;
-    (servers * options.form.len()) as f64 * each
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        let each = self.clients as f64 / 3_000.0 + QUIET + self.seconds + 5.0;
+        (servers * self.form.len()) as f64 * each
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures, each form with a server of its own.
-pub(crate) fn measure(contest: &mut Contest, options: &Overload) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Overload) -> Result<Part> {
     contest.reserve(options.clients + options.others)?;
     let mut outcomes = Vec::new();
     for form in &options.form {

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
+use super::Measure;
 use super::calls::{Called, Calls, keep_calling};
 use super::contest::{Contest, Contestant};
 use super::round;
-use crate::cli::Poll;
+use crate::cli::{Common, Poll};
 use crate::peers::Peer;
 use crate::peers::protocol::{Mode, Run};
 use crate::report::document::Part;
@@ -42,21 +43,26 @@ struct Row {
     event_p99_us: Option<Figure>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Poll) -> Result<bool> {
-    let servers = options.common.servers(&Peer::ACK).len();
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Poll {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Poll, servers: usize) -> f64 {
-    servers as f64 * (2.0 + (options.rounds + 1) as f64 * (3.0 * options.seconds + 0.5))
+    fn peers(&self) -> Vec<Peer> {
+        Peer::ACK.to_vec()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        servers as f64 * (2.0 + (self.rounds + 1) as f64 * (3.0 * self.seconds + 0.5))
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures; servers take turns.
-pub(crate) fn measure(contest: &mut Contest, options: &Poll) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Poll) -> Result<Part> {
     let mut everybody = contest.everybody(&options.common, &Peer::ACK)?;
     everybody.iter_mut().for_each(|contestant| contestant.target.polls = true);
     let everybody = contest.connect_all(everybody, options.clients + 1)?;

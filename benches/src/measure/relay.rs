@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Measure;
 use super::contest::{Contest, Contestant, Driver};
 use super::relay_flood;
 use super::round::{self, Round};
-use crate::cli::Relay;
+use crate::cli::{Common, Relay};
 use crate::load::Load;
 use crate::machine;
 use crate::peers::protocol::{NAMESPACE, Run, TICK, Tick};
@@ -33,25 +34,29 @@ struct Way {
     p99_us: Option<Figure>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Relay) -> Result<bool> {
-    let mut contest = Contest::new(&options.common, seconds(options))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
-
-/// About how long it takes.
-pub(crate) fn seconds(options: &Relay) -> f64 {
-    if options.flood {
-        return relay_flood::seconds(options);
+impl Measure for Relay {
+    fn common(&self) -> &Common {
+        &self.common
     }
-    (options.rounds * 2 + 1) as f64 * options.seconds + 2.0
-}
 
-/// What is missing, and the command that installs it.
-pub(crate) fn missing() -> Option<String> {
-    let missing = "redis-server is missing: apt-get install redis-server";
-    version().is_none().then(|| missing.to_owned())
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
+    fn seconds(&self, _: usize) -> f64 {
+        if self.flood {
+            return relay_flood::seconds(self);
+        }
+        (self.rounds * 2 + 1) as f64 * self.seconds + 2.0
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
+
+    fn missing(&self) -> Option<String> {
+        version().is_none().then(|| "redis-server is missing: apt-get install redis-server".to_owned())
+    }
 }
 
 pub(super) fn version() -> Option<String> {
@@ -59,12 +64,12 @@ pub(super) fn version() -> Option<String> {
 }
 
 /// Measures both ways, which take turns.
-pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     contest.reserve(options.clients)?;
     if options.flood {
         return relay_flood::measure(contest, options);
     }
-    let version = version().ok_or_else(|| missing().unwrap_or_default())?;
+    let version = version().ok_or_else(|| options.missing().unwrap_or_default())?;
     contest.versions.insert("redis-server".to_owned(), version);
     if let Err(error) = carillon_core::bus::check("redis://127.0.0.1") {
         return Err(format!("this build cannot relay from Redis: {error}").into());

@@ -8,11 +8,13 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::Measure;
 use super::contest::{Contest, Contestant};
 use super::metrics::Metrics;
 use super::round;
-use crate::cli::Scrape;
+use crate::cli::{Common, Scrape};
 use crate::load::histogram;
+use crate::peers::Peer;
 use crate::peers::protocol::Run;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
@@ -32,22 +34,27 @@ struct Outcome {
     mistakes: Vec<String>,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Scrape) -> Result<bool> {
-    let servers = options.common.servers(&[]).len();
-    let mut contest = Contest::new(&options.common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
+impl Measure for Scrape {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Scrape, servers: usize) -> f64 {
-    let connecting = options.clients as f64 / 3_000.0 + 1.0;
-    servers as f64 * (connecting + (options.rounds * 2 + 1) as f64 * options.seconds)
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        let connecting = self.clients as f64 / 3_000.0 + 1.0;
+        servers as f64 * (connecting + (self.rounds * 2 + 1) as f64 * self.seconds)
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures, one server after the other.
-pub(crate) fn measure(contest: &mut Contest, options: &Scrape) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Scrape) -> Result<Part> {
     contest.reserve(options.clients)?;
     let mut outcomes = Vec::new();
     for peer in contest.servers(&options.common, &[]).into_iter().filter(|peer| peer.is_carillon()) {

@@ -17,7 +17,7 @@ use crate::report::table::{self, Table, figure};
 const FLOOR_OF_ONE: &str = "floor, n = 1";
 
 /// Beside whom shapes are measured when nobody is named.
-fn peers() -> Vec<Peer> {
+pub(super) fn peers() -> Vec<Peer> {
     std::iter::once(Peer::Floor).chain(Peer::SHAPES).collect()
 }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Measure;
 use super::contest::{Contest, Contestant, Driver};
 use super::metrics::Metrics;
 use super::round::{self, Round};
-use crate::cli::Slow;
+use crate::cli::{Common, Slow};
 use crate::load::{Load, Role, Stage};
 use crate::machine::proc;
+use crate::peers::Peer;
 use crate::peers::protocol::Run;
 use crate::report::document::Part;
 use crate::report::stats::Figure;
@@ -75,26 +77,26 @@ struct Watch {
     ponged: u64,
 }
 
-/// Runs the measurement.
-pub(crate) fn run(options: &Slow) -> Result<bool> {
-    let mut common = options.common.clone();
-    if let Some(named) = &mut common.peers {
-        // Slow clients go on sending Engine.IO's pongs, which only Socket.IO servers understand.
-        named.retain(|peer| peer.inlet().is_none());
+impl Measure for Slow {
+    fn common(&self) -> &Common {
+        &self.common
     }
-    let servers = common.servers(&[]).len().max(1);
-    let mut contest = Contest::new(&common, seconds(options, servers))?;
-    let part = measure(&mut contest, options)?;
-    contest.finish(&part)
-}
 
-/// About how long it takes with so many servers.
-pub(crate) fn seconds(options: &Slow, servers: usize) -> f64 {
-    servers as f64 * (options.baseline + options.seconds + GRACE + 1.0)
+    fn peers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
+    fn seconds(&self, servers: usize) -> f64 {
+        servers as f64 * (self.baseline + self.seconds + GRACE + 1.0)
+    }
+
+    fn measure(&self, contest: &mut Contest) -> Result<Part> {
+        measure(contest, self)
+    }
 }
 
 /// Measures, one server after the other.
-pub(crate) fn measure(contest: &mut Contest, options: &Slow) -> Result<Part> {
+fn measure(contest: &mut Contest, options: &Slow) -> Result<Part> {
     contest.reserve(options.clients)?;
     let mut all: Vec<Contestant> = contest.target()?.into_iter().collect();
     let mut outcomes = Vec::new();

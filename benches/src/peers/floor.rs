@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carillon_core::packet::frame::{Message, Opcode, Reader, frame};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use super::protocol::{DONE, Done, Mode, Run, TICK, Tick, dialect};
-use crate::load::frame;
 use crate::load::packet::{Dialect, Packet};
 use crate::load::target::ACCEPT;
 use crate::{Result, clock};
@@ -119,7 +119,13 @@ impl Floor {
             stream.set_nodelay(true)?;
             let token = Token(self.clients.len());
             self.poll.registry().register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-            self.clients.push(Some(Client { stream, input: Vec::new(), member: false, queue: VecDeque::new() }));
+            self.clients.push(Some(Client {
+                stream,
+                input: Vec::new(),
+                reader: Reader::new(1 << 20),
+                member: false,
+                queue: VecDeque::new(),
+            }));
         }
     }
 
@@ -131,7 +137,7 @@ impl Floor {
         for _ in 0..batch {
             let tick = Tick::new(publishing.sent, at, publishing.run.bytes);
             let packet = self.dialect.event(TICK, &format!("{{\"text\":\"{}\"}}", tick.text));
-            frame::from_server(frame::TEXT, packet.as_bytes(), &mut frames);
+            frames.extend(frame(Opcode::Text, packet.as_bytes()));
             publishing.sent += 1;
         }
         let frames = Bytes::from(frames);
@@ -150,10 +156,8 @@ impl Floor {
     }
 
     fn tell(&mut self, index: usize, text: &str) {
-        let mut bytes = Vec::new();
-        frame::from_server(frame::TEXT, text.as_bytes(), &mut bytes);
         if let Some(Some(client)) = self.clients.get_mut(index)
-            && client.send(&bytes.into()).is_err()
+            && client.send(&frame(Opcode::Text, text.as_bytes()).into()).is_err()
         {
             self.clients[index] = None;
         }
@@ -210,6 +214,7 @@ impl Floor {
 struct Client {
     stream: TcpStream,
     input: Vec<u8>,
+    reader: Reader,
     member: bool,
     /// What the kernel had no room for.
     queue: VecDeque<Bytes>,
@@ -263,13 +268,13 @@ impl Client {
             at = end + 4;
             texts.push("GET".to_owned());
         }
-        while let Some(head) = frame::header(&self.input[at..]) {
-            let Some(payload) = self.input.get_mut(at + head.head..at + head.total()) else { break };
-            frame::unmask(payload, head.mask.unwrap_or_default());
-            texts.push(String::from_utf8_lossy(payload).into_owned());
-            at += head.total();
+        let nonsense = |violation| io::Error::other(format!("{violation:?}"));
+        while let Some(message) = self.reader.next(&mut self.input, &mut at).map_err(nonsense)? {
+            if let Message::Text(text) = message {
+                texts.push(text.to_owned());
+            }
         }
-        self.input.drain(..at);
+        self.input.clear();
         Ok(texts)
     }
 }

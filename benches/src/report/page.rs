@@ -179,12 +179,23 @@ fn ms(value: Option<Figure>) -> String {
 }
 
 fn idle(story: &Story) -> Table {
-    let mut table = Table::new(&["server", "KB/connection", "spread", "RSS MB", "RSS MB when all have gone"]);
+    let heads = [
+        "server",
+        "KB/connection",
+        "spread",
+        "heap and stacks",
+        "kernel, both ends",
+        "RSS MB",
+        "RSS MB when all have gone",
+    ];
+    let mut table = Table::new(&heads);
     for row in &story.memory.rows {
         table.row([
             row.server.clone(),
             figure(row.kb_per_connection),
             spread(row.kb_per_connection),
+            figure(row.heap_kb_per_connection),
+            figure(row.kernel_kb_per_connection),
             figure(row.rss_mb),
             figure(row.closed_rss_mb),
         ]);

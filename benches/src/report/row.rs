@@ -35,6 +35,11 @@ pub(crate) struct Idle {
     pub(crate) server: String,
     pub(crate) failed: usize,
     pub(crate) kb_per_connection: Option<Figure>,
+    /// The part of it that is heap and stacks, and what the kernel keeps besides, for both ends.
+    #[serde(default)]
+    pub(crate) heap_kb_per_connection: Option<Figure>,
+    #[serde(default)]
+    pub(crate) kernel_kb_per_connection: Option<Figure>,
     pub(crate) rss_mb: Option<Figure>,
     /// Part of a core while nothing happens but pings.
     pub(crate) idle_cpu: Option<Figure>,

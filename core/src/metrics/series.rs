@@ -1,6 +1,7 @@
 //! Handles of series, bound at boot so that the hot path is atomics.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus::{Histogram, IntCounter, IntCounterVec};
 
@@ -14,6 +15,8 @@ pub(crate) struct Inbound {
     ok: IntCounter,
     outcomes: IntCounterVec,
     labels: (String, String),
+    /// Its handler has lately kept its thread for long, or waited.
+    slow: AtomicBool,
 }
 
 impl Inbound {
@@ -25,13 +28,33 @@ impl Inbound {
         (namespace, event): (&str, &str),
     ) -> Self {
         let ok = outcomes.with_label_values(&[namespace, event, "ok"]);
-        Self { received, bytes, seconds, ok, outcomes, labels: (namespace.to_owned(), event.to_owned()) }
+        Self {
+            received,
+            bytes,
+            seconds,
+            ok,
+            outcomes,
+            labels: (namespace.to_owned(), event.to_owned()),
+            slow: AtomicBool::new(false),
+        }
     }
 
     /// An event of so many bytes was received.
     pub(crate) fn arrived(&self, bytes: usize) {
         self.received.inc();
         self.bytes.inc_by(bytes as u64);
+    }
+
+    /// Whether the last handler of this event took long.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow.load(Ordering::Relaxed)
+    }
+
+    /// Says whether a handler took long.
+    pub(crate) fn note_slow(&self, slow: bool) {
+        if self.is_slow() != slow {
+            self.slow.store(slow, Ordering::Relaxed);
+        }
     }
 
     /// It ended so.

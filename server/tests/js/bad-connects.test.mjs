@@ -11,7 +11,7 @@ row('CONNECT to an unknown namespace', '`connect_error` "Invalid namespace"', 'â
   assert.equal((await refused(server.client('/nope'))).message, 'Invalid namespace');
   const raw = await server.raw({ namespace: '/tiny' });
   raw.send('40/nope,');
-  assert.equal(JSON.parse((await raw.frame('44/nope,')).slice('44/nope,'.length)).message, 'Invalid namespace');
+  await raw.frame('44/nope,{"message":"Invalid namespace"');
   raw.send('42/tiny,1["hello",{"name":"you"}]');
   await raw.frame('43/tiny,1[{"ok":true');
 });

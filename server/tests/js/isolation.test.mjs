@@ -31,9 +31,11 @@ test('a panic is answered "internal", counted, logged under the same id, and the
     assert.equal(answer.ok, false);
     assert.equal(answer.error.code, 'internal');
     assert.doesNotMatch(answer.error.message, /on purpose/);
-    await server.logged(new RegExp(`on purpose ${n}`));
-    // Lines about failed calls come at most once a second; the first one is never left out.
-    if (n === 0) await server.logged(new RegExp(answer.error.id));
+    // Lines about panics and failed calls come at most once a second; the first ones are never left out.
+    if (n === 0) {
+      await server.logged(/panic: on purpose 0/);
+      await server.logged(new RegExp(`handler failed: .*on purpose 0.*${answer.error.id}`));
+    }
   }
   assert.equal((await socket.call('quick'))[0].ok, true);
   const metrics = await server.metrics();
@@ -68,6 +70,70 @@ test('a call that blocks its thread delays no other plugin, no new client, no sc
   assert.ok(done < blockers.length, 'the plugin was blocked all the while');
   assert.ok(longest < 500, `a call to a healthy plugin took ${longest} ms`);
   for (const answer of await Promise.all(blocked)) assert.equal(answer.ok, true, 'late, but answered');
+});
+
+test('panics do not flood the log', async (t) => {
+  const server = await rough(t);
+  const socket = await server.connect('/rough');
+  const from = performance.now();
+  const calls = Array.from({ length: 500 }, (_, n) => socket.call('panic', { text: `flood ${n}` }));
+  for (const [answer] of await Promise.all(calls)) assert.match(answer.error.id, /^[0-9a-f]{8}$/);
+  // One line a second of each kind, and the first.
+  const allowed = 2 * (Math.ceil((performance.now() - from) / 1_000) + 1);
+  const lines = server.log.filter((line) => line.includes('flood')).length;
+  assert.ok(lines >= 1 && lines <= allowed, `${lines} lines`);
+});
+
+test('a plugin with both threads blocked is answered for in time, and works again afterwards', async (t) => {
+  const server = await rough(t);
+  const [one, two, beside, healthy] = await Promise.all([
+    server.connect('/rough'), server.connect('/rough'), server.connect('/rough'), server.connect('/tiny'),
+  ]);
+  let freed = false;
+  const limit = TIMEOUT_MS + 1_000;
+  /** What `ask` resolves to, which has to be before its time and while the threads are still blocked. */
+  const inTime = async (what, ask) => {
+    const from = performance.now();
+    const answer = await ask();
+    assert.ok(performance.now() - from < limit, `${what} was answered after ${performance.now() - from} ms`);
+    assert.ok(!freed, `${what} was answered while the threads were blocked`);
+    return answer;
+  };
+  const acks = [];
+  const call = (socket, name, ...args) => inTime(name, async () => {
+    const [answer] = await socket.call(name, ...args);
+    acks.push(answer.error?.code ?? 'ok');
+    return answer;
+  });
+  // The clients' own greeting came first, so both block at once.
+  const blocked = [one, two].map((socket) => call(socket, 'block', { ms: 4_000 }));
+  const free = new Promise((resolve) => setTimeout(resolve, 4_000)).then(() => { freed = true; });
+  await until(async () => (await server.metrics()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) === 2, 'both block');
+  const [refusal, response] = await Promise.all([
+    inTime('CONNECT', () => refused(server.client('/rough'))),
+    inTime('HTTP', () => server.fetch('/rough/hello')),
+    ...blocked,
+    ...Array.from({ length: 5 }, () => call(one, 'quick')),
+    ...Array.from({ length: 5 }, () => call(beside, 'quick')),
+    inTime('another plugin', () => healthyCalls(healthy)),
+  ]);
+  assert.match(refusal.message, /no answer within/);
+  assert.equal(response.status, 503);
+  assert.equal((await response.json()).code, 'timeout');
+  assert.deepEqual(acks, Array(12).fill('timeout'));
+  await server.logged(/blocked.*block|block.*blocked/);
+  await free;
+  for (const socket of [one, two, beside]) assert.equal((await socket.call('quick'))[0].ok, true);
+  const next = await server.connect('/rough');
+  assert.equal((await next.call('quick'))[0].ok, true);
+  assert.equal((await server.fetch('/rough/hello')).status, 200);
+  await server.metricsSettle((metrics) => {
+    const ended = (event, outcome) => metrics.sum('carillon_handler_outcomes_total', { namespace: '/rough', event, outcome });
+    assert.equal(ended('block', 'timeout'), 2);
+    assert.equal(ended('block', 'ok'), 0);
+    assert.equal(ended('quick', 'timeout'), 10);
+    assert.equal(metrics.sum('carillon_handlers_in_flight', { namespace: '/rough' }), 0);
+  });
 });
 
 test('slow calls of different clients run side by side; the calls of one client stay in order', async (t) => {

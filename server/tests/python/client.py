@@ -118,6 +118,59 @@ async def acks():
     await client.disconnect()
 
 
+async def identity():
+    client, seen = await connected(["/"], reconnection=False)
+    await until(lambda: "connection_confirmed" in names(seen, "/"), "the greeting")
+    [greeting] = [arguments[0] for _, event, arguments in seen if event == "connection_confirmed"]
+    assert greeting["sid"] == client.get_sid("/"), (greeting, client.get_sid("/"))
+    assert greeting["sid"] != client.eio.sid, "the session's id is a secret"
+    await client.disconnect()
+
+
+async def refusal():
+    client = socketio.AsyncClient(reconnection=False)
+    errors = []
+    client.on("connect_error", errors.append, namespace="/second")
+    try:
+        await client.connect(url, transports=transports, namespaces=["/second"], auth={"token": "guessed"}, wait_timeout=DEADLINE)
+        raise AssertionError("/second let a client in")
+    except socketio.exceptions.ConnectionError:
+        assert errors == [{"message": "the token is wrong", "data": {"code": "forbidden", "retryable": False}}], errors
+
+
+async def event_names():
+    client, _ = await connected(["/proto"], reconnection=False)
+    # Python writes each of these with escapes.
+    for name in ["sant\u00e9", "\U0001f600", 'say "x"', "a\\b", "a\nb", "\u65e5\u672c"]:
+        answer = await client.call(name, 1, namespace="/proto", timeout=2)
+        assert answer == {"ok": True, "data": {"event": name, "arguments": 1}}, (answer, name)
+    await client.disconnect()
+
+
+async def burst():
+    client, seen = await connected(["/proto"], reconnection=False)
+    count = 1000
+    answers = []
+    for n in range(count):
+        await client.emit("message", n, namespace="/proto")
+        await client.emit("number", {"n": n}, namespace="/proto", callback=lambda answer: answers.append(answer["data"]["n"]))
+    await until(lambda: len(answers) == count or not client.connected, "all answers")
+    assert answers == list(range(count)), len(answers)
+    back = [arguments[0] for _, event, arguments in seen if event == "message-back"]
+    assert back == list(range(count)), len(back)
+    await client.disconnect()
+
+
+async def each():
+    """The scenes above, each told to have held or not: a line for each."""
+    for part in [identity, refusal, event_names, burst]:
+        try:
+            await part()
+            step(part.__name__, "holds")
+        except Exception as error:
+            step(part.__name__, "fails:", repr(error).replace("\n", " "))
+
+
 async def refused():
     client = socketio.AsyncClient(reconnection=False)
     errors = []
@@ -126,7 +179,7 @@ async def refused():
         await client.connect(url, transports=transports, namespaces=["/nope"], wait_timeout=DEADLINE)
         raise AssertionError("/nope let a client in")
     except socketio.exceptions.ConnectionError:
-        assert errors == [{"message": "Invalid namespace"}], errors
+        assert [error["message"] for error in errors] == ["Invalid namespace"], errors
         step("refused")
 
 
@@ -150,4 +203,5 @@ async def reconnect():
     await client.disconnect()
 
 
-asyncio.run({"three_namespaces": three_namespaces, "acks": acks, "refused": refused, "reconnect": reconnect}[scene]())
+scenes = [three_namespaces, acks, each, refused, reconnect]
+asyncio.run({one.__name__: one for one in scenes}[scene]())

@@ -17,7 +17,7 @@ fn a_conversation_in_pieces() {
     let dialect = Dialect::new("/bench", "tick");
     let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());
     let mut bytes = format!("HTTP/1.1 101 Switching Protocols\r\nsec-websocket-accept: {ACCEPT}\r\n\r\n").into_bytes();
-    let mut text = |text: &str| frame::from_server(frame::TEXT, text.as_bytes(), &mut bytes);
+    let mut text = |text: &str| bytes.extend(carillon_core::packet::frame::frame(Opcode::Text, text.as_bytes()));
     text("0{\"sid\":\"x\"}");
     text("40/bench,{\"sid\":\"y\"}");
     for number in 0..3 {
@@ -58,12 +58,12 @@ fn other_dialects_in_pieces() {
     }
     let mut nats = upgrade.clone().into_bytes();
     for piece in stream.as_bytes().chunks(150) {
-        frame::from_server(frame::BINARY, piece, &mut nats);
+        nats.extend(carillon_core::packet::frame::frame(Opcode::Binary, piece));
     }
     let mut plain = upgrade.into_bytes();
-    frame::from_server(frame::PING, b"", &mut plain);
+    plain.extend(carillon_core::packet::frame::frame(Opcode::Ping, b""));
     for text in (0..4).map(tick) {
-        frame::from_server(frame::TEXT, text.as_bytes(), &mut plain);
+        plain.extend(carillon_core::packet::frame::frame(Opcode::Text, text.as_bytes()));
     }
     for (dialect, bytes) in [(Dialect::Nats { subject: "tick".to_owned() }, nats), (Dialect::Plain, plain)] {
         let target = Target::local(([127, 0, 0, 1], 1).into(), dialect.clone());

@@ -56,26 +56,30 @@ export function sharedServer(options = {}) {
 }
 
 /**
- * A family of rows `[name, section, run(case)]`; the section tells which sentence of a protocol the row holds. A row that
- * the engine under test cannot hold, as engine-differences.mjs has it, must fail: otherwise that file is out of date.
+ * A test of what the engine under test has to hold. If it cannot, as engine-differences.mjs has it, the test must fail:
+ * otherwise that file is out of date. `run` is told how long it may wait for what must come.
  */
+export function held(title, run) {
+  const difference = differenceOf(title);
+  if (difference?.untried) return test(title, { skip: difference.reason }, () => {});
+  return test(title, async (t) => {
+    if (!difference) return run(t, PATIENCE_MS);
+    const failure = await run(t, IN_VAIN_MS).then(() => undefined, (error) => error);
+    assert.ok(failure, `this engine holds it now: engine-differences.mjs says "${difference.reason}"`);
+  });
+}
+
+/** A family of rows `[name, section, run(case)]`; the section tells which sentence of a protocol the row holds. */
 export function table(family, server, rows) {
-  const names = new Set();
+  const titles = new Set();
   describe(family, { concurrency: ROWS_AT_ONCE }, () => {
     for (const [name, section, run] of rows) {
       const title = `${family}: ${name} (${section})`;
-      assert.ok(!names.has(title), `two rows are named ${title}`);
-      names.add(title);
-      const difference = differenceOf(title);
-      if (difference?.untried) {
-        test(title, { skip: difference.reason }, () => {});
-        continue;
-      }
-      test(title, async () => {
-        const one = new Case(await server(), difference ? IN_VAIN_MS : PATIENCE_MS);
-        const result = await run(one).then(() => undefined, (error) => error).finally(() => { for (const end of one.ends) end(); });
-        if (difference) assert.ok(result, `this engine holds the row now: engine-differences.mjs says "${difference.reason}"`);
-        else if (result) throw result;
+      assert.ok(!titles.has(title), `two rows are named ${title}`);
+      titles.add(title);
+      held(title, async (_, patience) => {
+        const one = new Case(await server(), patience);
+        await run(one).finally(() => { for (const end of one.ends) end(); });
       });
     }
   });
