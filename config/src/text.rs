@@ -124,19 +124,37 @@ fn mask(value: &Value) -> Value {
     }
 }
 
-/// `redis://user:password@host` becomes `redis://user:***@host`. Everything up to the last `@` counts as credentials,
-/// because a password may hold any character when its writer forgot to escape it.
+/// Parameters of an address that hold a secret.
+const SECRETS: [&str; 3] = ["pass", "password", "token"];
+
+/// `redis://user:password@host` becomes `redis://user:***@host`, and `unix:///run/redis?pass=secret` loses its secret
+/// too. Everything up to the last `@` counts as credentials, because a password may hold any character when its writer
+/// forgot to escape it.
 fn mask_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let Some((credentials, host)) = rest.rsplit_once('@') else {
-        return text.to_owned();
+    // The path of a socket has no credentials before it; an `@` is part of a parameter then.
+    let (credentials, host) = match rest.rsplit_once('@').filter(|_| !rest.starts_with('/')) {
+        Some((credentials, host)) => (Some(credentials), host),
+        None => (None, rest),
     };
-    match credentials.split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:***@{host}"),
-        None => format!("{scheme}://***@{host}"),
+    let host = mask_parameters(host);
+    match credentials.map(|credentials| credentials.split_once(':')) {
+        Some(Some((user, _))) => format!("{scheme}://{user}:***@{host}"),
+        Some(None) => format!("{scheme}://***@{host}"),
+        None => format!("{scheme}://{host}"),
     }
+}
+
+fn mask_parameters(rest: &str) -> String {
+    let Some((address, query)) = rest.split_once('?') else { return rest.to_owned() };
+    let secret = |name: &str| SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if secret(name) => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    });
+    format!("{address}?{}", parameters.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]
@@ -176,6 +194,9 @@ mod tests {
             ("redis://me:s3@cr/3t@host", "redis://me:***@host"),
             ("redis://token@host", "redis://***@host"),
             ("redis://host:6379", "redis://host:6379"),
+            ("unix:///run/redis.sock?db=1&pass=s3cr3t", "unix:///run/redis.sock?db=1&pass=***"),
+            ("unix:///run/redis.sock?PASS=s3@cr&user=me", "unix:///run/redis.sock?PASS=***&user=me"),
+            ("redis://me:s3?pass=cr3t@host", "redis://me:***@host"),
             ("me@example.org", "me@example.org"),
         ] {
             assert_eq!(mask_address(text), masked);

@@ -179,6 +179,13 @@ fn event(header: &Header, mut rest: Bytes) -> Result<Option<(String, Payload)>> 
     Ok(Some((name, Payload::of_event(&json, attachments)?)))
 }
 
+/// Whether this is a message of a Carillon, sound and whole, its event included: what fuzzing asks.
+#[doc(hidden)]
+#[must_use]
+pub fn is_understood(message: &Bytes) -> bool {
+    take_apart(message).and_then(|(header, rest)| event(&header, rest)).is_ok()
+}
+
 impl Tasks {
     /// Runs until `stop`: hands out what other nodes publish, and what this one has to tell them.
     pub(crate) async fn run(

@@ -37,7 +37,7 @@ impl Ctx {
         &self.0.namespace.name
     }
 
-    /// What is known of the client: address, transport, auth, query.
+    /// What is known of the client: id, address, transport; in `connected` also auth, query and headers.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         &self.0.peer

@@ -108,7 +108,10 @@ impl Running<'_> {
                     finish(client, what, series, outcome);
                 });
             }
-            Job::Connected => self.hook(|| Ok(module()?.connected(Ctx::new(client)))).await,
+            Job::Connected => {
+                self.hook(|| Ok(module()?.connected(Ctx::new(client)))).await;
+                client.peer.forget();
+            }
             Job::Disconnected(reason) => self.hook(|| Ok(module()?.disconnected(Ctx::new(client), reason))).await,
         }
     }

@@ -1,7 +1,11 @@
 //! Who is at the other end: what is known of a client from its CONNECT on.
+//!
+//! What a client sent to be let in is kept no longer than it takes to decide about it: `auth` can be 64 KiB for each
+//! namespace, and cookies and tokens have no place in memory, logs and core dumps.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
 use serde::de::DeserializeOwned;
@@ -9,16 +13,75 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, Result};
 use crate::sink::Transport;
 
+/// Headers a plugin may look at, beside all that begin with `x-forwarded-`.
+const HEADERS: [&str; 4] = ["authorization", "cookie", "origin", "user-agent"];
+
+/// The request that opened a session, as far as plugins may see it. Shared by all namespaces of the session.
+pub struct Handshake {
+    address: SocketAddr,
+    secure: bool,
+    query: ByteString,
+    headers: Box<[(ByteString, ByteString)]>,
+}
+
+impl Handshake {
+    /// A handshake from `address`, over TLS or not, with its query string.
+    #[must_use]
+    pub fn new(address: SocketAddr, secure: bool, query: impl Into<ByteString>) -> Self {
+        Self { address, secure, query: query.into(), headers: Box::default() }
+    }
+
+    /// Takes those of the headers that plugins may see. Names are in lower case.
+    #[must_use]
+    pub fn with_headers<'a>(mut self, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let kept = headers.filter(|(name, _)| HEADERS.contains(name) || name.starts_with("x-forwarded-"));
+        self.headers = kept.map(|(name, value)| (name.into(), value.into())).collect();
+        self
+    }
+
+    /// Where the client is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Bytes that are kept for as long as the session lasts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.query.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
+    /// Whether nothing is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Without what may be a secret.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
+        let Self { address, secure, .. } = self;
+        f.debug_struct("Handshake").field("address", address).field("secure", secure).field("headers", &names).finish()
+    }
+}
+
 /// A client as it connected. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Peer(Arc<Facts>);
 
-#[derive(Debug)]
 struct Facts {
     id: Arc<str>,
     address: SocketAddr,
+    secure: bool,
     transport: Transport,
-    query: String,
+    /// Until the client has been let in.
+    told: Mutex<Option<Told>>,
+}
+
+struct Told {
+    handshake: Arc<Handshake>,
     auth: Option<ByteString>,
 }
 
@@ -26,7 +89,15 @@ impl Peer {
     /// A client that connects from `address`, with the raw JSON of CONNECT's `auth` and the handshake's query string.
     #[must_use]
     pub fn new(address: SocketAddr, transport: Transport, query: String, auth: Option<ByteString>) -> Self {
-        Self(Arc::new(Facts { id: public_id().into(), address, transport, query, auth }))
+        Self::of(&Arc::new(Handshake::new(address, false, query)), transport, auth)
+    }
+
+    /// A client of this handshake's session, with the raw JSON of CONNECT's `auth`.
+    #[must_use]
+    pub fn of(handshake: &Arc<Handshake>, transport: Transport, auth: Option<ByteString>) -> Self {
+        let told = Mutex::new(Some(Told { handshake: Arc::clone(handshake), auth }));
+        let Handshake { address, secure, .. } = **handshake;
+        Self(Arc::new(Facts { id: public_id().into(), address, secure, transport, told }))
     }
 
     /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
@@ -40,10 +111,17 @@ impl Peer {
         Arc::clone(&self.0.id)
     }
 
-    /// The remote address of the TCP connection.
+    /// Where the client is: the other end of its connection, or what a proxy in `server.trusted_proxies` says. A proxy
+    /// tells no port: it is 0 then.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.0.address
+    }
+
+    /// Whether the client speaks TLS to us, or to a proxy in `server.trusted_proxies`.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.secure
     }
 
     /// The transport at the time of CONNECT.
@@ -52,16 +130,32 @@ impl Peer {
         self.0.transport
     }
 
-    /// The handshake's query string, without the question mark.
-    #[must_use]
-    pub fn query(&self) -> &str {
-        &self.0.query
+    fn told(&self) -> MutexGuard<'_, Option<Told>> {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The raw JSON of `auth`, if the client sent one.
+    /// The handshake's query string, without the question mark. As [`auth`](Self::auth), it is there in `admit` and
+    /// `connected` only, and empty afterwards.
     #[must_use]
-    pub fn auth(&self) -> Option<&str> {
-        self.0.auth.as_deref()
+    pub fn query(&self) -> ByteString {
+        self.told().as_ref().map(|told| told.handshake.query.clone()).unwrap_or_default()
+    }
+
+    /// The first header of this name, in lower case, that the handshake had: `authorization`, `cookie`, `origin`,
+    /// `user-agent` and `x-forwarded-..`; others are not kept. As [`auth`](Self::auth), it is there in `admit` and
+    /// `connected` only.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<ByteString> {
+        let told = self.told();
+        let headers = &told.as_ref()?.handshake.headers;
+        headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    /// The raw JSON of `auth`, if the client sent one. It is there in the plugin's `admit` and `connected`, and forgotten
+    /// before the client's first event: what is needed later goes into [`Ctx::state`](crate::ctx::Ctx::state).
+    #[must_use]
+    pub fn auth(&self) -> Option<ByteString> {
+        self.told().as_ref().and_then(|told| told.auth.clone())
     }
 
     /// `auth` as a type.
@@ -70,21 +164,31 @@ impl Peer {
     /// `forbidden` when it is missing or of another shape; the message is fit for `connect_error`.
     pub fn auth_as<T: DeserializeOwned>(&self) -> Result<T> {
         let auth = self.auth().ok_or_else(|| Error::forbidden("authentication required"))?;
-        serde_json::from_str(auth).map_err(|error| Error::forbidden(format!("malformed auth: {error}")))
+        serde_json::from_str(&auth).map_err(|error| Error::forbidden(format!("malformed auth: {error}")))
+    }
+
+    /// The client has been let in: drops what it sent for that, whoever else has a copy of this value.
+    pub(crate) fn forget(&self) {
+        self.told().take();
     }
 }
 
-/// 120 random bits in base 32: collisions across nodes need no coordination to be ruled out in practice.
+/// Without what may be a secret: a plugin may well log its peer.
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Facts { id, address, transport, .. } = &*self.0;
+        f.debug_struct("Peer").field("id", id).field("address", address).field("transport", transport).finish()
+    }
+}
+
+/// 120 random bits in base 32: collisions across nodes need no coordination to be ruled out in practice, and nobody
+/// guesses another's.
+#[expect(clippy::expect_used, reason = "without randomness ids could be guessed: better no client than that")]
 pub(crate) fn public_id() -> String {
     const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bits = fastrand::u128(..);
-    (0..24)
-        .map(|_| {
-            let digit = DIGITS[(bits & 31) as usize];
-            bits >>= 5;
-            char::from(digit)
-        })
-        .collect()
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).expect("the system has random numbers");
+    bytes.iter().map(|byte| char::from(DIGITS[usize::from(byte & 31)])).collect()
 }
 
 #[cfg(test)]
@@ -101,5 +205,25 @@ mod tests {
         assert!(peer(None).auth_as::<u8>().is_err());
         assert_ne!(peer(None).id(), peer(None).id());
         assert_eq!(peer(None).id().len(), 24);
+    }
+
+    /// A6, A13: headers of the list are told until the client is in; nothing of it is shown or kept afterwards.
+    #[test]
+    fn what_was_sent_to_be_let_in_is_told_and_forgotten() {
+        let sent = [("cookie", "id=s3cr3t"), ("x-forwarded-for", "10.0.0.1"), ("accept", "*/*"), ("cookie", "second")];
+        let handshake = Handshake::new(([10, 0, 0, 1], 0).into(), true, "token=s3cr3t").with_headers(sent.into_iter());
+        let handshake = Arc::new(handshake);
+        let peer = Peer::of(&handshake, Transport::Polling, Some("\"s3cr3t\"".into()));
+        let header = |name| peer.header(name).map(|value| value.to_string());
+        assert_eq!(header("cookie").as_deref(), Some("id=s3cr3t"));
+        assert_eq!(header("x-forwarded-for").as_deref(), Some("10.0.0.1"));
+        assert_eq!((header("accept"), header("origin")), (None, None));
+        assert_eq!((&*peer.query(), peer.is_secure()), ("token=s3cr3t", true));
+        let shown = format!("{peer:?} {handshake:?}");
+        assert!(shown.contains("10.0.0.1") && !shown.contains("s3cr3t"), "{shown}");
+        let copy = peer.clone();
+        peer.forget();
+        assert_eq!((copy.auth(), copy.header("cookie"), &*copy.query()), (None, None, ""));
+        assert_eq!(Arc::strong_count(&handshake), 1);
     }
 }

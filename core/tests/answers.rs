@@ -72,17 +72,20 @@ impl Plugin for Probe {
 
     /// No `async`: the panic comes before there is a future.
     fn connected(self: Arc<Self>, ctx: Ctx) -> impl Future<Output = Result<()>> + Send {
-        assert!(ctx.peer().auth() != Some("\"connected\""), "in connected");
+        let auth = ctx.peer().auth();
+        assert!(auth.as_deref() != Some("\"connected\""), "in connected");
+        // What a client sent to be let in is not known for longer.
+        *ctx.state::<Told>().0.lock().unwrap() = auth.as_deref().map(str::to_owned);
         std::future::ready(Ok(()))
     }
 
     fn disconnected(self: Arc<Self>, ctx: Ctx, _: Reason) -> impl Future<Output = ()> + Send {
-        assert!(ctx.peer().auth() != Some("\"disconnected\""), "in disconnected");
+        assert!(ctx.state::<Told>().0.lock().unwrap().as_deref() != Some("\"disconnected\""), "in disconnected");
         std::future::ready(())
     }
 
     fn admit(self: Arc<Self>, peer: Peer) -> impl Future<Output = Result<()>> + Send {
-        assert!(peer.auth() != Some("\"admit\""), "in admit");
+        assert!(peer.auth().as_deref() != Some("\"admit\""), "in admit");
         std::future::ready(Ok(()))
     }
 }
@@ -92,6 +95,10 @@ impl Probe {
         panic!("on purpose")
     }
 }
+
+/// The `auth` of a client.
+#[derive(Default)]
+struct Told(std::sync::Mutex<Option<String>>);
 
 struct Mine;
 

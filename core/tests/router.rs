@@ -64,7 +64,7 @@ impl Plugin for Probe {
     }
 
     async fn admit(self: Arc<Self>, peer: Peer) -> Result<()> {
-        match peer.auth() {
+        match peer.auth().as_deref() {
             Some(r#""panic""#) => panic!("in admit"),
             Some(_) => peer.auth_as::<String>().map(|_| ()),
             None => Ok(()),

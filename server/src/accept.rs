@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::admission::{Admission, Place};
 use crate::metrics::{Metrics, Refused};
 use crate::wire::{Options, Wire};
 
@@ -33,7 +34,11 @@ const REFUSALS: usize = 64;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
 /// What they are told.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
-content-type: application/json\r\ncontent-length: 33\r\n\r\n{\"detail\":\"Too many connections\"}";
+x-content-type-options: nosniff\r\ncontent-type: application/json\r\ncontent-length: 33\r\n\r\n\
+{\"detail\":\"Too many connections\"}";
+const NO_ROOM_FOR_YOU: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\nconnection: close\r\nretry-after: 1\r\n\
+x-content-type-options: nosniff\r\ncontent-type: application/json\r\ncontent-length: 51\r\n\r\n\
+{\"detail\":\"Too many connections from this address\"}";
 
 /// What the accept loop needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +69,7 @@ pub(crate) async fn run(
     listener: TcpListener,
     router: Router,
     settings: Settings,
+    admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -84,20 +90,35 @@ pub(crate) async fn run(
             }
         };
         backoff = BACKOFF.0;
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-            metrics.refused(Refused::TooManyConnections);
-            if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                tracker.spawn(async move {
-                    // A peer that does not take its refusal gets no further attention.
-                    tokio::time::timeout(REFUSAL_TIME, refuse(stream)).await.ok();
-                    drop(permit);
-                });
+        let place = match place(&permits, &admission, peer) {
+            Ok(place) => place,
+            Err((reason, words)) => {
+                metrics.refused(reason);
+                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                    tracker.spawn(async move {
+                        // A peer that does not take its refusal gets no further attention.
+                        tokio::time::timeout(REFUSAL_TIME, refuse(stream, words)).await.ok();
+                        drop(permit);
+                    });
+                }
+                continue;
             }
-            continue;
         };
-        let wire = Wire::new(stream, peer, settings.wire, Arc::clone(&metrics), permit);
+        let wire = Wire::new(stream, peer, settings.wire, Arc::clone(&metrics), place);
         tracker.spawn(connection(wire, router.clone(), settings.header_timeout, stop.clone()));
     }
+}
+
+/// A place for a connection, or why there is none and what to say. A trusted proxy's connections are everybody's.
+fn place(permits: &Arc<Semaphore>, admission: &Admission, peer: SocketAddr) -> Result<Place, (Refused, &'static [u8])> {
+    let address = if admission.proxies.trust(peer.ip()) {
+        None
+    } else {
+        let connection = admission.addresses.connection(peer.ip());
+        Some(connection.map_err(|_| (Refused::TooManyFromAddress, NO_ROOM_FOR_YOU))?)
+    };
+    let all = Arc::clone(permits).try_acquire_owned().map_err(|_| (Refused::TooManyConnections, NO_ROOM))?;
+    Ok(Place::new(all, address))
 }
 
 /// The peer hung up between the kernel's accept and ours: nothing of ours is wrong.
@@ -107,8 +128,8 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 }
 
 /// Says that there is no room. A close with unread bytes would destroy the answer, so the peer closes first.
-async fn refuse(mut stream: TcpStream) -> io::Result<()> {
-    stream.write_all(NO_ROOM).await?;
+async fn refuse(mut stream: TcpStream, words: &[u8]) -> io::Result<()> {
+    stream.write_all(words).await?;
     stream.shutdown().await?;
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }

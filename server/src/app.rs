@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admission::Admission;
 use crate::check::check;
 use crate::drain::Running;
 use crate::exit::Exit;
@@ -65,6 +66,7 @@ async fn run(
     // Caught before anything is up: a signal during the start stops the server right after it.
     let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
     check(registry, config).map_err(boot_failure)?;
+    let server = &allow_files(server);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = listen::open(&server.listen).await.map_err(failure)?;
     let router: RouterSettings = config.get("router");
@@ -125,10 +127,13 @@ fn start(
             Serving::Bridge(Box::new(engine))
         }
     };
+    let admission = Arc::new(Admission::new(server));
+    admission.register(app.metrics())?;
     let site = Site {
         engine: serving,
         links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
+        admission: Arc::clone(&admission),
         metrics: Arc::clone(&metrics),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
@@ -148,8 +153,7 @@ fn start(
     if let Some(engine) = &own {
         tasks.spawn(engine.clone().run(accepting.clone()));
     }
-    tasks.spawn(accept::run(listener, routes, settings, metrics, tasks.clone(), accepting.clone()));
-    allow_files(server);
+    tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
     notices(server, address);
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
     tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
@@ -168,14 +172,18 @@ fn notices(server: &ServerSettings, address: SocketAddr) {
     }
 }
 
-/// Lets the process open as many files as it may, and says when that is too few for the connections it should hold.
-fn allow_files(server: &ServerSettings) {
-    let wanted = u64::try_from(server.max_connections).unwrap_or(u64::MAX);
-    if let Some(files) = process::raise_open_files().filter(|files| *files < wanted) {
+/// Lets the process open as many files as it may, and holds fewer connections where those would be too few.
+fn allow_files(server: &ServerSettings) -> ServerSettings {
+    let files = process::raise_open_files();
+    let wanted = server.max_connections;
+    let max_connections = process::room_for(wanted, files);
+    if let Some(files) = files.filter(|_| max_connections < wanted) {
         tracing::warn!(
-            "the system allows {files} open files, fewer than server.max_connections = {wanted} (see LimitNOFILE, ulimit -n)"
+            "the system allows {files} open files: {max_connections} connections at once instead of \
+             server.max_connections = {wanted} (see LimitNOFILE, ulimit -n)"
         );
     }
+    ServerSettings { max_connections, ..server.clone() }
 }
 
 fn failure(text: impl ToString) -> Failure {

@@ -178,6 +178,9 @@ impl Serve {
         if let Some(notice) = legacy::unused_host().filter(|_| unset("server.listen")) {
             tracing::warn!("{notice}");
         }
+        for notice in legacy::in_force(&config) {
+            tracing::warn!("{notice}");
+        }
         if self.verbose > 0 {
             check::effective(&config).lines().for_each(|line| tracing::info!("{line}"));
         }

@@ -1,11 +1,13 @@
 //! What the server answers over HTTP, route by route.
 
+mod checks;
 mod origins;
 mod polling;
 mod probes;
 mod queries;
 mod reply;
 mod socket_io;
+mod websocket;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -17,11 +19,12 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use carillon_core::lifecycle::App;
 use carillon_core::router::Router as Plugins;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode};
 use tokio_util::task::TaskTracker;
-use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 pub(crate) use self::origins::Origins;
+use crate::admission::{Admission, Source};
 use crate::bridge::{Engine, PATH};
 use crate::links::Links;
 use crate::metrics::Metrics;
@@ -37,6 +40,7 @@ pub(crate) struct Site {
     pub(crate) engine: Serving,
     pub(crate) links: Arc<Links>,
     pub(crate) origins: Origins,
+    pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
     /// Gone once the application stops.
     pub(crate) app: Weak<App>,
@@ -73,23 +77,33 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
     for route in site.plugins.http() {
         let path = route.path.clone();
         let route = route.clone();
-        router = router.route(&path, get(move |state, path, query| queries::answer(route.clone(), state, path, query)));
+        let answer = move |state, path, query, parts| queries::answer(route.clone(), state, path, query, parts);
+        router = router.route(&path, get(answer));
     }
     router
         .merge(pages::router())
         .fallback(|| async { reply::detail(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
         .layer(cors(site.origins.clone()))
+        .layer(from_fn_with_state(Arc::clone(&site), checks::check))
         .layer(from_fn_with_state(Arc::clone(&site), count))
         .with_state(site)
 }
 
 /// Lets the pages of allowed origins read answers. Other pages still get none of ours to see.
 fn cors(origins: Origins) -> CorsLayer {
-    let allowed = move |origin: &HeaderValue, parts: &http::request::Parts| {
-        origins.allow(Some(origin), parts.headers.get(header::HOST))
+    let listed = origins.clone();
+    let allowed = move |_: &HeaderValue, parts: &http::request::Parts| {
+        let secure = parts.extensions.get::<Source>().and_then(|source| source.secure);
+        let verdict = origins.judge(&parts.headers, secure);
+        // Other requests of such a page are refused, and told of, by the routes themselves.
+        if let Some(stranger) = verdict.as_ref().err().filter(|_| parts.method == Method::OPTIONS) {
+            origins.report(stranger);
+        }
+        verdict.is_ok()
     };
     CorsLayer::new()
+        .allow_credentials(AllowCredentials::predicate(move |origin, _| listed.is_listed(origin)))
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(AllowHeaders::mirror_request())

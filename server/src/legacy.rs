@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use carillon_config::{Alias, ListenAddress};
+use carillon_config::{Alias, ListenAddress, Loaded, Source};
 
 /// Where the old system's Redis listens when it does not say.
 const REDIS_PORT: &str = "6379";
@@ -24,6 +24,14 @@ pub(crate) const ALIASES: [Alias; 7] = [
 ];
 
 type Value = Result<Option<String>, String>;
+
+/// What to say about every setting that an old variable sets: shells and build tools set some of that name for their own
+/// ends, and a server that then listens for everybody must not do so unnoticed.
+pub(crate) fn in_force(config: &Loaded) -> Vec<String> {
+    let set = config.sources().filter(|(_, _, source)| matches!(source, Source::Alias(_)));
+    set.map(|(key, value, source)| format!("{key} = {value}, as {source} says; set `{key}` itself to be sure of it"))
+        .collect()
+}
 
 /// What to say about a `HOST` that is not used, when it is not.
 pub(crate) fn unused_host() -> Option<String> {
@@ -115,7 +123,7 @@ fn verbatim(values: &[Option<&str>]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carillon_config::{BusSettings, Loaded, Loader, LogSettings, Problems, ServerSettings, all_sections};
+    use carillon_config::{BusSettings, Loader, LogSettings, Problems, ServerSettings, all_sections};
     use carillon_core::registry::Registry;
 
     fn loader(variables: &[(&str, &str)]) -> Loader {
@@ -170,6 +178,11 @@ mod tests {
             assert!(plain, "{line} is missing in {shown:#?}");
         }
         assert_eq!(shown.len(), 7, "{shown:#?}");
+        let told = in_force(&loaded);
+        assert_eq!(told.len(), 7);
+        let listen = "server.listen = \"0.0.0.0:8086\", as environment variable HOST, PORT says; set `server.listen`";
+        assert!(told[0].starts_with(listen), "{told:#?}");
+        assert!(in_force(&load(&[("CARILLON_SERVER__WORKERS", "1")]).unwrap()).is_empty());
     }
 
     /// Only part of them, and those that others set for their own ends.

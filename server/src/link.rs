@@ -9,7 +9,6 @@ mod out;
 mod pace;
 mod queue;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use tokio::time::Instant;
 use self::out::Out;
 pub(crate) use self::out::{Speaker, Writing};
 pub(crate) use self::queue::cost;
+use crate::admission::Guest;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::wire::Handle;
@@ -53,8 +53,8 @@ pub(crate) struct Limits {
 /// What the handshake's request carries into the session, for whoever asks later where it came from.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// The other end of the connection that the handshake came over.
-    pub(crate) address: SocketAddr,
+    /// The client that was let in.
+    pub(crate) guest: Arc<Guest>,
     /// The session.
     pub(crate) link: Arc<Link>,
 }

@@ -33,6 +33,14 @@ pub(crate) enum Refused {
     TooManyConnections,
     /// As many polling sessions are open.
     TooManySessions,
+    /// Its address has as many connections or sessions as it may have.
+    TooManyFromAddress,
+    /// Its address opens sessions too fast.
+    TooFast,
+    /// `server.memory_budget_bytes` are held.
+    Memory,
+    /// The server is called by a name that is not its own, or by none.
+    Host,
     /// The page's origin is not in `server.origins`.
     Origin,
     /// The server is going away.
@@ -40,12 +48,25 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    const ALL: [Self; 4] = [Self::TooManyConnections, Self::TooManySessions, Self::Origin, Self::Draining];
+    const ALL: [Self; 8] = [
+        Self::TooManyConnections,
+        Self::TooManySessions,
+        Self::TooManyFromAddress,
+        Self::TooFast,
+        Self::Memory,
+        Self::Host,
+        Self::Origin,
+        Self::Draining,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::TooManyConnections => "too_many_connections",
             Self::TooManySessions => "too_many_sessions",
+            Self::TooManyFromAddress => "too_many_from_address",
+            Self::TooFast => "too_fast",
+            Self::Memory => "memory",
+            Self::Host => "host",
             Self::Origin => "origin",
             Self::Draining => "draining",
         }
@@ -61,7 +82,7 @@ impl Metrics {
             sessions: gauge(core, "sessions_open", "Engine.IO sessions open now, over either transport.")?,
             refused: core.counter(
                 "connections_refused_total",
-                "Connections and sessions that were not let in.",
+                "Connections, sessions and requests that were not let in.",
                 &["reason"],
             )?,
             accept_errors: counter(

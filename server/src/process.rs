@@ -12,6 +12,16 @@ use tokio::runtime::Handle;
 
 use crate::metrics::gauge;
 
+/// Files kept back for what is no client: Redis, probes, exporters, logs. Without them the first thing to fail when
+/// connections use all files up would be whatever tells about it.
+const KEPT_BACK: u64 = 64;
+
+/// How many of the `wanted` connections there are files for.
+pub(crate) fn room_for(wanted: usize, files: Option<u64>) -> usize {
+    let room = files.map_or(usize::MAX, |files| usize::try_from(files.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX));
+    wanted.min(room).max(1)
+}
+
 /// Raises the number of files this process may open to what the system allows it, and returns that number; `None` where
 /// there is no limit. Every connection is a file.
 pub(crate) fn raise_open_files() -> Option<u64> {
@@ -60,4 +70,18 @@ impl Collector for Process {
 
 fn count(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A12: connections never use up the last files.
+    #[test]
+    fn connections_leave_files_for_the_rest() {
+        assert_eq!(room_for(50_000, None), 50_000);
+        assert_eq!(room_for(50_000, Some(1 << 20)), 50_000);
+        assert_eq!(room_for(50_000, Some(1024)), 960);
+        assert_eq!(room_for(10, Some(32)), 1);
+    }
 }

@@ -20,7 +20,6 @@ use carillon_core::sink::Reason;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::ahead::Ahead;
 pub(crate) use self::frames::{BINARY, PONG, Splitter};
@@ -30,6 +29,7 @@ use self::patience::{Pace, Patience};
 #[cfg(test)]
 pub(crate) use self::stream::Memory;
 pub(crate) use self::stream::Stream;
+use crate::admission;
 use crate::link::{Link, Writing};
 use crate::metrics::Metrics;
 
@@ -57,7 +57,7 @@ pub(crate) struct Wire {
 /// A connection's place among those that are allowed at once, given back when dropped.
 pub(crate) struct Place {
     metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
+    _among: admission::Place,
 }
 
 impl Drop for Place {
@@ -79,9 +79,9 @@ impl Wire {
         peer: SocketAddr,
         options: Options,
         metrics: Arc<Metrics>,
-        permit: OwnedSemaphorePermit,
+        place: impl Into<admission::Place>,
     ) -> Self {
-        Self::over(Stream::new(stream, &options), peer, options, metrics, permit)
+        Self::over(Stream::new(stream, &options), peer, options, metrics, place)
     }
 
     /// The wire over a socket whose options are set.
@@ -90,7 +90,7 @@ impl Wire {
         peer: SocketAddr,
         options: Options,
         metrics: Arc<Metrics>,
-        permit: OwnedSemaphorePermit,
+        place: impl Into<admission::Place>,
     ) -> Self {
         metrics.connections.inc();
         let stream = Arc::new(stream);
@@ -99,7 +99,7 @@ impl Wire {
             stream,
             handle,
             pace: options.pace,
-            place: Place { metrics: Arc::clone(&metrics), _permit: permit },
+            place: Place { metrics: Arc::clone(&metrics), _among: place.into() },
             metrics,
             link: None,
             inbound: Scanner::default(),

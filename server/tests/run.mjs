@@ -38,6 +38,7 @@ const steps = {
   fmt: async () => add([
     await check('cargo', ['fmt', '--all', '--check']),
     await check('cargo', ['fmt', '--manifest-path', join(fixture, 'Cargo.toml'), '--check']),
+    await check('cargo', ['fmt', '--manifest-path', join(here, '../fuzz/Cargo.toml'), '--check']),
   ]),
   // First of what takes time: the server's build takes the page in.
   web: () => check('make', ['web']),

@@ -2,7 +2,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 /// `HOST:PORT`. The host is an address or a name; what a name means is looked up when the server starts.
@@ -18,6 +18,14 @@ pub struct ListenAddress {
 
 /// What is allowed, for who wrote something else.
 const ALLOWED: &str = "write an address or a name and a port, as in 127.0.0.1:8085, [::1]:8085 or localhost:8085";
+
+impl ListenAddress {
+    /// Whether only this machine can connect, as far as the text tells: a loopback address, or `localhost`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost") || self.host.parse().is_ok_and(|host: IpAddr| host.is_loopback())
+    }
+}
 
 impl FromStr for ListenAddress {
     type Err = String;

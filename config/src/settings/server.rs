@@ -1,5 +1,5 @@
 //! `[server]`: where the server listens, whom it lets in, and what one client may ask of it.
-use crate::{ListenAddress, Problems};
+use crate::{ListenAddress, Network, Problems};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +19,14 @@ pub struct ServerSettings {
     pub origins: Vec<String>,
     /// Which implementation of Engine.IO and Socket.IO serves the clients.
     pub engine: EngineName,
+    /// The names this server may be called by, as `board.example.org`. Empty allows every name, unless `listen` is a
+    /// loopback address: then only local names (`localhost`) and addresses are, which keeps pages of other sites out
+    /// that point a name of theirs at this machine. Addresses and local names are always allowed.
+    pub hosts: Vec<String>,
+    /// The reverse proxies that are trusted to say where a request comes from, as addresses or networks (`127.0.0.1`,
+    /// `10.0.0.0/8`). Only from these are `X-Forwarded-For` and `X-Forwarded-Proto` taken: limits for each address count
+    /// the client's then, plugins see it, and origins are compared with their scheme.
+    pub trusted_proxies: Vec<String>,
     /// The transports offered to clients.
     #[schemars(length(min = 1))]
     pub transports: Vec<TransportName>,
@@ -37,6 +45,23 @@ pub struct ServerSettings {
     /// How many connections are held at once. Further ones are answered 503 and closed.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_connections: usize,
+    /// How many connections one address may hold; an IPv6 address counts with its /64. Further ones are answered 429 and
+    /// closed. 0 is 1,000, but half of `max_connections` for this machine's own addresses, which may be those of a proxy
+    /// that speaks for everybody. Trusted proxies are not counted.
+    #[schemars(range(max = 10_000_000))]
+    pub max_connections_per_ip: usize,
+    /// How many sessions one address may have, over either transport. Further ones are answered 429. 0 is as many as
+    /// for `max_connections_per_ip`.
+    #[schemars(range(max = 10_000_000))]
+    pub max_sessions_per_ip: usize,
+    /// How many new sessions one address may open a second once it has opened as many as it may have; more are
+    /// answered 429. 0 is a tenth of those.
+    #[schemars(range(max = 10_000_000))]
+    pub new_sessions_per_ip_per_s: u32,
+    /// How many bytes the whole server holds of messages that have come in part and of clients it does not know yet.
+    /// What would be more is answered 503. One address may hold half.
+    #[schemars(range(min = 1_048_576, max = 1_073_741_824))]
+    pub memory_budget_bytes: usize,
     /// How long a client may take to send the head of a request, and stay idle between two requests, in milliseconds.
     #[schemars(range(min = 1, max = 600_000))]
     pub header_timeout_ms: u64,
@@ -69,24 +94,58 @@ impl Default for ServerSettings {
             workers: 0,
             origins: Vec::new(),
             engine: EngineName::Carillon,
+            hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
             transports: vec![TransportName::Polling, TransportName::Websocket],
             max_message_bytes: 1_000_000,
             ping_interval_ms: 25_000,
             ping_timeout_ms: 20_000,
             connect_timeout_ms: 10_000,
             max_connections: 50_000,
+            max_connections_per_ip: 0,
+            max_sessions_per_ip: 0,
+            new_sessions_per_ip_per_s: 0,
+            memory_budget_bytes: 128 * 1024 * 1024,
             header_timeout_ms: 10_000,
         }
     }
 }
 
 impl ServerSettings {
-    /// Checks what single values cannot tell: origins that parse, and transports named once.
+    /// The reverse proxies that are trusted.
+    #[must_use]
+    pub fn proxies(&self) -> Vec<Network> {
+        self.trusted_proxies.iter().filter_map(|proxy| proxy.parse().ok()).collect()
+    }
+
+    /// Checks what single values cannot tell: origins, names and networks that parse, and transports named once.
     pub fn check(&self, problems: &mut Problems) {
         for (index, origin) in self.origins.iter().enumerate() {
             if let Err((message, hint)) = check_origin(origin) {
                 problems.add(format!("origins[{index}]"), message).hint(hint);
             }
+        }
+        for (index, host) in self.hosts.iter().enumerate() {
+            if !is_name(host) {
+                problems
+                    .add(format!("hosts[{index}]"), format!("`{host}` is not the name of a host"))
+                    .hint("write the name alone, without scheme and port: `board.example.org`");
+            }
+        }
+        for (index, proxy) in self.trusted_proxies.iter().enumerate() {
+            if proxy.parse::<Network>().is_err() {
+                problems
+                    .add(format!("trusted_proxies[{index}]"), format!("`{proxy}` is no address and no network"))
+                    .hint("for example `127.0.0.1` or `10.0.0.0/8`");
+            }
+        }
+        if self.memory_budget_bytes / 2 < self.max_message_bytes {
+            problems
+                .add(
+                    "memory_budget_bytes",
+                    "is less than twice `max_message_bytes`: the largest message could never arrive",
+                )
+                .hint(format!("at least {}", self.max_message_bytes * 2));
         }
         if self.origins.len() > 1 && self.origins.iter().any(|origin| origin == "*") {
             problems
@@ -127,14 +186,43 @@ fn check_origin(origin: &str) -> Result<(), (String, String)> {
     let ipv6 = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     let valid = match ipv6 {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+        None => is_name(name),
     };
     if valid { Ok(()) } else { wrong("for example `https://example.org` or `http://localhost:3000`") }
+}
+
+fn is_name(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Names without scheme and port, addresses and networks: everything else is told with an example.
+    #[test]
+    fn hosts_and_proxies() {
+        let text = |server: ServerSettings| {
+            let mut problems = Problems::default();
+            server.check(&mut problems);
+            problems.to_string()
+        };
+        let hosts = |hosts: &[&str]| hosts.iter().map(|host| (*host).to_owned()).collect();
+        let good = ServerSettings {
+            hosts: hosts(&["board.example.org"]),
+            trusted_proxies: hosts(&["127.0.0.1", "10.0.0.0/8", "fd00::/8"]),
+            ..ServerSettings::default()
+        };
+        assert_eq!(good.proxies().len(), 3);
+        assert_eq!(text(good), "");
+        let bad = ServerSettings {
+            hosts: hosts(&["http://a.example"]),
+            trusted_proxies: hosts(&["nginx"]),
+            ..ServerSettings::default()
+        };
+        let told = text(bad);
+        assert!(told.contains("hosts[0]") && told.contains("trusted_proxies[0]"), "{told}");
+    }
 
     /// What browsers send as Origin is accepted; what people write by mistake is refused with the right spelling.
     #[test]

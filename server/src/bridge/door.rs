@@ -44,8 +44,7 @@ impl Door {
         let raw = self.raws.get(&self.namespace).ok_or_else(unavailable)?;
         let link = Arc::clone(&caller.link);
         let auth = auth.as_ref().and_then(Value::as_str).map(|json| ByteString::from(json.as_str()));
-        let query = request.uri.query().unwrap_or_default().to_owned();
-        let peer = Peer::new(caller.address, link.transport(), query, auth);
+        let peer = Peer::of(caller.guest.handshake(), link.transport(), auth);
         let sink = ToClient::new(raw, Arc::clone(&link), socket.id, self.runtime.clone());
         let session = self.router.admit(&self.namespace, peer, Arc::clone(&sink) as Arc<dyn Sink>).await;
         let session = session.map_err(|error| -> Refusal {

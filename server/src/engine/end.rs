@@ -49,7 +49,7 @@ impl Session {
         if reason == Reason::Slow
             && let Some(left_out) = self.common.slow.allow()
         {
-            let (client, waiting) = (self.origin.address.to_string(), self.queued_bytes());
+            let (client, waiting) = (self.newcomer.handshake().address().to_string(), self.queued_bytes());
             tracing::warn!(left_out, client, waiting, "a client does not read fast enough and was closed");
         }
     }

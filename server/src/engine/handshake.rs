@@ -19,7 +19,7 @@ use super::session::Session;
 use super::sessions::Id;
 use super::upgrade::{self, Purpose};
 use super::{Engine, polling};
-use crate::wire::Handle;
+use crate::admission::Guest;
 
 /// RFC 6455, section 1.3: proves that the server has understood a WebSocket handshake.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -46,12 +46,12 @@ pub(super) enum Refusal {
 }
 
 impl Engine {
-    /// Answers one HTTP request of a client.
-    pub(crate) async fn call(&self, parts: Parts, body: Body) -> Response {
-        self.answer(parts, body).await.unwrap_or_else(Refusal::into_response)
+    /// Answers one HTTP request of a client; one that names no session comes with the `guest` whose session it opens.
+    pub(crate) async fn call(&self, parts: Parts, body: Body, guest: Option<Arc<Guest>>) -> Response {
+        self.answer(parts, body, guest).await.unwrap_or_else(Refusal::into_response)
     }
 
-    async fn answer(&self, mut parts: Parts, body: Body) -> Result<Response, Refusal> {
+    async fn answer(&self, mut parts: Parts, body: Body, guest: Option<Arc<Guest>>) -> Result<Response, Refusal> {
         let settings = &self.0.settings;
         let query = parts.uri.query().unwrap_or_default();
         let websocket = match param(query, "transport") {
@@ -75,8 +75,8 @@ impl Engine {
             }
         }
         match (session, &parts.method) {
-            (session, &Method::GET) if websocket => self.websocket(&mut parts, session),
-            (None, _) => self.open(&parts),
+            (session, &Method::GET) if websocket => self.websocket(&mut parts, session, guest),
+            (None, _) => self.open(guest.ok_or(Refusal::Failure)?),
             (Some(session), &Method::GET) => polling::get(&session).await,
             (Some(session), &Method::POST) => polling::post(session, body).await,
             (Some(_), _) => Err(Refusal::BadRequest("not a method of this transport")),
@@ -84,23 +84,24 @@ impl Engine {
     }
 
     /// Opens a polling session.
-    fn open(&self, parts: &Parts) -> Result<Response, Refusal> {
-        let wire = parts.extensions.get::<Handle>().ok_or(Refusal::Failure)?;
-        let query = parts.uri.query().unwrap_or_default();
-        let session = Session::open(&self.0, wire.peer(), query).map_err(|_| Refusal::Failure)?;
+    fn open(&self, guest: Arc<Guest>) -> Result<Response, Refusal> {
+        let session = Session::open(&self.0, guest).map_err(|_| Refusal::Failure)?;
         Ok(polling::answer(format!("{}{}", char::from(Kind::Open.byte()), session.greeting(true))))
     }
 
     /// Agrees on a WebSocket: for a session of its own, or for one that polls.
-    fn websocket(&self, parts: &mut Parts, session: Option<Arc<Session>>) -> Result<Response, Refusal> {
+    fn websocket(
+        &self,
+        parts: &mut Parts,
+        session: Option<Arc<Session>>,
+        guest: Option<Arc<Guest>>,
+    ) -> Result<Response, Refusal> {
         let accept = accept(parts)?;
-        let (wire, upgrade) = (parts.extensions.get::<Handle>(), parts.extensions.get::<OnUpgrade>());
-        let (Some(wire), Some(upgrade)) = (wire, upgrade) else {
-            return Err(Refusal::BadRequest("not a WebSocket handshake"));
-        };
+        let upgrade = parts.extensions.get::<OnUpgrade>();
+        let upgrade = upgrade.ok_or(Refusal::BadRequest("not a WebSocket handshake"))?;
         let purpose = match session {
             Some(session) => Purpose::Upgrade(session),
-            None => Purpose::Session(wire.peer(), parts.uri.query().unwrap_or_default().into()),
+            None => Purpose::Session(guest.ok_or(Refusal::Failure)?),
         };
         let served = upgrade::serve(Arc::clone(&self.0), purpose, upgrade.clone());
         self.0.tasks.spawn_on(served, &self.0.runtime);

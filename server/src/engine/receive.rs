@@ -197,8 +197,7 @@ impl Session {
     /// Asks the namespace whether the client may come in, and tells it.
     async fn admit(self: Arc<Self>, namespace: Arc<str>, ticket: Key, auth: Option<ByteString>) {
         let client = Client::new(&self, &namespace, ticket);
-        let query = self.origin.query.to_string();
-        let peer = Peer::new(self.origin.address, self.transport(), query, auth);
+        let peer = Peer::of(self.newcomer.handshake(), self.transport(), auth);
         let sink = Arc::clone(&client) as Arc<dyn Sink>;
         match self.common.router.admit(&namespace, peer, sink).await {
             Ok(member) => self.let_in(&namespace, ticket, &Guest { client, member }),

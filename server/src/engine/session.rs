@@ -1,6 +1,5 @@
 //! One Engine.IO session: everything that is known of one client's connection, whatever carries it.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -18,6 +17,7 @@ use super::clock::Clock;
 use super::out::{Carrier, Out};
 use super::receive::{Assembly, Connects};
 use super::sessions::Id;
+use crate::admission;
 
 /// See the module's documentation. Owned by the register until it ends.
 pub(crate) struct Session {
@@ -25,7 +25,7 @@ pub(crate) struct Session {
     /// Its number, unique in this process.
     pub(super) number: u64,
     pub(super) id: Id,
-    pub(super) origin: Box<Origin>,
+    pub(super) newcomer: Arc<admission::Guest>,
     pub(super) out: Mutex<Out>,
     pub(super) inside: Mutex<Inside>,
     pub(super) clock: Mutex<Clock>,
@@ -38,12 +38,6 @@ pub(crate) struct Session {
     pub(super) ended: OnceLock<Reason>,
     /// Told whenever something above changed that somebody may be waiting for.
     pub(super) changed: Notify,
-}
-
-/// Where the client came from: the other end of the handshake's connection, and its query.
-pub(super) struct Origin {
-    pub(super) address: SocketAddr,
-    pub(super) query: Box<str>,
 }
 
 /// The guarded part of what comes in.
@@ -81,14 +75,14 @@ impl Session {
     ///
     /// # Errors
     /// When the system has no randomness to give for its id.
-    pub(super) fn open(common: &Arc<Common>, address: SocketAddr, query: &str) -> Result<Arc<Self>, getrandom::Error> {
+    pub(super) fn open(common: &Arc<Common>, newcomer: Arc<admission::Guest>) -> Result<Arc<Self>, getrandom::Error> {
         let id = Id::random()?;
         let now = Instant::now();
         let session = Arc::new(Self {
             common: Arc::clone(common),
             number: common.sessions.number(),
             id,
-            origin: Box::new(Origin { address, query: query.into() }),
+            newcomer,
             out: Mutex::new(Out::new()),
             inside: Mutex::new(Inside {
                 seats: SmallVec::new(),

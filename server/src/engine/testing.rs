@@ -1,28 +1,34 @@
 //! The engine without HTTP in front of it, for the simulation: sessions, polls, POSTs and WebSockets as requests make them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
+use carillon_config::ServerSettings;
+use carillon_core::peer::Handshake;
 use carillon_core::sink::Reason;
 use http_body_util::BodyExt;
 
 use super::session::Session;
 use super::upgrade::{Purpose, Socket, carry};
 use super::{Engine, polling};
+use crate::admission::{Addresses, Budget, Guest};
 
-/// Where simulated clients come from.
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9);
+/// A simulated client that was let in.
+fn guest() -> Arc<Guest> {
+    let handshake = Handshake::new(([127, 0, 0, 1], 9).into(), false, "");
+    let addresses = Addresses::new(&ServerSettings::default());
+    Guest::admit(&addresses, &Budget::new(1 << 20), handshake).ok().unwrap()
+}
 
 impl Engine {
     /// A polling session.
     pub(crate) fn open_polling(&self) -> Arc<Session> {
-        Session::open(&self.0, ADDRESS, "").unwrap()
+        Session::open(&self.0, guest()).unwrap()
     }
 
     /// Serves a WebSocket: of a session of its own, or of one that polls.
     pub(crate) async fn carry(self, session: Option<Arc<Session>>, socket: Socket) {
-        let purpose = session.map_or(Purpose::Session(ADDRESS, "".into()), Purpose::Upgrade);
+        let purpose = session.map_or_else(|| Purpose::Session(guest()), Purpose::Upgrade);
         carry(self.0, purpose, socket).await;
     }
 

@@ -14,6 +14,7 @@ use super::Common;
 use super::out::Carrier;
 use super::session::Session;
 use super::websocket::Connection;
+use crate::admission::Guest;
 use crate::wire::{Place, Stream, Wire};
 
 /// How long a client may take to probe, and from there to upgrade, beside the time that a POST of its may take.
@@ -28,8 +29,8 @@ const POLICY: u16 = 1008;
 
 /// What a WebSocket is for.
 pub(super) enum Purpose {
-    /// A session of its own, for a client from this address with this query.
-    Session(std::net::SocketAddr, Box<str>),
+    /// A session of its own, for a client that was let in.
+    Session(Arc<Guest>),
     /// A session that began with polling.
     Upgrade(Arc<Session>),
 }
@@ -47,8 +48,8 @@ pub(super) type Socket = (Arc<Stream>, Place, Vec<u8>);
 /// Serves a WebSocket to its end.
 pub(super) async fn carry(common: Arc<Common>, purpose: Purpose, socket: Socket) {
     match purpose {
-        Purpose::Session(address, query) => {
-            let Some(connection) = opened(&common, socket, address, &query) else { return };
+        Purpose::Session(guest) => {
+            let Some(connection) = opened(&common, socket, guest) else { return };
             connection.await;
         }
         // Seldom, and large: it does not make every connection larger.
@@ -63,13 +64,8 @@ fn taken_back(upgraded: Upgraded) -> Option<Socket> {
     Some((stream, place, parts.read_buf.to_vec()))
 }
 
-fn opened(
-    common: &Arc<Common>,
-    (stream, place, rest): Socket,
-    address: std::net::SocketAddr,
-    query: &str,
-) -> Option<Connection> {
-    let session = Session::open(common, address, query)
+fn opened(common: &Arc<Common>, (stream, place, rest): Socket, guest: Arc<Guest>) -> Option<Connection> {
+    let session = Session::open(common, guest)
         .inspect_err(|error| tracing::error!(%error, "a session has no id: it is not opened"))
         .ok()?;
     session.out().carrier = Carrier::WebSocket(Arc::clone(&stream));

@@ -1,66 +1,145 @@
-//! Which web pages may talk to this server: one list for polling, WebSocket and CORS.
+//! Which web pages may talk to this server: one rule for polling, WebSocket, plugins' routes and CORS.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use carillon_core::throttle::Throttle;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// What browsers say about where a request comes from, also where they send no Origin.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// Longer origins are not repeated to anybody.
+const SHOWN: usize = 200;
 
 /// The allowed origins. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Origins(Arc<Rule>);
+pub(crate) struct Origins(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rule: Rule,
+    log: Throttle,
+}
 
 #[derive(Debug)]
 enum Rule {
     /// Every page.
     Any,
     /// Pages served under the name they call us by, and these.
-    Listed(HashSet<String>),
+    Listed { normal: HashSet<String>, written: Vec<String> },
 }
+
+/// Why a page may not talk to this server, in words for its developer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stranger(pub(crate) String);
 
 impl Origins {
     /// `*` allows every page. Pages of the server's own host are allowed always.
     pub(crate) fn new(list: &[String]) -> Self {
-        Self(Arc::new(if list.iter().any(|origin| origin == "*") {
+        let rule = if list.iter().any(|origin| origin == "*") {
             Rule::Any
         } else {
-            Rule::Listed(list.iter().map(|origin| normal(origin)).collect())
-        }))
+            Rule::Listed { normal: list.iter().map(|origin| normal(origin)).collect(), written: list.to_vec() }
+        };
+        Self(Arc::new(Inner { rule, log: Throttle::per_second() }))
     }
 
-    /// Whether a request with these headers may be served. Without an origin no web page is behind it.
-    pub(crate) fn allow(&self, origin: Option<&HeaderValue>, host: Option<&HeaderValue>) -> bool {
-        let Some(origin) = origin else { return true };
-        let Rule::Listed(list) = &*self.0 else { return true };
-        let Ok(origin) = origin.to_str().map(normal) else { return false };
-        if list.contains(&origin) {
-            return true;
+    /// Whether a request may be served. Without an origin no web page is behind it, unless the browser says that it asks
+    /// for a page of another site: so do images and links, which send none. `secure` is whether the client speaks TLS,
+    /// where that is known.
+    pub(crate) fn judge(&self, headers: &HeaderMap, secure: Option<bool>) -> Result<(), Stranger> {
+        let Rule::Listed { normal: list, written } = &self.0.rule else { return Ok(()) };
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let origin = match (origins.next(), origins.next()) {
+            (None, _) => {
+                let cross = headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site");
+                let words = "Forbidden: a request of another site's page that does not say which (no Origin)";
+                return if cross { Err(Stranger(words.to_owned())) } else { Ok(()) };
+            }
+            (Some(origin), None) => origin.to_str().map(normal).map_err(|_| unreadable())?,
+            _ => return Err(unreadable()),
+        };
+        if list.contains(&origin) || is_own(&origin, headers.get(header::HOST), secure) {
+            return Ok(());
         }
-        let host = host.and_then(|host| host.to_str().ok()).map(str::to_ascii_lowercase);
-        match (origin.split_once("://"), host) {
-            // A proxy may have taken TLS off: the scheme is not compared, the scheme's own port may be left out.
-            (Some((_, site)), Some(host)) => without_port(site) == without_port(&host),
-            _ => false,
+        Err(explain(&origin, written))
+    }
+
+    /// Tells the log of a refusal, now and then.
+    pub(crate) fn report(&self, stranger: &Stranger) {
+        if let Some(left_out) = self.0.log.allow() {
+            tracing::warn!(left_out, "a web page was refused: {}", stranger.0);
         }
     }
+
+    /// Whether pages of this origin may send cookies along: those that are named. Where every page may come, none may.
+    pub(crate) fn is_listed(&self, origin: &HeaderValue) -> bool {
+        let Rule::Listed { normal: list, .. } = &self.0.rule else { return false };
+        origin.to_str().is_ok_and(|origin| list.contains(&normal(origin)))
+    }
+}
+
+/// Whether the page was served under the name it calls us by. Where the scheme is known it has to be the same; where a
+/// proxy unknown to us may have taken TLS off, either scheme is taken, and the scheme's own port may be left out.
+fn is_own(origin: &str, host: Option<&HeaderValue>, secure: Option<bool>) -> bool {
+    let Some(host) = host.and_then(|host| host.to_str().ok()).map(str::to_ascii_lowercase) else { return false };
+    let Some((scheme, site)) = origin.split_once("://") else { return false };
+    match secure {
+        None => without_port(site, &[":80", ":443"]) == without_port(&host, &[":80", ":443"]),
+        Some(secure) => {
+            let (own, port) = if secure { ("https", ":443") } else { ("http", ":80") };
+            scheme == own && without_port(site, &[port]) == without_port(&host, &[port])
+        }
+    }
+}
+
+/// Browsers leave the scheme's own port out; proxies may not.
+fn without_port<'a>(host: &'a str, ports: &[&str]) -> &'a str {
+    ports.iter().find_map(|port| host.strip_suffix(port)).unwrap_or(host)
 }
 
 fn normal(origin: &str) -> String {
     origin.trim_end_matches('/').to_ascii_lowercase()
 }
 
-/// Browsers leave the scheme's own port out; proxies may not.
-fn without_port(host: &str) -> &str {
-    host.strip_suffix(":80").or_else(|| host.strip_suffix(":443")).unwrap_or(host)
+fn unreadable() -> Stranger {
+    Stranger("Forbidden: the Origin header is malformed".to_owned())
+}
+
+/// Names the line that would let the page in.
+fn explain(origin: &str, listed: &[String]) -> Stranger {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._:/[]".contains(&byte);
+    if !origin.contains("://") || origin.len() > SHOWN || !origin.bytes().all(sound) {
+        return Stranger(
+            "Forbidden: pages without an origin of their own (files, sandboxes) may not connect".to_owned(),
+        );
+    }
+    let all = listed.iter().map(String::as_str).chain([origin]);
+    let list: Vec<String> = all.map(|origin| format!("\"{origin}\"")).collect();
+    Stranger(format!(
+        "Forbidden: this origin is not allowed; to let it in, write under [server]: origins = [{}]",
+        list.join(", ")
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allows(list: &[&str], origin: Option<&str>, host: Option<&str>) -> bool {
-        let header = |text: Option<&str>| text.map(|text| HeaderValue::from_str(text).unwrap());
+    fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
+        let line = |(name, value): &(HeaderName, &str)| (name.clone(), HeaderValue::from_str(value).unwrap());
+        lines.iter().map(line).collect()
+    }
+
+    fn judge(list: &[&str], origin: Option<&str>, host: Option<&str>, secure: Option<bool>) -> Result<(), Stranger> {
+        let lines = [(header::ORIGIN, origin), (header::HOST, host)];
+        let lines: Vec<_> = lines.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         let list: Vec<String> = list.iter().map(|origin| (*origin).to_owned()).collect();
-        Origins::new(&list).allow(header(origin).as_ref(), header(host).as_ref())
+        Origins::new(&list).judge(&headers(&lines), secure)
+    }
+
+    fn allows(list: &[&str], origin: Option<&str>, host: Option<&str>) -> bool {
+        judge(list, origin, host, None).is_ok()
     }
 
     #[test]
@@ -88,5 +167,57 @@ mod tests {
         assert!(!allows(&list, Some("http://app.example"), Some("api.example")));
         assert!(!allows(&list, Some("https://app.example.evil"), Some("api.example")));
         assert!(allows(&["*"], Some("null"), None));
+    }
+
+    /// A8: where the scheme is known it belongs to the origin.
+    #[test]
+    fn a_known_scheme_is_compared() {
+        let (http, https) = (Some("http://a.example"), Some("https://a.example"));
+        for (origin, host, secure, allowed) in [
+            (https, "a.example", true, true),
+            (https, "a.example:443", true, true),
+            (http, "a.example", true, false),
+            (http, "a.example", false, true),
+            (https, "a.example", false, false),
+            (https, "a.example:80", true, false),
+        ] {
+            let verdict = judge(&[], origin, Some(host), Some(secure));
+            assert_eq!(verdict.is_ok(), allowed, "{origin:?} {host} {secure}");
+        }
+    }
+
+    /// A8: an image or a link of another site's page sends no Origin, and its browser tells where it comes from.
+    #[test]
+    fn another_sites_page_is_refused_without_an_origin_too() {
+        let origins = Origins::new(&[]);
+        for (site, allowed) in [("cross-site", false), ("same-origin", true), ("same-site", true), ("none", true)] {
+            assert_eq!(origins.judge(&headers(&[(FETCH_SITE, site)]), None).is_ok(), allowed, "{site}");
+        }
+        assert!(Origins::new(&["*".to_owned()]).judge(&headers(&[(FETCH_SITE, "cross-site")]), None).is_ok());
+        let mut twice = HeaderMap::new();
+        twice.append(header::ORIGIN, HeaderValue::from_static("http://a"));
+        twice.append(header::ORIGIN, HeaderValue::from_static("http://b"));
+        twice.append(header::HOST, HeaderValue::from_static("a"));
+        assert!(origins.judge(&twice, None).is_err());
+    }
+
+    /// The refusal is the line to write, and repeats nothing that could be more than an origin.
+    #[test]
+    fn a_refusal_says_what_to_write() {
+        let words = |list: &[&str], origin| judge(list, Some(origin), Some("h"), None).unwrap_err().0;
+        assert!(words(&[], "http://localhost:3000").ends_with(r#"origins = ["http://localhost:3000"]"#));
+        let both = words(&["https://a.example"], "https://B.example");
+        assert!(both.ends_with(r#"origins = ["https://a.example", "https://b.example"]"#), "{both}");
+        for odd in ["null", "http://a\"b", &format!("http://{}", "x".repeat(300))] {
+            assert!(!words(&[], odd).contains(odd), "{odd}");
+        }
+    }
+
+    /// Cookies go along only for pages that are named.
+    #[test]
+    fn every_page_is_none_that_is_named() {
+        let origin = HeaderValue::from_static("https://a.example");
+        assert!(Origins::new(&["https://a.example".to_owned()]).is_listed(&origin));
+        assert!(!Origins::new(&["*".to_owned()]).is_listed(&origin) && !Origins::new(&[]).is_listed(&origin));
     }
 }

@@ -9,9 +9,10 @@ use carillon_core::params::Params;
 use carillon_core::router::HttpRoute;
 use carillon_core::{Code, Error};
 use http::StatusCode;
+use http::request::Parts;
 use serde::Serialize;
 
-use super::{Site, reply};
+use super::{Site, checks, reply};
 
 type Pairs = Vec<(String, String)>;
 
@@ -21,7 +22,11 @@ pub(super) async fn answer(
     State(site): State<Arc<Site>>,
     path: Result<RawPathParams, axum::extract::rejection::RawPathParamsRejection>,
     query: Result<Query<Pairs>, QueryRejection>,
+    parts: Parts,
 ) -> Response {
+    if let Err(words) = checks::page(&site, &parts) {
+        return failure(&Error::forbidden(words));
+    }
     let (Ok(path), Ok(Query(mut pairs))) = (path, query) else {
         return failure(&Error::bad_payload("the URL is malformed"));
     };

@@ -13,6 +13,14 @@ pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
+/// The same, with the time after which another try may have more luck.
+pub(super) fn later(mut response: Response) -> Response {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    // Whatever else was sent over this connection is not worth a look; another may lead to another server.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// A value as JSON.
 pub(super) fn value(status: StatusCode, value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use carillon_core::peer::Handshake;
 use carillon_core::sink::Reason;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
@@ -12,26 +13,33 @@ use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
 use super::polling::{self, NoBody};
-use super::{Serving, Site, reply};
+use super::{Serving, Site, checks, reply, websocket};
+use crate::admission::{Guest, NoGuest, Source, TooMany};
 use crate::bridge::Engine;
 use crate::link::{Caller, Link};
 use crate::metrics::Refused;
 use crate::wire::Handle;
 
+/// The parameters that Socket.IO itself reads.
+const OWN: [&str; 3] = ["EIO", "transport", "sid"];
+
 /// Answers one request of a Socket.IO client.
 pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if !site.origins.allow(parts.headers.get(header::ORIGIN), parts.headers.get(header::HOST)) {
-        site.metrics.refused(Refused::Origin);
-        return reply::engine(StatusCode::FORBIDDEN, 4, "Forbidden: this origin is not allowed");
+    if let Err(words) = checks::page(&site, &parts) {
+        return reply::engine(StatusCode::FORBIDDEN, 4, &words);
     }
     let query = parts.uri.query().unwrap_or_default();
     let engine = match &site.engine {
         Serving::Carillon(own) => {
-            return match full(&site).filter(|_| param(query, "sid").is_none()) {
-                Some(refusal) => refusal,
-                None => own.call(parts, body).await,
+            let guest = match param(query, "sid") {
+                Some(_) => None,
+                None => match newcomer(&site, &parts) {
+                    Ok(guest) => Some(guest),
+                    Err(refusal) => return *refusal,
+                },
             };
+            return own.call(parts, body, guest).await;
         }
         Serving::Bridge(engine) => engine,
     };
@@ -61,22 +69,34 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
 
 /// Opens a session over WebSocket, or moves one there.
 async fn websocket(site: &Arc<Site>, engine: &Engine, parts: Parts, session: Option<Arc<Link>>) -> Response {
-    let (Some(wire), true) = (parts.extensions.get::<Handle>().cloned(), wants_websocket(&parts.headers)) else {
-        return reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request: not a WebSocket handshake");
+    if let Err(wrong) = websocket::check(parts.version, &parts.headers) {
+        return wrong.answer();
+    }
+    let (Some(wire), Some(source)) = (parts.extensions.get::<Handle>().cloned(), checks::source(&parts)) else {
+        return unknown_session();
     };
     let upgrade = session.is_some();
-    let link = match session {
+    let (link, caller) = match session {
         Some(link) if link.has_wire() => {
             return reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request: already a WebSocket");
         }
-        Some(link) => link,
-        None => site.links.open(),
+        Some(link) => (link, None),
+        None => match guest(site, &parts, source) {
+            Ok(guest) => {
+                let link = site.links.open();
+                (Arc::clone(&link), Some(Caller { guest, link }))
+            }
+            Err(why) => return no_guest(site, why),
+        },
     };
     let mut request = slim(&parts, Body::empty());
     // Kept for life, and made for several headers by default.
     *request.headers_mut() = HeaderMap::with_capacity(1);
     copy(header::SEC_WEBSOCKET_KEY, &parts.headers, request.headers_mut());
-    request.extensions_mut().insert(Caller { address: wire.peer(), link: Arc::clone(&link) });
+    // One that began with polling has it from there.
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
     if let Some(taken_over) = parts.extensions.get::<OnUpgrade>() {
         request.extensions_mut().insert(taken_over.clone());
     }
@@ -90,10 +110,14 @@ async fn websocket(site: &Arc<Site>, engine: &Engine, parts: Parts, session: Opt
 
 /// Opens a polling session.
 async fn handshake(site: &Arc<Site>, engine: &Engine, parts: Parts) -> Response {
-    let Some(wire) = parts.extensions.get::<Handle>() else { return unknown_session() };
+    let Some(source) = checks::source(&parts) else { return unknown_session() };
+    let guest = match guest(site, &parts, source) {
+        Ok(guest) => guest,
+        Err(why) => return no_guest(site, why),
+    };
     let link = site.links.open();
     let mut request = slim(&parts, Body::empty());
-    request.extensions_mut().insert(Caller { address: wire.peer(), link: Arc::clone(&link) });
+    request.extensions_mut().insert(Caller { guest, link: Arc::clone(&link) });
     let (mut head, body) = taken(engine.call(request).await).await;
     if head.status != StatusCode::OK {
         return Response::from_parts(head, Body::from(body));
@@ -126,8 +150,10 @@ async fn post(site: &Arc<Site>, engine: &Engine, parts: Parts, body: Body, link:
         link.end(Reason::DoublePoll);
         return reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request: another POST is under way");
     };
-    let body = match polling::read(body, site.max_message_bytes).await {
-        Ok(body) => body,
+    let Some(source) = checks::source(&parts) else { return unknown_session() };
+    let Some(held) = site.admission.budget.hold(source.address.ip(), 0) else { return no_memory(site) };
+    let (body, held) = match polling::read(body, site.max_message_bytes, held).await {
+        Ok(taken) => taken,
         Err(NoBody::TooLarge) => {
             link.end(Reason::BadPacket);
             return reply::detail(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large");
@@ -136,13 +162,18 @@ async fn post(site: &Arc<Site>, engine: &Engine, parts: Parts, body: Body, link:
             link.end(Reason::TransportError);
             return reply::engine(StatusCode::BAD_REQUEST, 3, "Bad request: the body did not arrive");
         }
+        Err(NoBody::NoMemory) => {
+            // What it said is lost, so the session is over.
+            link.end(Reason::TransportError);
+            return no_memory(site);
+        }
     };
     let request = slim(&parts, polling::paced(link, body));
     let engine = engine.clone();
     // What has arrived is handled to its end, also when the client hangs up meanwhile.
     let handed_over = site.tasks.spawn(async move {
         let response = engine.call(request).await;
-        drop(posting);
+        drop((posting, held));
         response
     });
     handed_over.await.unwrap_or_else(|_| reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"))
@@ -162,10 +193,40 @@ fn full(site: &Site) -> Option<Response> {
         return None;
     };
     site.metrics.refused(reason);
-    let mut refusal = reply::detail(StatusCode::SERVICE_UNAVAILABLE, text);
-    // Another server may be reached over another connection.
-    refusal.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    Some(refusal)
+    Some(reply::later(reply::detail(StatusCode::SERVICE_UNAVAILABLE, text)))
+}
+
+/// Room for another session, or the answer when there is none.
+fn newcomer(site: &Site, parts: &Parts) -> Result<Arc<Guest>, Box<Response>> {
+    if let Some(refusal) = full(site) {
+        return Err(refusal.into());
+    }
+    let source = checks::source(parts).ok_or_else(unknown_session)?;
+    guest(site, parts, source).map_err(|why| no_guest(site, why).into())
+}
+
+/// Room for another session, before anything of it exists.
+fn guest(site: &Site, parts: &Parts, source: Source) -> Result<Arc<Guest>, NoGuest> {
+    let headers = parts.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let query = parts.uri.query().unwrap_or_default();
+    let handshake = Handshake::new(source.address, source.secure == Some(true), query).with_headers(headers);
+    Guest::admit(&site.admission.addresses, &site.admission.budget, handshake)
+}
+
+/// The answer when there is none.
+fn no_guest(site: &Site, why: NoGuest) -> Response {
+    let (reason, text) = match why {
+        NoGuest::NoMemory => return no_memory(site),
+        NoGuest::TooMany(TooMany::AtOnce) => (Refused::TooManyFromAddress, "Too many sessions from this address"),
+        NoGuest::TooMany(TooMany::TooFast) => (Refused::TooFast, "New sessions too fast from this address"),
+    };
+    site.metrics.refused(reason);
+    reply::later(reply::detail(StatusCode::TOO_MANY_REQUESTS, text))
+}
+
+fn no_memory(site: &Site) -> Response {
+    site.metrics.refused(Refused::Memory);
+    reply::later(reply::detail(StatusCode::SERVICE_UNAVAILABLE, "Too much is under way"))
 }
 
 fn unknown_session() -> Response {
@@ -184,13 +245,16 @@ fn param<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// The request without what Socket.IO has no use for: a session keeps its first request for life, and headers are
-/// slices of a read buffer of several kilobytes. Cookies and tokens go the same way.
+/// slices of a read buffer of several kilobytes. Cookies and tokens go the same way, those in the query included:
+/// plugins see them in the [`Guest`]'s handshake.
 fn slim(parts: &Parts, body: Body) -> Request {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     *request.version_mut() = parts.version;
-    // From a string of its own: a copy of the `Uri` would share the buffer.
-    *request.uri_mut() = Uri::try_from(parts.uri.to_string()).unwrap_or_default();
+    let query = parts.uri.query().unwrap_or_default();
+    let kept = OWN.iter().filter_map(|name| Some(format!("{name}={}", param(query, name)?)));
+    let uri = format!("{}?{}", parts.uri.path(), kept.collect::<Vec<_>>().join("&"));
+    *request.uri_mut() = Uri::try_from(uri).unwrap_or_default();
     request
 }
 
@@ -200,45 +264,22 @@ fn copy(name: HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
     }
 }
 
-/// Whether the request is a WebSocket handshake (RFC 6455, section 4.2.1).
-fn wants_websocket(headers: &HeaderMap) -> bool {
-    let has = |name: HeaderName, token: &str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
-    };
-    has(header::CONNECTION, "upgrade")
-        && has(header::UPGRADE, "websocket")
-        && has(header::SEC_WEBSOCKET_VERSION, "13")
-        && headers.contains_key(header::SEC_WEBSOCKET_KEY)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_slim_request_keeps_the_uri_and_nothing_of_the_head() {
+    fn a_slim_request_keeps_what_socket_io_reads_and_nothing_else() {
         let request = http::Request::get("/socket.io/?EIO=4&transport=polling&token=a%20b")
             .header("cookie", "secret")
             .body(())
             .unwrap();
         let (parts, ()) = request.into_parts();
         let slim = slim(&parts, Body::empty());
-        assert_eq!(slim.uri().to_string(), "/socket.io/?EIO=4&transport=polling&token=a%20b");
+        assert_eq!(slim.uri().to_string(), "/socket.io/?EIO=4&transport=polling", "A6: nor what is for plugins");
         assert!(slim.headers().is_empty());
         assert_eq!(param(slim.uri().query().unwrap(), "transport"), Some("polling"));
         assert_eq!(param("a=1&sid=&sid=2", "sid"), Some(""));
         assert_eq!(param("sidney=1", "sid"), None);
-    }
-
-    #[test]
-    fn a_websocket_handshake_has_all_four_headers() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        assert!(!wants_websocket(&headers));
-        headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static("AAAA"));
-        assert!(wants_websocket(&headers));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use carillon_core::prelude::*;
 use tokio::sync::watch;
@@ -77,10 +77,14 @@ impl Plugin for Bench {
     }
 }
 
-/// The number the client gave in its handshake.
+/// The number the client gave in its handshake, whose query is forgotten once the client is connected.
 fn number(ctx: &Ctx) -> String {
-    let query = ctx.peer().query();
-    query.split('&').find_map(|pair| pair.strip_prefix("client=")).unwrap_or_default().to_owned()
+    let number = ctx.state::<OnceLock<String>>();
+    let in_query = || {
+        let query = ctx.peer().query();
+        query.split('&').find_map(|pair| pair.strip_prefix("client=")).unwrap_or_default().to_owned()
+    };
+    number.get_or_init(in_query).clone()
 }
 
 impl Bench {

@@ -156,7 +156,7 @@ export class Server {
  * Starts a program and waits until it listens. When the test ends its clients are closed, it gets a SIGTERM,
  * and it must exit 0; a test that ended it already has its own word on the exit code.
  */
-export async function start(t, { program = 'carillon', args = [], config, env = {}, listen = '127.0.0.1:0' } = {}) {
+export async function start(t, { program = 'carillon', args = [], config, env = {}, listen = '127.0.0.1:0', openFiles } = {}) {
   // Without an address the settings say where.
   const command = ['serve', ...(listen === null ? [] : ['--listen', listen]), ...args];
   if (config !== undefined) {
@@ -164,7 +164,10 @@ export async function start(t, { program = 'carillon', args = [], config, env = 
     writeFileSync(file, config);
     command.push('--config', file);
   }
-  const child = spawn(programPath(program), command, {
+  // A limit is the shell's to set; it makes place for the program afterwards.
+  const limited = openFiles === undefined ? [] : ['sh', '-c', `ulimit -n ${openFiles}; exec "$0" "$@"`];
+  const [first, ...rest] = [...limited, programPath(program), ...command];
+  const child = spawn(first, rest, {
     // A short drain: what a client left unread is not what a test waits for.
     env: cleanEnv({ CARILLON_DRAIN__WINDOW_MS: '100', CARILLON_DRAIN__DEADLINE_MS: '5000', ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
