@@ -124,7 +124,7 @@ fn start(
         Some(engine) => Serving::Carillon(engine.clone()),
         None => {
             let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
-            Serving::Socketioxide(Box::new(engine))
+            Serving::Bridge(Box::new(engine))
         }
     };
     let admission = Arc::new(Admission::new(server));

@@ -29,7 +29,7 @@ enum Leaving {
 pub(crate) struct Running {
     pub(crate) app: Arc<App>,
     pub(crate) links: Arc<Links>,
-    /// Our own engine, unless socketioxide serves.
+    /// Our own engine, unless the bridge serves.
     pub(crate) engine: Option<Engine>,
     /// Cancelled to stop accepting.
     pub(crate) accepting: CancellationToken,

@@ -23,6 +23,8 @@ mod session;
 mod sessions;
 mod settings;
 mod slow;
+#[cfg(test)]
+pub(crate) mod testing;
 mod upgrade;
 mod websocket;
 

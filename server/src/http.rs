@@ -55,8 +55,8 @@ pub(crate) struct Site {
 pub(crate) enum Serving {
     /// Our own engine.
     Carillon(engine::Engine),
-    /// socketioxide, with the wire listening in.
-    Socketioxide(Box<Engine>),
+    /// The bridge, with the wire listening in.
+    Bridge(Box<Engine>),
 }
 
 /// The house's own routes, beside the pages.

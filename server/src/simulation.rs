@@ -11,6 +11,7 @@ mod engine;
 mod packet;
 mod plugin;
 mod schedule;
+mod served;
 mod sink;
 mod world;
 
@@ -45,9 +46,31 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// them from a random seed on.
 #[test]
 fn promises_hold_in_every_schedule() {
+    every_schedule(false);
+}
+
+/// The same over our own engine, which is all its own: frames, polls, upgrades, heartbeats.
+///
+/// To be run as above, `CARILLON_SIMULATION_*` and all.
+#[test]
+fn promises_hold_over_our_own_engine() {
+    every_schedule(true);
+}
+
+/// A client of our own engine has become a member.
+pub(crate) fn arrives(id: &str) {
+    world(|world| world.is_open(id, true));
+}
+
+/// It is a member no more.
+pub(crate) fn departs(id: &str) {
+    world(|world| world.is_open(id, false));
+}
+
+fn every_schedule(own: bool) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("CARILLON_SIMULATION_SEED") {
-        watched(seed..seed + 1, true);
+        watched(seed..seed + 1, true, own);
         return;
     }
     let seeds = match number("CARILLON_SIMULATION_SCHEDULES") {
@@ -58,21 +81,21 @@ fn promises_hold_in_every_schedule() {
             first..first + schedules
         }
     };
-    watched(seeds, false);
+    watched(seeds, false, own);
 }
 
 /// Runs schedules in groups, and fails when one of them breaks a promise or never ends.
-fn watched(seeds: Range<u64>, told: bool) {
+fn watched(seeds: Range<u64>, told: bool, own: bool) {
     let (begins, begun) = mpsc::channel();
     let player = std::thread::spawn(move || {
         let mut groups = seeds.clone().step_by(ROUNDS as usize).map(|first| first..(first + ROUNDS).min(seeds.end));
-        groups.try_for_each(|group| run(group, told, |seed| begins.send(seed).unwrap_or_default()).map(drop))
+        groups.try_for_each(|group| run(group, told, own, |seed| begins.send(seed).unwrap_or_default()).map(drop))
     });
     let mut last = None;
     loop {
         match begun.recv_timeout(PATIENCE) {
             Ok(seed) => last = Some(seed),
-            Err(RecvTimeoutError::Timeout) => panic!("{}", repeat(last.unwrap_or_default(), "it does not end")),
+            Err(RecvTimeoutError::Timeout) => panic!("{}", repeat(last.unwrap_or_default(), own, "it does not end")),
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -82,28 +105,29 @@ fn watched(seeds: Range<u64>, told: bool) {
 }
 
 /// A failure, and how to see it again.
-fn repeat(seed: u64, failure: &str) -> String {
+fn repeat(seed: u64, own: bool, failure: &str) -> String {
+    let test = if own { "promises_hold_over_our_own_engine" } else { "promises_hold_in_every_schedule" };
     format!(
         "schedule {seed}: {failure}\nto see it step by step: CARILLON_SIMULATION_SEED={seed} \
-         cargo test -p carillon-server --lib simulation -- --nocapture"
+         cargo test -p carillon-server --lib {test} -- --nocapture"
     )
 }
 
 /// A schedule runs the same way alone and after others.
 #[test]
 fn a_seed_repeats_its_schedule() {
-    for group in [0, ROUNDS, 5 * ROUNDS] {
-        let in_a_row = run(group..group + ROUNDS, false, |_| {}).unwrap();
+    for (own, group) in [(false, 0), (false, ROUNDS), (false, 5 * ROUNDS), (true, 0), (true, 5 * ROUNDS)] {
+        let in_a_row = run(group..group + ROUNDS, false, own, |_| {}).unwrap();
         for at in [0, 31, 49] {
-            let alone = run(group + at..group + at + 1, false, |_| {}).unwrap();
-            assert_eq!(alone, in_a_row[at as usize..=at as usize], "seed {}", group + at);
+            let alone = run(group + at..group + at + 1, false, own, |_| {}).unwrap();
+            assert_eq!(alone, in_a_row[at as usize..=at as usize], "seed {}, own engine {own}", group + at);
         }
     }
 }
 
 /// Runs some schedules, one after the other, with one application; a number for each that tells what clients got when.
 /// `begins` is told of each.
-fn run(seeds: Range<u64>, told: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, String> {
+fn run(seeds: Range<u64>, told: bool, own: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         World::begin(0, told);
@@ -115,11 +139,13 @@ fn run(seeds: Range<u64>, told: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, 
             begins(seed);
             fastrand::seed(seed);
             World::begin(seed, told);
+            world(|world| world.own = own);
             let before = Books::read(&app);
-            let schedule = AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed).run()).catch_unwind().await;
+            let schedule =
+                AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed, own).run()).catch_unwind().await;
             let schedule = schedule.unwrap_or_else(|_| Err("it panicked, as said above".to_owned()));
             let books = schedule.and_then(|left| Books::read(&app).check(&before, left));
-            books.map_err(|failure| repeat(seed, &failure))?;
+            books.map_err(|failure| repeat(seed, own, &failure))?;
             runs.push(world(|world| world.digest));
         }
         Ok(runs)

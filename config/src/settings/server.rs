@@ -93,7 +93,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)).into(),
             workers: 0,
             origins: Vec::new(),
-            engine: EngineName::Socketioxide,
+            engine: EngineName::Carillon,
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             transports: vec![TransportName::Polling, TransportName::Websocket],

@@ -86,6 +86,8 @@ impl Session {
         drop(inside);
         for Guest { client, member } in seats.into_iter().filter_map(|seat| seat.guest) {
             client.leaves();
+            #[cfg(test)]
+            crate::simulation::departs(member.id());
             member.closed(reason);
         }
         let mut out = self.out();
@@ -151,8 +153,10 @@ impl Session {
     }
 
     /// Writes a close frame, if one can be: not in the middle of another frame, and not where nothing more can be written.
+    /// Answers that a run of events holds back do not wait for its end any more.
     pub(super) fn write_close(&self, code: Option<u16>) {
         let mut out = self.out();
+        out.corks = 0;
         out.outbox.push_urgent(Bytes::from(frame::close(code)));
         self.flush(&mut out);
     }

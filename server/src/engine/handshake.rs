@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::GeneralPurposeConfig;
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use carillon_core::packet::engine::Kind;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
@@ -24,6 +26,10 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 /// The version of Engine.IO, and of the WebSocket protocol.
 const ENGINE_IO: &str = "4";
 const WEBSOCKET: &str = "13";
+
+/// Keys of handshakes, which are not always padded with zero bits.
+const LENIENT: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Why a request is refused; the codes are those of Engine.IO.
 pub(super) enum Refusal {
@@ -113,18 +119,25 @@ impl Engine {
 fn accept(parts: &Parts) -> Result<HeaderValue, Refusal> {
     let headers = &parts.headers;
     let asks = has(headers, &header::CONNECTION, "upgrade") && has(headers, &header::UPGRADE, "websocket");
-    if !asks || parts.version < Version::HTTP_11 || !headers.contains_key(header::HOST) {
+    if !asks || parts.version < Version::HTTP_11 || only(headers, &header::HOST).is_none() {
         return Err(Refusal::BadRequest("not a WebSocket handshake"));
     }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET) {
+    if only(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET) {
         return Err(Refusal::WebSocketVersion);
     }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-    if STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
+    let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
+    if LENIENT.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
         let proof = Sha1::new().chain_update(key).chain_update(GUID).finalize();
         return HeaderValue::from_str(&STANDARD.encode(proof)).map_err(|_| Refusal::Failure);
     }
     Err(Refusal::BadRequest("the key of a WebSocket handshake is 16 bytes in base64"))
+}
+
+/// The value of a header that must not come twice.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
 }
 
 /// Whether a header that is a list has this token.

@@ -31,7 +31,7 @@ pub(super) struct Out {
     /// A WebSocket has been probed, or is about to be.
     pub(super) upgrading: bool,
     /// Runs of events whose answers wait to leave together.
-    corks: u32,
+    pub(super) corks: u32,
     /// The socket took no more: the reading task writes on.
     blocked: bool,
     /// Bytes that were written, and bytes of cost that have left, since the start.

@@ -176,7 +176,8 @@ impl Session {
         }
         let Some(namespace) = self.common.namespace(packet.namespace) else {
             drop(inside);
-            self.say(engine::text_frame(Kind::Message, &refusal(packet.namespace, "Invalid namespace", None)));
+            let error = Error::not_found("Invalid namespace");
+            self.say(engine::text_frame(Kind::Message, &refusal(packet.namespace, &error)));
             return Ok(());
         };
         // A second CONNECT is ignored: the client stays as it is.
@@ -206,7 +207,7 @@ impl Session {
                 inside.seats.retain(|seat| seat.ticket != ticket);
                 if inside.seats.len() < places {
                     drop(inside);
-                    let refusal = refusal(&namespace, error.message(), Some(&error));
+                    let refusal = refusal(&namespace, &error);
                     self.say(engine::text_frame(Kind::Message, &refusal));
                 }
             }
@@ -229,6 +230,8 @@ impl Session {
             return self.end(Reason::Slow);
         }
         self.set_idle(false);
+        #[cfg(test)]
+        crate::simulation::arrives(guest.member.id());
         guest.member.opened();
     }
 
@@ -245,6 +248,8 @@ impl Session {
         }
         if let Some(Guest { client, member }) = seat.guest {
             client.leaves();
+            #[cfg(test)]
+            crate::simulation::departs(member.id());
             member.closed(reason);
         }
     }
@@ -285,19 +290,18 @@ fn prefix(namespace: &str) -> String {
 }
 
 /// The packet that tells a client that it may not come in.
-fn refusal(namespace: &str, message: &str, error: Option<&Error>) -> String {
+fn refusal(namespace: &str, error: &Error) -> String {
     #[derive(Serialize)]
     struct Refusal<'a> {
         message: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<Data>,
+        data: Data,
     }
     #[derive(Serialize)]
     struct Data {
         code: &'static str,
         retryable: bool,
     }
-    let data = error.map(|error| Data { code: error.code().as_str(), retryable: error.is_retryable() });
-    let json = serde_json::to_string(&Refusal { message, data }).unwrap_or_default();
+    let data = Data { code: error.code().as_str(), retryable: error.is_retryable() };
+    let json = serde_json::to_string(&Refusal { message: error.message(), data }).unwrap_or_default();
     format!("4{}{json}", prefix(namespace))
 }

@@ -17,7 +17,7 @@ use super::websocket::Connection;
 use crate::admission::Guest;
 use crate::wire::{Place, Stream, Wire};
 
-/// How long a client may take from its probe to its upgrade, beside the time that a POST of its may take.
+/// How long a client may take to probe, and from there to upgrade, beside the time that a POST of its may take.
 const UPGRADE_TIME: Duration = Duration::from_secs(10);
 /// Bytes read at once while there is little to read.
 const READ: usize = 4096;
@@ -38,29 +38,33 @@ pub(super) enum Purpose {
 /// Takes the connection over once its 101 is written, and serves it to its end.
 pub(super) async fn serve(common: Arc<Common>, purpose: Purpose, upgrade: OnUpgrade) {
     let Ok(upgraded) = upgrade.await else { return };
-    let Some((stream, place, rest)) = taken_back(upgraded) else { return };
+    let Some(socket) = taken_back(upgraded) else { return };
+    carry(common, purpose, socket).await;
+}
+
+/// The bare socket of a WebSocket, its place, and what has been read of it already.
+pub(super) type Socket = (Arc<Stream>, Place, Vec<u8>);
+
+/// Serves a WebSocket to its end.
+pub(super) async fn carry(common: Arc<Common>, purpose: Purpose, socket: Socket) {
     match purpose {
         Purpose::Session(guest) => {
-            let Some(connection) = opened(&common, (stream, place, rest), guest) else { return };
+            let Some(connection) = opened(&common, socket, guest) else { return };
             connection.await;
         }
         // Seldom, and large: it does not make every connection larger.
-        Purpose::Upgrade(session) => Box::pin(upgraded_session(session, stream, place, rest)).await,
+        Purpose::Upgrade(session) => Box::pin(upgraded_session(session, socket)).await,
     }
 }
 
 /// The bare socket below hyper, and what has been read of it already.
-fn taken_back(upgraded: Upgraded) -> Option<(Arc<Stream>, Place, Vec<u8>)> {
+fn taken_back(upgraded: Upgraded) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<Wire>>().ok()?;
     let (stream, place) = parts.io.into_inner().into_parts();
     Some((stream, place, parts.read_buf.to_vec()))
 }
 
-fn opened(
-    common: &Arc<Common>,
-    (stream, place, rest): (Arc<Stream>, Place, Vec<u8>),
-    guest: Arc<Guest>,
-) -> Option<Connection> {
+fn opened(common: &Arc<Common>, (stream, place, rest): Socket, guest: Arc<Guest>) -> Option<Connection> {
     let session = Session::open(common, guest)
         .inspect_err(|error| tracing::error!(%error, "a session has no id: it is not opened"))
         .ok()?;
@@ -70,7 +74,7 @@ fn opened(
     Some(Connection::new(session, stream, place, reader, rest))
 }
 
-async fn upgraded_session(session: Arc<Session>, stream: Arc<Stream>, place: Place, rest: Vec<u8>) {
+async fn upgraded_session(session: Arc<Session>, (stream, place, rest): Socket) {
     let Some(upgrading) = Upgrading::begin(&session) else {
         // It has a WebSocket, or is about to.
         return end(&stream, Some(NORMAL)).await;
@@ -80,7 +84,6 @@ async fn upgraded_session(session: Arc<Session>, stream: Arc<Stream>, place: Pla
     let shaken = tokio::select! {
         shaken = probe.shake(&session) => shaken,
         () = session.until(|session| session.ended().map(drop).ok_or(None)) => false,
-        () = tokio::time::sleep(session.common.settings.max_pause() + UPGRADE_TIME) => false,
     };
     let Probe { stream, reader, bytes, at } = probe;
     if !shaken || !upgrading.complete(&stream) {
@@ -127,7 +130,8 @@ struct Probe {
 impl Probe {
     /// Probe, answer, upgrade; whether the client has upgraded.
     async fn shake(&mut self, session: &Session) -> bool {
-        if self.next().await != Some((Kind::Ping, true)) {
+        let probe = tokio::time::timeout(UPGRADE_TIME, self.next()).await;
+        if !matches!(probe, Ok(Some((Kind::Ping, true)))) {
             return false;
         }
         if !self.write(&text_frame(Kind::Pong, PROBE)).await {
@@ -135,7 +139,9 @@ impl Probe {
         }
         // The client waits for its poll to end.
         session.release_poll();
-        self.next().await == Some((Kind::Upgrade, false))
+        let limit = session.common.settings.max_pause() + UPGRADE_TIME;
+        let upgrade = tokio::time::timeout(limit, self.next()).await;
+        matches!(upgrade, Ok(Some((Kind::Upgrade, false))))
     }
 
     /// The next packet, and whether its data is that of a probe.
@@ -205,6 +211,7 @@ impl Upgrading {
         out.carrier = Carrier::WebSocket(Arc::clone(stream));
         session.flush(&mut out);
         drop(out);
+        session.carried_otherwise();
         session.changed.notify_waiters();
         true
     }

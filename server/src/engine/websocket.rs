@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use carillon_core::packet::frame::{Message, Opcode, Reader, frame};
+use carillon_core::packet::frame::{Message, Opcode, Reader, write_header};
 use carillon_core::sink::Reason;
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
@@ -22,8 +22,8 @@ use crate::wire::{Place, Stream};
 
 /// Bytes read at once at most.
 const READ: usize = 64 << 10;
-/// Times it is read from before others get the thread.
-const READS: usize = 4;
+/// Messages that are handled before others get the thread: the smallest have six bytes.
+const MESSAGES: usize = 512;
 /// Pongs that leave together, in bytes. Of more only the last ones are sent (RFC 6455, section 5.5.3).
 const PONGS: usize = 4096;
 /// The close codes of an ordinary end, and of one because of what the client sent.
@@ -39,7 +39,7 @@ pub(super) struct Connection {
     stream: Arc<Stream>,
     session: Arc<Session>,
     reader: Reader,
-    /// What was read and must not be handled yet.
+    /// What was read and is not handled yet: the client must not be heard, or it is the turn of others.
     rest: Vec<u8>,
     /// The session is over: how long the client may take to close its side.
     closing: Option<Pin<Box<Sleep>>>,
@@ -67,13 +67,14 @@ impl Connection {
 
     /// The same; the pongs it asks for, and why and with which code the session ends.
     fn take(&mut self, bytes: &mut [u8], pongs: &mut Vec<u8>) -> Option<(Reason, u16)> {
-        let mut at = 0;
+        let (mut at, mut handled) = (0, 0);
         while self.closing.is_none() && self.session.ended().is_none() {
-            if at < bytes.len() && self.session.is_paused() {
+            if at < bytes.len() && (handled == MESSAGES || self.session.is_paused()) {
                 self.rest = bytes[at..].to_vec();
                 return None;
             }
-            let handled = match self.reader.next(bytes, &mut at) {
+            handled += 1;
+            let outcome = match self.reader.next(bytes, &mut at) {
                 Ok(None) => return None,
                 Ok(Some(message)) => match message {
                     Message::Text(text) => self.session.text(text).map_err(|reason| (reason, None)),
@@ -84,7 +85,8 @@ impl Connection {
                         if pongs.len() > PONGS {
                             pongs.clear();
                         }
-                        pongs.extend_from_slice(&frame(Opcode::Pong, payload));
+                        write_header(pongs, Opcode::Pong, payload.len());
+                        pongs.extend_from_slice(payload);
                         Ok(())
                     }
                     Message::Pong => Ok(()),
@@ -92,7 +94,7 @@ impl Connection {
                 },
                 Err(violation) => Err((Reason::TransportError, Some(violation.close_code()))),
             };
-            if let Err((reason, code)) = handled {
+            if let Err((reason, code)) = outcome {
                 let code = code.unwrap_or(if reason == Reason::BadPacket { POLICY } else { NORMAL });
                 return Some((reason, code));
             }
@@ -113,16 +115,13 @@ impl Connection {
         self.closing = Some(Box::pin(tokio::time::sleep(FAREWELL)));
     }
 
-    /// Reads once and handles it; whether the connection goes on.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    /// Reads once and handles it; how many bytes there were, none at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         BUFFER.with_borrow_mut(|buffer| {
             let mut read = ReadBuf::new(buffer);
             ready!(self.stream.poll_read(cx, &mut read))?;
-            if read.filled().is_empty() {
-                return Poll::Ready(Ok(false));
-            }
             self.handle(read.filled_mut());
-            Poll::Ready(Ok(true))
+            Poll::Ready(Ok(read.filled().len()))
         })
     }
 }
@@ -132,7 +131,7 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        for _ in 0..READS {
+        loop {
             if let Some(closing) = &mut this.closing {
                 if closing.as_mut().poll(cx).is_ready() {
                     this.stream.cut();
@@ -148,13 +147,16 @@ impl Future for Connection {
                     if !this.rest.is_empty() {
                         let mut rest = std::mem::take(&mut this.rest);
                         this.handle(&mut rest);
-                        continue;
+                        break;
                     }
                 }
             }
             let reason = match ready!(this.poll_read(cx)) {
-                Ok(true) => continue,
-                Ok(false) => Reason::TransportClose,
+                // Others have their turn, however much is here.
+                Ok(READ) => break,
+                Ok(1..) if !this.rest.is_empty() => break,
+                Ok(1..) => continue,
+                Ok(0) => Reason::TransportClose,
                 Err(_) => Reason::TransportError,
             };
             if this.closing.is_none() {

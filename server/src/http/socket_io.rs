@@ -41,7 +41,7 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
             };
             return own.call(parts, body, guest).await;
         }
-        Serving::Socketioxide(engine) => engine,
+        Serving::Bridge(engine) => engine,
     };
     let link = match param(query, "sid") {
         None => None,
@@ -183,7 +183,7 @@ async fn post(site: &Arc<Site>, engine: &Engine, parts: Parts, body: Body, link:
 fn full(site: &Site) -> Option<Response> {
     let (refusing, sessions) = match &site.engine {
         Serving::Carillon(own) => (own.refusing(), own.len()),
-        Serving::Socketioxide(_) => (site.links.refusing(), site.links.len()),
+        Serving::Bridge(_) => (site.links.refusing(), site.links.len()),
     };
     let (reason, text) = if refusing {
         (Refused::Draining, "The server is going away")

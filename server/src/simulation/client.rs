@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use carillon_core::sink::Reason;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::engine::Engine;
-use super::packet::{Packet, frame, prefix};
+use super::packet::{Packet, prefix};
+use super::served::Served;
 use super::world::{NAMESPACES, spawn, tell, world};
 use crate::wire::{BINARY, Memory, Splitter};
 
@@ -26,7 +25,7 @@ pub(super) enum Stage {
 }
 
 pub(super) struct Client {
-    pub(super) engine: Arc<Engine>,
+    pub(super) engine: Served,
     pub(super) stage: Stage,
     pub(super) sides: [Side; 2],
     pub(super) gone: bool,
@@ -63,10 +62,10 @@ pub(super) enum State {
 }
 
 impl Client {
-    pub(super) fn new(engine: Arc<Engine>, memory: Option<Memory>) -> Self {
+    pub(super) fn new(engine: Served, memory: Option<Memory>) -> Self {
         let stage = if memory.is_some() { Stage::WebSocket } else { Stage::Polling };
         let posting = Arc::new(AtomicUsize::new(0));
-        let posts = memory.is_none().then(|| post(Arc::clone(&engine), Arc::clone(&posting)));
+        let posts = memory.is_none().then(|| post(engine.clone(), Arc::clone(&posting)));
         Self {
             engine,
             stage,
@@ -85,7 +84,7 @@ impl Client {
     }
 
     fn name(&self) -> u64 {
-        self.engine.link.number()
+        self.engine.number()
     }
 
     // --- Sending -----------------------------------------------------------------------------------------------
@@ -93,7 +92,9 @@ impl Client {
     pub(super) fn sends(&mut self, text: String) {
         tell!("client {} sends {text}", self.name());
         match (&self.memory, &self.posts) {
-            (Some(memory), _) if self.stage == Stage::WebSocket => memory.client_sends(&frame(&Packet::Text(text))),
+            (Some(memory), _) if self.stage == Stage::WebSocket => {
+                memory.client_sends(&self.engine.frame(&Packet::Text(text)))
+            }
             (_, Some(posts)) => {
                 self.posting.fetch_add(1, Ordering::Relaxed);
                 posts.send(text).ok();
@@ -147,7 +148,7 @@ impl Client {
         if matches!(self.stage, Stage::Polling | Stage::Opening | Stage::Probing) && !self.gone {
             let (answer, poll) = oneshot::channel();
             self.poll = Some(poll);
-            let engine = Arc::clone(&self.engine);
+            let engine = self.engine.clone();
             spawn(async move {
                 answer.send(engine.poll().await).ok();
             });
@@ -170,6 +171,8 @@ impl Client {
         self.splitter.split(bytes, |_, payload, opcode| {
             packets.push(match opcode {
                 BINARY => Packet::Binary(Bytes::copy_from_slice(payload)),
+                // A close or a pong: the end of the stream will tell.
+                8.. => return,
                 _ => Packet::Text(String::from_utf8(payload.to_vec()).unwrap()),
             });
         });
@@ -187,12 +190,12 @@ impl Client {
         let Some(memory) = self.memory.clone() else { return };
         match self.stage {
             Stage::Opening if self.head.ends_with(b"\r\n\r\n") => {
-                memory.client_sends(&frame(&Packet::Text("2probe".to_owned())));
+                memory.client_sends(&self.engine.frame(&Packet::Text("2probe".to_owned())));
                 self.stage = Stage::Probing;
             }
             // What polling still brings and takes comes first.
             Stage::Probed if self.poll.is_none() && self.posting.load(Ordering::Relaxed) == 0 => {
-                memory.client_sends(&frame(&Packet::Text("5".to_owned())));
+                memory.client_sends(&self.engine.frame(&Packet::Text("5".to_owned())));
                 self.stage = Stage::WebSocket;
             }
             _ => return,
@@ -236,7 +239,7 @@ impl Client {
         match kind {
             "40" => {
                 let reply: Value = serde_json::from_str(rest).unwrap();
-                let member = reply["sid"].as_str().unwrap().parse().unwrap();
+                let member = member(reply["sid"].as_str().unwrap());
                 if side.state != State::Asked || side.member.is_some_and(|before| before >= member) {
                     world(|world| world.fail(format!("a CONNECT reply nobody asked for: {text}")));
                 }
@@ -293,7 +296,7 @@ impl Client {
             (Some(memory), 1) => memory.cut(),
             (_, 2) => self.sends("1".to_owned()),
             // It does not answer pings any more.
-            _ => self.engine.close(Reason::PingTimeout),
+            _ => self.engine.falls_silent(),
         }
         self.gone = true;
     }
@@ -317,21 +320,18 @@ impl Client {
 }
 
 /// Hands POST bodies over one by one, and none while the client is paused.
-fn post(engine: Arc<Engine>, posting: Arc<AtomicUsize>) -> mpsc::UnboundedSender<String> {
+fn post(engine: Served, posting: Arc<AtomicUsize>) -> mpsc::UnboundedSender<String> {
     let (posts, mut bodies) = mpsc::unbounded_channel::<String>();
     spawn(async move {
         while let Some(text) = bodies.recv().await {
-            Arc::clone(&engine.link).readable().await;
-            if engine.link.ended().is_none() && !engine.is_closed() {
-                match text.as_str() {
-                    "3" => engine.link.pong_seen(),
-                    text if text.starts_with("40") => engine.link.connect_seen(text.len() as u64),
-                    _ => {}
-                }
-                engine.receive(&text);
-            }
+            engine.post(text).await;
             posting.fetch_sub(1, Ordering::Relaxed);
         }
     });
     posts
+}
+
+/// The member of this `sid`: the model tells its number, our own engine its public id.
+fn member(sid: &str) -> usize {
+    sid.parse().unwrap_or_else(|_| world(|world| world.by_id(sid)))
 }

@@ -28,7 +28,7 @@ impl Schedule<'_> {
             tokio::time::sleep(QUIET).await;
             verdict()?;
             let waiting = self.clients.iter().any(|client| {
-                let busy = client.is_upgrading() || client.engine.link.queued_bytes() > 0;
+                let busy = client.is_upgrading() || client.engine.queued_bytes() > 0;
                 busy && !client.gone && client.engine.lives()
             });
             quiet = if waiting || world(|world| world.received) != before { 0 } else { quiet + 1 };
@@ -67,7 +67,7 @@ impl Schedule<'_> {
         tokio::time::sleep(Duration::from_secs(60)).await;
         for client in self.clients.drain(..) {
             // Whoever went without a word over polling is missed by the heartbeat.
-            client.engine.close(Reason::PingTimeout);
+            client.engine.falls_silent();
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
         // As the sweep over all sessions does every few seconds, but in an order that a seed repeats.
@@ -77,6 +77,11 @@ impl Schedule<'_> {
             link.end(Reason::TransportClose);
         }
         tokio::time::sleep(Duration::from_secs(60)).await;
+        if let Some(own) = &self.own {
+            nothing("sessions of our own", own.len())?;
+        }
+        self.stop.cancel();
+        tokio::time::sleep(QUIET).await;
         forget_members();
         verdict()?;
         let tasks = world(|world| world.tasks.clone());

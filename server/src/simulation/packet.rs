@@ -37,6 +37,17 @@ pub(super) fn frame(packet: &Packet) -> Vec<u8> {
     frame
 }
 
+/// A frame as clients really send it.
+pub(super) fn masked(packet: &Packet) -> Vec<u8> {
+    let mut frame = frame(packet);
+    let head = if frame[1] == 126 { 4 } else { 2 };
+    frame[1] |= 0x80;
+    let mask = [0x1F, 0, 0xE2, 0x55];
+    frame[head..].iter_mut().enumerate().for_each(|(at, byte)| *byte ^= mask[at % 4]);
+    frame.splice(head..head, mask);
+    frame
+}
+
 /// Puts what the client sends together again.
 #[derive(Default)]
 pub(super) struct Inbound {

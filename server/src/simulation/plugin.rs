@@ -29,9 +29,13 @@ impl<const N: usize> Plugin for Player<N> {
         on.event("do", "Does something.", Self::act);
     }
 
-    async fn admit(self: Arc<Self>, _: Peer) -> Result<()> {
+    async fn admit(self: Arc<Self>, peer: Peer) -> Result<()> {
         dawdle().await;
-        if world(|world| world.random.u8(..10)) == 0 { Err(Error::forbidden("not today")) } else { Ok(()) }
+        if world(|world| world.random.u8(..10)) == 0 {
+            return Err(Error::forbidden("not today"));
+        }
+        world(|world| world.admitted(N, peer.id()));
+        Ok(())
     }
 
     async fn connected(self: Arc<Self>, ctx: Ctx) -> Result<()> {

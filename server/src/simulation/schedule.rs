@@ -3,15 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_config::WireSettings;
+use carillon_config::{ServerSettings, WireSettings};
 use carillon_core::lifecycle::App;
 use carillon_core::sink::{Mode, Reason};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::client::{Client, Stage, State};
 use super::end::verdict;
 use super::engine::Engine;
-use super::world::{NAMESPACES, ROOMS, To, call, emit, engine, publish, spawn, tell, world};
+use super::served::Served;
+use super::world::{self, NAMESPACES, ROOMS, To, call, emit, publish, spawn, tell, world};
+use crate::engine::{self, Engine as Own};
 use crate::link::Limits;
 use crate::links::Links;
 use crate::metrics::Metrics;
@@ -21,6 +25,9 @@ pub(super) struct Schedule<'a> {
     app: &'a App,
     pub(super) links: Arc<Links>,
     pub(super) metrics: Arc<Metrics>,
+    /// Our own engine, where it is what is tried; and what stops its clock.
+    pub(super) own: Option<Own>,
+    pub(super) stop: CancellationToken,
     options: Options,
     pub(super) places: Arc<Semaphore>,
     pub(super) random: fastrand::Rng,
@@ -28,7 +35,7 @@ pub(super) struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    pub(super) fn new(app: &'a App, metrics: Arc<Metrics>, seed: u64) -> Self {
+    pub(super) fn new(app: &'a App, metrics: Arc<Metrics>, seed: u64, own: bool) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let max_queued_bytes = random.choice([2_000, 20_000, 200_000]).unwrap_or(0);
         let settings = WireSettings { max_queued_bytes, ..WireSettings::default() };
@@ -40,12 +47,22 @@ impl<'a> Schedule<'a> {
         };
         let links = Links::new(limits, Arc::clone(&metrics), app.metrics().deliveries());
         links.on_close(|id| {
-            if let Some(engine) = engine(id) {
+            if let Some(engine) = world::engine(id) {
                 spawn(async move { engine.receive("1") });
             }
         });
         let places = Arc::new(Semaphore::new(100));
-        Self { app, links, metrics, options: Options::new(&settings), places, random, clients: Vec::new() }
+        let stop = CancellationToken::new();
+        let own = own.then(|| {
+            let settings = engine::Settings::new(&ServerSettings::default(), &settings);
+            let tasks = world(|world| world.tasks.clone());
+            let deliveries = app.metrics().deliveries();
+            Own::new(settings, app.router(), &metrics, deliveries, &tasks, &Handle::current())
+        });
+        if let Some(own) = &own {
+            spawn(own.clone().run(stop.clone()));
+        }
+        Self { app, links, metrics, own, stop, options: Options::new(&settings), places, random, clients: Vec::new() }
     }
 
     /// The whole schedule; the published copies that have certainly left.
@@ -91,12 +108,8 @@ impl<'a> Schedule<'a> {
                 let how = self.random.usize(..4);
                 self.clients[at].goes(how);
             }
-            97 => self.clients[at].engine.link.end(Reason::Killed),
-            98 => {
-                let link = Arc::clone(&self.clients[at].engine.link);
-                tell!("session {} ends gently", link.number());
-                spawn(async move { link.end_gently(Reason::Drain, Duration::from_secs(3)).await });
-            }
+            97 => self.clients[at].engine.end(Reason::Killed),
+            98 => self.clients[at].engine.ends_gently(Reason::Drain, Duration::from_secs(3)),
             _ => self.disconnect(),
         }
     }
@@ -104,25 +117,25 @@ impl<'a> Schedule<'a> {
     /// A client opens a session.
     fn arrive(&mut self) {
         let polling = self.random.bool();
-        let engine = Engine::new(self.links.open(), self.app.router().clone(), polling);
+        let engine = match &self.own {
+            Some(own) => Served::own(own, polling),
+            None => Served::Model(Engine::new(self.links.open(), self.app.router().clone(), polling)),
+        };
         let memory = (!polling).then(|| self.carry(&engine, false));
-        tell!("client {} comes, {}", engine.link.number(), if polling { "polling" } else { "over a WebSocket" });
+        tell!("client {} comes, {}", engine.number(), if polling { "polling" } else { "over a WebSocket" });
         let mut client = Client::new(engine, memory);
         client.connects(self.random.usize(..NAMESPACES.len()));
         self.clients.push(client);
     }
 
     /// A WebSocket is opened for the session.
-    fn carry(&mut self, engine: &Arc<Engine>, upgrade: bool) -> Memory {
+    fn carry(&mut self, engine: &Served, upgrade: bool) -> Memory {
         let room = self.random.choice([10, 500, 5_000, 1_000_000]).unwrap_or(0);
         let memory = Memory::new(room, self.random.u64(..));
         let place = Arc::clone(&self.places).try_acquire_owned().unwrap();
         let stream = Stream::Memory(memory.clone());
         let wire = Wire::over(stream, ([127, 0, 0, 1], 9).into(), self.options, Arc::clone(&self.metrics), place);
-        let handle = wire.handle();
-        handle.carry(&engine.link);
-        engine.link.carried_by(&handle, upgrade);
-        spawn(Arc::clone(engine).carry(wire, upgrade));
+        engine.carry(wire, upgrade);
         memory
     }
 
@@ -143,12 +156,12 @@ impl<'a> Schedule<'a> {
             }
             (7..9, _) => client.answers(),
             (9, _) if client.memory.is_some() => {
-                tell!("the kernel holds {most} more for client {}", client.engine.link.number());
+                tell!("the kernel holds {most} more for client {}", client.engine.number());
                 client.memory.iter().for_each(|memory| memory.grow(most));
             }
             (10..12, _) if upgrade => {
-                let engine = Arc::clone(&client.engine);
-                tell!("client {} upgrades", engine.link.number());
+                let engine = client.engine.clone();
+                tell!("client {} upgrades", engine.number());
                 let memory = self.carry(&engine, true);
                 let client = &mut self.clients[at];
                 (client.memory, client.stage) = (Some(memory), Stage::Opening);

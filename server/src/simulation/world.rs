@@ -47,6 +47,8 @@ pub(super) struct World {
     pub(super) random: fastrand::Rng,
     /// Every step is printed.
     pub(super) told: bool,
+    /// Our own engine is what is tried.
+    pub(super) own: bool,
     pub(super) hosts: [Option<Host>; 2],
     pub(super) engines: Vec<Weak<Engine>>,
     pub(super) tasks: TaskTracker,
@@ -102,6 +104,7 @@ impl World {
         Self {
             random: fastrand::Rng::with_seed(seed),
             told,
+            own: false,
             hosts: [None, None],
             engines: Vec::new(),
             tasks: TaskTracker::new(),
@@ -142,6 +145,20 @@ impl World {
         let (id, expected) = (id.to_owned(), Vec::new());
         self.members.push(Member { namespace, id, ctx: None, open: false, rooms, copies: 0, expected });
         number
+    }
+
+    /// A client is let in: over our own engine, which tells nobody but the plugin.
+    pub(super) fn admitted(&mut self, namespace: usize, id: &str) {
+        if self.own {
+            self.member(namespace, id);
+        }
+    }
+
+    /// It can be sent to from now on; or not any more.
+    pub(super) fn is_open(&mut self, id: &str, open: bool) {
+        if let Some(member) = self.by_id.get(id) {
+            self.members[*member].open = open;
+        }
     }
 
     pub(super) fn by_id(&self, id: &str) -> usize {

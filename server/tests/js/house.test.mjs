@@ -21,11 +21,11 @@ function crates(name) {
   return [...new Set(stdout.split('\n').map((line) => line.split(' ')[0]).filter((crate) => crate !== ''))];
 }
 
-test('only the server\'s bridge names socketioxide', () => {
+test('only the server\'s bridge names socketioxide, and the setting that chooses it', () => {
   const sources = [...['config', 'core', 'plugins'].flatMap((folder) => files(folder, '.rs')), ...files('server/src', '.rs')];
   const naming = sources.filter((file) => readFileSync(join(root, file), 'utf8').includes('socketioxide'));
   assert.ok(naming.length > 0);
-  for (const file of naming) assert.match(file, /^server\/src\/bridge(\.rs|\/)/);
+  for (const file of naming) assert.match(file, /^(server\/src\/bridge(\.rs|\/)|config\/src\/settings\/server\.rs)/);
 });
 
 test('the core is built without HTTP, Redis or Socket.IO, and every package depends downhill', () => {

@@ -1,7 +1,7 @@
 //! What the engine under test cannot hold of the tables of the protocols, each with its reason: the only place that says so.
 
 /** The engine under test: `CARILLON_TEST_ENGINE` names one, else it is the default. */
-export const ENGINE = process.env.CARILLON_TEST_ENGINE ?? 'socketioxide';
+export const ENGINE = process.env.CARILLON_TEST_ENGINE ?? 'carillon';
 
 const EMPTY_CLOSE = 'what breaks RFC 6455 is answered with an empty close frame, so nobody learns what was wrong';
 
