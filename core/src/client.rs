@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use crate::ack::Deferred;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
@@ -23,11 +24,21 @@ pub(crate) struct Client {
     pub(crate) namespace: Arc<Namespace>,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) seat: Seat,
-    /// Its rooms; `None` before `opened` and after `closed`.
-    rooms: Mutex<Option<Vec<Arc<str>>>>,
+    rooms: Mutex<Rooms>,
+    /// Calls whose handlers hold the ack.
+    pub(crate) deferred: Deferred,
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+}
+
+/// A client's rooms.
+#[derive(Default)]
+pub(crate) struct Rooms {
+    /// Whether it can join any: after `opened`, and until `closed`.
+    open: bool,
+    /// They stay known for `disconnected`.
+    pub(crate) names: Vec<Arc<str>>,
 }
 
 /// Values by their types.
@@ -80,14 +91,23 @@ impl Client {
         let queue =
             Queue { phase: Phase::Admitted, jobs: VecDeque::new(), bytes: 0, running: false, paused: false, asking: 0 };
         let seat = namespace.hub.seat(namespace.space, &*sink);
-        Self { peer, namespace, sink, seat, rooms: Mutex::default(), state: Mutex::default(), queue: Mutex::new(queue) }
+        Self {
+            peer,
+            namespace,
+            sink,
+            seat,
+            rooms: Mutex::default(),
+            deferred: Deferred::default(),
+            state: Mutex::default(),
+            queue: Mutex::new(queue),
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn rooms(&self) -> MutexGuard<'_, Option<Vec<Arc<str>>>> {
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -96,8 +116,11 @@ impl Client {
         if room.is_empty() || room.len() > MAX_ROOM_NAME {
             return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
         }
-        let mut guard = self.rooms();
-        let Some(rooms) = guard.as_mut() else { return Ok(()) };
+        let mut rooms = self.rooms();
+        if !rooms.open {
+            return Ok(());
+        }
+        let rooms = &mut rooms.names;
         if rooms.iter().any(|known| &**known == room) {
             return Ok(());
         }
@@ -112,10 +135,11 @@ impl Client {
 
     /// Takes the client out of a room.
     pub(crate) fn leave(&self, room: &str) {
-        if let Some(rooms) = self.rooms().as_mut()
-            && let Some(place) = rooms.iter().position(|known| &**known == room)
+        let mut rooms = self.rooms();
+        if rooms.open
+            && let Some(place) = rooms.names.iter().position(|known| &**known == room)
         {
-            self.seat.leave(rooms.swap_remove(place));
+            self.seat.leave(rooms.names.swap_remove(place));
         }
     }
 
@@ -126,7 +150,7 @@ impl Client {
             return;
         }
         queue.phase = Phase::Open;
-        *self.rooms() = Some(Vec::new());
+        self.rooms().open = true;
         self.seat.add(self.peer.shared_id(), Arc::clone(&self.sink));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
@@ -185,8 +209,10 @@ impl Client {
             }
             Phase::Closed => return,
         }
-        if let Some(rooms) = self.rooms().take() {
-            self.seat.remove(rooms);
+        {
+            let mut rooms = self.rooms();
+            rooms.open = false;
+            self.seat.remove(rooms.names.clone());
         }
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();

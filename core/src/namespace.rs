@@ -1,6 +1,7 @@
 //! A namespace at run time: its members, its frozen event table with bound metrics, and its plugin.
 
 use std::collections::HashMap;
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::payload::{Emit, encode_event};
 use crate::routes::Outline;
 use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
+use crate::undeclared::Undeclared;
 
 /// Bounds on what one client's calls may use.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,9 @@ pub(crate) struct Namespace {
     outbound: HashMap<String, Arc<Outbound>>,
     acks: Arc<Outbound>,
     others: Arc<Outbound>,
+    /// Whether it may send events that nobody declared.
+    sends_any: bool,
+    pub(crate) undeclared: Undeclared,
     /// Handlers running now.
     pub(crate) in_flight: IntGauge,
     /// Limits log lines about failed calls to one a second.
@@ -86,6 +91,8 @@ impl Namespace {
                 .collect(),
             acks: Arc::new(metrics.outbound(name, ACK, Mode::All)),
             others: Arc::new(metrics.outbound(name, OTHER, Mode::All)),
+            sends_any: outline.emits_any.is_some(),
+            undeclared: Undeclared::default(),
             in_flight: metrics.in_flight.with_label_values(&[name]),
             metrics,
             log: Throttle::per_second(),
@@ -112,6 +119,13 @@ impl Namespace {
 
     fn series(&self, event: &str) -> &Arc<Outbound> {
         self.outbound.get(event).unwrap_or(&self.others)
+    }
+
+    /// An event is about to be sent from `at`: one that nobody declared is told of.
+    pub(crate) fn note(&self, event: &str, at: &Location<'_>) {
+        if !self.sends_any && !self.outbound.contains_key(event) {
+            self.undeclared.note(self.plugin, &self.name, event, at);
+        }
     }
 
     /// The mode declared for an event.
@@ -153,8 +167,15 @@ impl Namespace {
         Ok(())
     }
 
-    /// Sends an ack to one client.
+    /// Sends an ack to one client, unless its handler has sent it.
     pub(crate) fn ack(&self, client: &Client, item: Item) {
+        if client.deferred.allows(item.ack_id()) {
+            self.ack_once(client, item);
+        }
+    }
+
+    /// Sends an ack that nobody else will.
+    pub(crate) fn ack_once(&self, client: &Client, item: Item) {
         self.send(client, item, &self.acks);
     }
 

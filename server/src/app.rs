@@ -108,6 +108,7 @@ fn start(app: App, config: &Loaded, server: &ServerSettings, listener: TcpListen
     let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
     let site = Site {
         engine,
+        path: server.path.clone(),
         links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
         metrics: Arc::clone(&metrics),

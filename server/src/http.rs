@@ -22,19 +22,21 @@ use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 pub(crate) use self::origins::Origins;
-use crate::bridge::{Engine, PATH};
+use crate::bridge::Engine;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::pages;
 
 /// The house's own routes, beside the pages.
-const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
+const OWN: [&str; 3] = ["/metrics", "/livez", "/readyz"];
 /// How long browsers may remember the answer to a preflight.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// What the routes need.
 pub(crate) struct Site {
     pub(crate) engine: Engine,
+    /// `server.path`.
+    pub(crate) path: String,
     pub(crate) links: Arc<Links>,
     pub(crate) origins: Origins,
     pub(crate) metrics: Arc<Metrics>,
@@ -49,9 +51,21 @@ pub(crate) struct Site {
     pub(crate) max_sessions: usize,
 }
 
-/// Whether a route is the house's own: a plugin cannot have it.
-pub(crate) fn is_own(path: &str) -> bool {
+/// Whether a route is the house's own, with Socket.IO at `socket_io`: a plugin cannot have it.
+pub(crate) fn is_own(path: &str, socket_io: &str) -> bool {
+    both(socket_io).iter().any(|own| own == path) || is_taken(path)
+}
+
+/// Whether something else than Socket.IO is there.
+pub(crate) fn is_taken(path: &str) -> bool {
+    let path = path.trim_end_matches('/');
     OWN.contains(&path) || pages::is_own(path)
+}
+
+/// Socket.IO's path, without and with the slash at its end: clients ask for either.
+fn both(socket_io: &str) -> [String; 2] {
+    let path = socket_io.trim_end_matches('/');
+    [path.to_owned(), format!("{path}/")]
 }
 
 /// All routes. Routing is all that axum does here.
@@ -59,9 +73,10 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
     let mut router = Router::new()
         .route("/metrics", get(probes::metrics))
         .route("/livez", get(probes::live))
-        .route("/readyz", get(probes::ready))
-        .route(PATH, any(socket_io::answer))
-        .route("/socket.io/", any(socket_io::answer));
+        .route("/readyz", get(probes::ready));
+    for path in both(&site.path) {
+        router = router.route(&path, any(socket_io::answer));
+    }
     for route in site.plugins.http() {
         let path = route.path.clone();
         let route = route.clone();

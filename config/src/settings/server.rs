@@ -17,6 +17,9 @@ pub struct ServerSettings {
     /// The web origins whose pages may connect, as `https://example.org` or `http://localhost:3000`. Empty lets in only
     /// pages of the same host; `["*"]` lets in all. Clients that are not browsers send no origin and are let in.
     pub origins: Vec<String>,
+    /// Where Socket.IO clients find the server: the option `path` of every client. The test page looks at the default.
+    #[schemars(length(min = 2, max = 200))]
+    pub path: String,
     /// The transports offered to clients.
     #[schemars(length(min = 1))]
     pub transports: Vec<TransportName>,
@@ -56,6 +59,7 @@ impl Default for ServerSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8085)),
             workers: 0,
             origins: Vec::new(),
+            path: "/socket.io/".to_owned(),
             transports: vec![TransportName::Polling, TransportName::Websocket],
             max_message_bytes: 1_000_000,
             ping_interval_ms: 25_000,
@@ -80,11 +84,27 @@ impl ServerSettings {
                 .add("origins", "`*` already lets in all: the other origins have no effect")
                 .hint("write `origins = [\"*\"]`, or leave `*` out");
         }
+        if let Err(hint) = check_path(&self.path) {
+            problems.add("path", format!("`{}` is not a path", self.path)).hint(hint);
+        }
         for (index, transport) in self.transports.iter().enumerate() {
             if self.transports[..index].contains(transport) {
                 problems.add(format!("transports[{index}]"), "is in the list twice").hint("name each transport once");
             }
         }
+    }
+}
+
+/// A path of plain segments: what is an escape or a pattern elsewhere would never be found.
+fn check_path(path: &str) -> Result<(), &'static str> {
+    let segments = path.strip_prefix('/').ok_or("it begins with `/`, for example `/socket.io/`")?;
+    let segments = segments.strip_suffix('/').unwrap_or(segments);
+    let plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    if segments.split('/').all(plain) && !segments.split('/').any(|part| part == "." || part == "..") {
+        Ok(())
+    } else {
+        Err("use segments of letters, digits and `-._~`, for example `/app/socket.io/`")
     }
 }
 
@@ -122,6 +142,16 @@ fn check_origin(origin: &str) -> Result<(), (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths() {
+        for path in ["/socket.io/", "/socket.io", "/a/b-c_d/", "/~x"] {
+            assert_eq!(check_path(path), Ok(()), "{path}");
+        }
+        for path in ["", "socket.io", "/", "//", "/a//b", "/{x}", "/a b", "/a?b", "/..", "/a/./b", "/%20"] {
+            assert!(check_path(path).is_err(), "{path}");
+        }
+    }
 
     /// What browsers send as Origin is accepted; what people write by mistake is refused with the right spelling.
     #[test]

@@ -100,8 +100,9 @@ impl Shape {
     fn fields(&self, schema: &Value, object: &Map<String, Value>, path: &mut String, depth: usize) -> Option<String> {
         let none = Map::new();
         let fields = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-        for name in required.filter_map(Value::as_str).filter(|name| !object.contains_key(*name)) {
+        let mut required =
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        if let Some(name) = required.find(|name| !object.contains_key(*name)) {
             let expected = fields.get(name).map(|field| self.describe(field, depth + 1));
             let text = expected.map_or_else(|| "is missing".to_owned(), |what| format!("is missing: expected {what}"));
             return within(path, name, |path| Some(format!("`{path}` {text}")));

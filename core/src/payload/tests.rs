@@ -137,7 +137,7 @@ impl TryFrom<u8> for Even {
     type Error = &'static str;
 
     fn try_from(number: u8) -> std::result::Result<Self, &'static str> {
-        if number % 2 == 0 { Ok(Self) } else { Err("only even numbers") }
+        if number.is_multiple_of(2) { Ok(Self) } else { Err("only even numbers") }
     }
 }
 
