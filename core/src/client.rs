@@ -17,6 +17,7 @@ use self::queue::{Phase, Queue, Run};
 pub(crate) use self::work::Step;
 use tokio::time::Instant;
 
+use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
 use crate::dispatch;
@@ -33,11 +34,21 @@ pub(crate) struct Client {
     /// Kept alive by the queue while it is needed: a plugin that keeps or blocks a client keeps no session.
     sink: Weak<dyn Sink>,
     pub(crate) seat: Seat,
-    /// Its rooms; `None` before `opened` and after `closed`.
-    rooms: Mutex<Option<Vec<Arc<str>>>>,
+    rooms: Mutex<Rooms>,
+    /// Calls whose handlers hold the ack.
+    pub(crate) deferred: Deferred,
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+}
+
+/// A client's rooms.
+#[derive(Default)]
+pub(crate) struct Rooms {
+    /// Whether it can join any: after `opened`, and until `closed`.
+    open: bool,
+    /// They stay known for `disconnected`.
+    pub(crate) names: Vec<Arc<str>>,
 }
 
 /// Values by their types.
@@ -52,6 +63,7 @@ impl Client {
             sink: Arc::downgrade(&sink),
             seat,
             rooms: Mutex::default(),
+            deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
         }
@@ -66,7 +78,7 @@ impl Client {
         self.sink.upgrade()
     }
 
-    pub(crate) fn rooms(&self) -> MutexGuard<'_, Option<Vec<Arc<str>>>> {
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -75,8 +87,11 @@ impl Client {
         if room.is_empty() || room.len() > MAX_ROOM_NAME {
             return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
         }
-        let mut guard = self.rooms();
-        let Some(rooms) = guard.as_mut() else { return Ok(()) };
+        let mut rooms = self.rooms();
+        if !rooms.open {
+            return Ok(());
+        }
+        let rooms = &mut rooms.names;
         if rooms.iter().any(|known| &**known == room) {
             return Ok(());
         }
@@ -91,10 +106,11 @@ impl Client {
 
     /// Takes the client out of a room.
     pub(crate) fn leave(&self, room: &str) {
-        if let Some(rooms) = self.rooms().as_mut()
-            && let Some(place) = rooms.iter().position(|known| &**known == room)
+        let mut rooms = self.rooms();
+        if rooms.open
+            && let Some(place) = rooms.names.iter().position(|known| &**known == room)
         {
-            self.seat.leave(rooms.swap_remove(place));
+            self.seat.leave(rooms.names.swap_remove(place));
         }
     }
 
@@ -106,7 +122,7 @@ impl Client {
         }
         let Some(sink) = queue.sink.clone() else { return };
         queue.phase = Phase::Open;
-        *self.rooms() = Some(Vec::new());
+        self.rooms().open = true;
         let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
         self.count(&mut queue, Some(transport));
@@ -172,8 +188,10 @@ impl Client {
             }
             Phase::Closed => return,
         }
-        if let Some(rooms) = self.rooms().take() {
-            self.seat.remove(rooms);
+        {
+            let mut rooms = self.rooms();
+            rooms.open = false;
+            self.seat.remove(rooms.names.clone());
         }
         self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];

@@ -6,6 +6,7 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+mod ack;
 mod answer;
 pub mod backoff;
 #[cfg(feature = "bench")]
@@ -43,7 +44,9 @@ pub mod testing;
 pub mod threads;
 pub mod throttle;
 pub mod time;
+mod undeclared;
 
+pub use ack::Ack;
 pub use carillon_config as config;
 pub use ctx::Ctx;
 pub use error::{Code, Error, Result};

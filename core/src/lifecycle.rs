@@ -244,6 +244,11 @@ impl App {
         &self.shared.metrics
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The bus.
     #[must_use]
     pub fn bus(&self) -> &Arc<dyn Bus> {

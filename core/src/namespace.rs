@@ -1,6 +1,7 @@
 //! A namespace at run time: its members, its frozen event table with bound metrics, and its plugin.
 
 use std::collections::HashMap;
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::payload::{Emit, encode_event};
 use crate::routes::Outline;
 use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
+use crate::undeclared::Undeclared;
 
 /// Bounds on what one client's calls may use.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +71,9 @@ pub(crate) struct Namespace {
     others: Arc<Outbound>,
     /// Clients connected now, by transport.
     connected: [(Transport, IntGauge); 2],
+    /// Whether it may send events that nobody declared.
+    sends_any: bool,
+    pub(crate) undeclared: Undeclared,
     /// Handlers running now.
     pub(crate) in_flight: IntGauge,
     /// Limits log lines about failed calls to one a second.
@@ -116,6 +121,8 @@ impl Namespace {
             others: Arc::new(metrics.outbound(name, OTHER, Mode::All)),
             connected: Transport::ALL
                 .map(|transport| (transport, metrics.connected.with_label_values(&[name, transport.as_str()]))),
+            sends_any: outline.emits_any.is_some(),
+            undeclared: Undeclared::default(),
             in_flight: metrics.in_flight.with_label_values(&[name]),
             metrics,
             clock,
@@ -148,6 +155,13 @@ impl Namespace {
 
     fn series(&self, event: &str) -> &Arc<Outbound> {
         self.outbound.get(event).unwrap_or(&self.others)
+    }
+
+    /// An event is about to be sent from `at`: one that nobody declared is told of.
+    pub(crate) fn note(&self, event: &str, at: &Location<'_>) {
+        if !self.sends_any && !self.outbound.contains_key(event) {
+            self.undeclared.note(self.plugin, &self.name, event, at);
+        }
     }
 
     /// The mode declared for an event.
@@ -201,8 +215,15 @@ impl Namespace {
         Ok(())
     }
 
-    /// Sends an ack to one client.
+    /// Sends an ack to one client, unless its handler has sent it.
     pub(crate) fn ack(&self, client: &Client, item: Item) {
+        if client.deferred.allows(item.ack_id()) {
+            self.ack_once(client, item);
+        }
+    }
+
+    /// Sends an ack that nobody else will.
+    pub(crate) fn ack_once(&self, client: &Client, item: Item) {
         self.send(client, item, &self.acks);
     }
 

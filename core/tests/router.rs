@@ -62,6 +62,9 @@ impl Plugin for Probe {
         });
         on.any("Names the event.", async |_, _, event: AnyEvent| Ok(Plain(event.name)));
         on.emits::<u8>("step", "Part of a story.");
+        on.emits::<String>("welcome", "To whom has come.");
+        on.emits::<String>("told", "Who told.");
+        on.calls::<String, Say>("question", "Asks back.");
         on.emits::<u8>("shot", "Not for slow clients.").volatile();
     }
 
@@ -115,7 +118,7 @@ async fn every_way_to_end_is_answered_once_and_counted() {
     assert_eq!(client.call("say", json!({"text": "hi"})).await, json!({"ok": true, "data": "hi"}));
     let ack = client.call("say", json!({"text": 1})).await;
     assert_eq!(code(&ack), "bad_payload");
-    assert!(ack["error"]["message"].as_str().unwrap().starts_with("text: "), "{ack}");
+    assert!(ack["error"]["message"].as_str().unwrap().starts_with("`text`: "), "{ack}");
     assert_eq!(code(&client.call("hang", json!(null)).await), "timeout");
     let ack = client.call("panic", json!(null)).await;
     assert_eq!((code(&ack), ack["error"]["id"].is_string()), ("internal", true));

@@ -9,6 +9,7 @@ use carillon_core::throttle::Throttle;
 use prometheus::{IntCounter, IntCounterVec};
 use serde_json::{Value, json};
 
+use crate::cluster::{ALERTS, Aggregate, Alerts, HEALTH, HealthUpdate, METRICS};
 use config::RelayConfig;
 use message::Relayed;
 
@@ -92,7 +93,14 @@ impl Plugin for Relay {
         for row in &config.rows {
             for namespace in &row.namespaces {
                 let doc = format!("Each message of bus channel `{}`, as it was published.", row.channel);
-                on.emits_to::<Value>(namespace, &row.event, &doc).mode(row.mode);
+                // What Carillon itself publishes has a type; of the rest nothing is known.
+                let event = match &*row.channel {
+                    METRICS => on.emits_to::<Aggregate>(namespace, &row.event, &doc),
+                    HEALTH => on.emits_to::<HealthUpdate>(namespace, &row.event, &doc),
+                    ALERTS => on.emits_to::<Alerts>(namespace, &row.event, &doc),
+                    _ => on.emits_to::<Value>(namespace, &row.event, &doc),
+                };
+                event.mode(row.mode);
             }
         }
     }

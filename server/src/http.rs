@@ -25,7 +25,7 @@ use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 pub(crate) use self::origins::Origins;
 use crate::admission::{Admission, Source};
-use crate::bridge::{Engine, PATH};
+use crate::bridge::Engine;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::{engine, pages};
@@ -36,6 +36,8 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// What the routes need.
 pub(crate) struct Site {
     pub(crate) engine: Serving,
+    /// `server.path`.
+    pub(crate) path: String,
     pub(crate) links: Arc<Links>,
     pub(crate) origins: Origins,
     pub(crate) admission: Arc<Admission>,
@@ -59,26 +61,39 @@ pub(crate) enum Serving {
     Bridge(Box<Engine>),
 }
 
-/// The house's own routes, beside the pages.
-fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 6] {
+/// The house's own routes, beside Socket.IO and the pages.
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 4] {
     [
         ("/", get(home)),
         ("/metrics", get(probes::metrics)),
         ("/livez", get(probes::live)),
         ("/readyz", get(probes::ready)),
-        (PATH, any(socket_io::answer)),
-        ("/socket.io/", any(socket_io::answer)),
     ]
 }
 
-/// Whether a route is the house's own: a plugin cannot have it.
-pub(crate) fn is_own(path: &str) -> bool {
-    own().iter().any(|(own, _)| *own == path) || pages::is_own(path)
+/// Whether a route is the house's own, with Socket.IO at `socket_io`: a plugin cannot have it.
+pub(crate) fn is_own(path: &str, socket_io: &str) -> bool {
+    both(socket_io).iter().any(|own| own == path) || is_taken(path)
+}
+
+/// Whether something else than Socket.IO is there.
+pub(crate) fn is_taken(path: &str) -> bool {
+    let bare = path.trim_end_matches('/');
+    own().iter().any(|(own, _)| *own == path || *own == bare) || pages::is_own(bare)
+}
+
+/// Socket.IO's path, without and with the slash at its end: clients ask for either.
+fn both(socket_io: &str) -> [String; 2] {
+    let path = socket_io.trim_end_matches('/');
+    [path.to_owned(), format!("{path}/")]
 }
 
 /// All routes. Routing is all that axum does here.
 pub(crate) fn router(site: Arc<Site>) -> Router {
     let mut router = own().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    for path in both(&site.path) {
+        router = router.route(&path, any(socket_io::answer));
+    }
     for route in site.plugins.http() {
         let path = route.path.clone();
         let route = route.clone();

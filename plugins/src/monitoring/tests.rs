@@ -170,7 +170,9 @@ impl Plugin for Knock {
     async fn init(_: Self::Config, host: Host) -> Result<Self> {
         Ok(Self(host))
     }
-    fn routes(_: &mut Routes<Self>, _: &Self::Config) {}
+    fn routes(on: &mut Routes<Self>, _: &Self::Config) {
+        on.emits_to::<()>("/monitoring", "knock", "Somebody came.");
+    }
     async fn connected(self: Arc<Self>, _: Ctx) -> Result<()> {
         self.0.to("/monitoring").room(UPDATES).publish("knock", &())
     }

@@ -27,6 +27,7 @@ impl<const N: usize> Plugin for Player<N> {
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.event("do", "Does something.", Self::act);
+        on.emits_any("Whatever the schedule says.");
     }
 
     async fn admit(self: Arc<Self>, peer: Peer) -> Result<()> {
