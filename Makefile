@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run web test soak lint bench bench-page bench-peers bench-micro docs
+.PHONY: help run dev web test soak lint bench bench-page bench-peers bench-micro docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -25,6 +25,10 @@ run: ## build and start the server on http://127.0.0.1:8085, nothing to configur
 	@if ! command -v npm >/dev/null; then echo "without the test page: it is built with Node.js 20, which is missing" >&2; \
 	elif ! $(MAKE) --no-print-directory web; then echo "without the test page: see the lines above" >&2; fi
 	cargo run --locked --release -p carillon-server --bin carillon -- serve
+
+dev: ## the same from a build without optimisation: seconds after a change, for writing plugins
+	$(need_cargo)
+	cargo run --locked -p carillon-server --bin carillon -- serve
 
 web: $(page) ## build the test page and the client bundle that the server takes in
 
@@ -70,4 +74,4 @@ bench-micro: ## time the single steps, beside the baseline that `make bench-micr
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)
 	UPDATE=1 cargo test --locked -p carillon-server --test reference
-	cargo doc --locked --workspace --no-deps
+	cargo doc --locked --workspace --no-deps --all-features

@@ -82,9 +82,11 @@ fn check_events(entry: &Registration, plan: &dyn Plan, problems: &mut Vec<String
             problems.push(format!("{}: event {:?} is declared twice: {other} and {place}", entry.name(), event.name));
         }
     }
-    for emit in &plan.outline().emits {
-        if let Some(why) = mistake_in_event_name(&emit.name) {
-            problems.push(format!("{}: sent event {:?}: {why}", entry.name(), emit.name));
+    let outline = plan.outline();
+    let sent = outline.emits.iter().map(|emit| &emit.name).chain(outline.calls.iter().map(|call| &call.name));
+    for name in sent {
+        if let Some(why) = mistake_in_event_name(name) {
+            problems.push(format!("{}: sent event {name:?}: {why}", entry.name()));
         }
     }
 }
@@ -134,6 +136,7 @@ fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, proble
     let index: HashMap<&str, usize> = planned.iter().enumerate().map(|(at, p)| (p.entry.namespace(), at)).collect();
     let mut found: Vec<(usize, (String, Mode))> = Vec::new();
     for (own, Planned { entry, plan, .. }) in planned.iter().enumerate() {
+        found.extend(plan.outline().calls.iter().map(|call| (own, (call.name.clone(), Mode::All))));
         for emit in &plan.outline().emits {
             let target = match emit.namespace.as_deref() {
                 None => Some(own),

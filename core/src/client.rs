@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use bytestring::ByteString;
+use prometheus::IntGauge;
 
 pub(crate) use self::queue::{Job, What, event_bytes};
 use self::queue::{Phase, Queue, Run};
 pub(crate) use self::work::Step;
 use tokio::time::Instant;
 
+use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
 use crate::dispatch;
@@ -23,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::namespace::Namespace;
 use crate::peer::Peer;
-use crate::sink::{Reason, Sink};
+use crate::sink::{Reason, Sink, Transport};
 
 /// A client, from CONNECT to its end.
 pub(crate) struct Client {
@@ -32,11 +34,21 @@ pub(crate) struct Client {
     /// Kept alive by the queue while it is needed: a plugin that keeps or blocks a client keeps no session.
     sink: Weak<dyn Sink>,
     pub(crate) seat: Seat,
-    /// Its rooms; `None` before `opened` and after `closed`.
-    rooms: Mutex<Option<Vec<Arc<str>>>>,
+    rooms: Mutex<Rooms>,
+    /// Calls whose handlers hold the ack.
+    pub(crate) deferred: Deferred,
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+}
+
+/// A client's rooms.
+#[derive(Default)]
+pub(crate) struct Rooms {
+    /// Whether it can join any: after `opened`, and until `closed`.
+    open: bool,
+    /// They stay known for `disconnected`.
+    pub(crate) names: Vec<Arc<str>>,
 }
 
 /// Values by their types.
@@ -51,6 +63,7 @@ impl Client {
             sink: Arc::downgrade(&sink),
             seat,
             rooms: Mutex::default(),
+            deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
         }
@@ -65,7 +78,7 @@ impl Client {
         self.sink.upgrade()
     }
 
-    pub(crate) fn rooms(&self) -> MutexGuard<'_, Option<Vec<Arc<str>>>> {
+    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -74,8 +87,11 @@ impl Client {
         if room.is_empty() || room.len() > MAX_ROOM_NAME {
             return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
         }
-        let mut guard = self.rooms();
-        let Some(rooms) = guard.as_mut() else { return Ok(()) };
+        let mut rooms = self.rooms();
+        if !rooms.open {
+            return Ok(());
+        }
+        let rooms = &mut rooms.names;
         if rooms.iter().any(|known| &**known == room) {
             return Ok(());
         }
@@ -90,10 +106,11 @@ impl Client {
 
     /// Takes the client out of a room.
     pub(crate) fn leave(&self, room: &str) {
-        if let Some(rooms) = self.rooms().as_mut()
-            && let Some(place) = rooms.iter().position(|known| &**known == room)
+        let mut rooms = self.rooms();
+        if rooms.open
+            && let Some(place) = rooms.names.iter().position(|known| &**known == room)
         {
-            self.seat.leave(rooms.swap_remove(place));
+            self.seat.leave(rooms.names.swap_remove(place));
         }
     }
 
@@ -105,8 +122,10 @@ impl Client {
         }
         let Some(sink) = queue.sink.clone() else { return };
         queue.phase = Phase::Open;
-        *self.rooms() = Some(Vec::new());
+        self.rooms().open = true;
+        let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
+        self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
         // In front of events that were faster than this call.
@@ -169,9 +188,12 @@ impl Client {
             }
             Phase::Closed => return,
         }
-        if let Some(rooms) = self.rooms().take() {
-            self.seat.remove(rooms);
+        {
+            let mut rooms = self.rooms();
+            rooms.open = false;
+            self.seat.remove(rooms.names.clone());
         }
+        self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
         queue.push(Job::Disconnected(reason));
@@ -180,6 +202,23 @@ impl Client {
         drop(queue);
         // Its end is the server's matter, and not to be reached under our lock.
         drop(spent);
+    }
+
+    /// The sink tells another transport than before.
+    pub(crate) fn transport_changed(&self) {
+        let mut queue = self.queue();
+        if queue.phase == Phase::Open {
+            // Asked under the lock: of two changes at once, the later word stays.
+            let transport = queue.sink.as_ref().map(|sink| sink.transport());
+            self.count(&mut queue, transport);
+        }
+    }
+
+    /// Counts the client under a transport, or no more.
+    fn count(&self, queue: &mut Queue, transport: Option<Transport>) {
+        let gauge = |transport: Option<Transport>| self.namespace.connected(transport?);
+        gauge(transport).into_iter().for_each(IntGauge::inc);
+        gauge(std::mem::replace(&mut queue.counted, transport)).into_iter().for_each(IntGauge::dec);
     }
 
     /// The client went before its CONNECT was answered.

@@ -247,10 +247,11 @@ async fn deliver(
     let Ok(event) = event(&header, rest) else { return malformed() };
     messages.with_label_values(&["received"]).inc();
     let selection = Selection { to: header.to, clients: header.clients, except: header.except };
+    let publisher = namespace.hub.other_nodes();
     match event {
-        None => namespace.hub.disconnect(namespace.space, &selection),
+        None => namespace.hub.disconnect(publisher, namespace.space, &selection),
         Some((name, payload)) => match encode_event(&namespace.name, &name, &payload) {
-            Ok(item) => namespace.publish_item_wait(selection, &name, item, header.mode).await,
+            Ok(item) => namespace.publish_item_wait(publisher, selection, &name, (item, header.mode)).await,
             Err(error) => tracing::error!(%error, "a publish of another node could not be encoded"),
         },
     }

@@ -1,10 +1,13 @@
 //! One client, as a handler sees it.
 
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::ack::Deferred;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::packet::Item;
@@ -13,6 +16,39 @@ use crate::peer::Peer;
 use crate::sink::{Reason, Transport};
 
 /// The client a handler works for. Cheap to clone, and fine to keep: once the client is gone every call does nothing.
+///
+/// ```
+/// # use carillon_core::prelude::*;
+/// # use carillon_core::testing::Harness;
+/// # #[derive(Clone, Deserialize, Serialize, JsonSchema)]
+/// # struct Said { text: String }
+/// # struct Chat { host: Host }
+/// # impl Plugin for Chat {
+/// #     const NAME: &'static str = "chat";
+/// #     const NAMESPACE: &'static str = "/chat";
+/// #     type Config = NoConfig;
+/// #     async fn init(_: NoConfig, host: Host) -> Result<Self> { Ok(Self { host }) }
+/// #     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+/// #         on.event("say", "Tells everybody.", Self::say);
+/// #         on.emits::<Said>("said", "To everybody when somebody says something.");
+/// #     }
+/// # }
+/// # impl Chat {
+///     async fn say(self: Arc<Self>, ctx: Ctx, said: Said) -> Result<usize> {
+///         ctx.join("talkers")?;
+///         ctx.emit("said", &said)?;
+///         Ok(ctx.rooms().len())
+///     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// #     let harness = Harness::of::<Chat>().await;
+/// #     let mut client = harness.connect("/chat").await.unwrap();
+/// #     let answer = client.call("say", serde_json::json!({"text": "hi"})).await;
+/// #     assert_eq!(answer["ok"], true, "{answer}");
+/// #     assert_eq!(client.expect("said").await["text"], "hi");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Ctx(Arc<Client>);
 
@@ -23,6 +59,16 @@ impl Ctx {
 
     pub(crate) fn namespace_arc(&self) -> &Arc<str> {
         &self.0.namespace.name
+    }
+
+    /// Calls whose handlers hold the ack.
+    pub(crate) fn deferred(&self) -> &Deferred {
+        &self.0.deferred
+    }
+
+    /// Sends an ack that nobody else will.
+    pub(crate) fn send_ack(&self, item: Item) {
+        self.0.namespace.ack_once(&self.0, item);
     }
 
     /// The client's public id, unique over all nodes. `host.to(ns).client(id)` reaches it.
@@ -53,7 +99,9 @@ impl Ctx {
     ///
     /// # Errors
     /// `internal` when the value cannot be written as JSON. A client that is gone is no error.
+    #[track_caller]
     pub fn emit<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
+        self.0.namespace.note(event, Location::caller());
         self.0.namespace.emit(&self.0, event, value)
     }
 
@@ -61,19 +109,29 @@ impl Ctx {
     ///
     /// # Errors
     /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not an `R`.
-    pub async fn call<R: Decode>(&self, event: &str, value: &(impl Emit + ?Sized), timeout: Duration) -> Result<R> {
-        let item: Item = encode_event(&self.0.namespace.name, event, value)?;
-        let _asking = self.0.ask();
-        self.0.namespace.count_call(event, &item);
-        // The call takes its turn in the client's order; its answer comes back over the channel.
-        let (answer, answered) = oneshot::channel();
-        let sink = self.0.sink().ok_or_else(|| Error::unavailable("the client is gone"))?;
-        self.0.seat.send(move || {
-            answer.send(sink.call(&item, timeout)).ok();
-        });
-        let call = answered.await.map_err(|_| Error::unavailable("the server is going away"))?;
-        let answer: Payload = call.await?;
-        R::decode(&answer.into_arguments())
+    #[track_caller]
+    pub fn call<R: Decode>(
+        &self,
+        event: &str,
+        value: &(impl Emit + ?Sized),
+        timeout: Duration,
+    ) -> impl Future<Output = Result<R>> + Send {
+        let at = Location::caller();
+        async move {
+            self.0.namespace.note(event, at);
+            let item: Item = encode_event(&self.0.namespace.name, event, value)?;
+            let _asking = self.0.ask();
+            self.0.namespace.count_call(event, &item);
+            // The call takes its turn in the client's order; its answer comes back over the channel.
+            let (answer, answered) = oneshot::channel();
+            let sink = self.0.sink().ok_or_else(|| Error::unavailable("the client is gone"))?;
+            self.0.seat.send(item.wire_len(), move || {
+                answer.send(sink.call(&item, timeout)).ok();
+            });
+            let call = answered.await.map_err(|_| Error::unavailable("the server is going away"))?;
+            let answer: Payload = call.await?;
+            R::decode(&answer.into_arguments())
+        }
     }
 
     /// Puts the client into a room of its namespace: it gets every publish to the room from now on.
@@ -89,10 +147,10 @@ impl Ctx {
         self.0.leave(room);
     }
 
-    /// The rooms the client is in.
+    /// The rooms the client is in; in `disconnected`, those it was in at its end.
     #[must_use]
     pub fn rooms(&self) -> Vec<String> {
-        self.0.rooms().iter().flatten().map(|room| (**room).to_owned()).collect()
+        self.0.rooms().names.iter().map(|room| (**room).to_owned()).collect()
     }
 
     /// The plugin's value of type `T` for this client, made by `T::default` on first use and dropped with the client.
@@ -104,7 +162,7 @@ impl Ctx {
     /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself.
     pub fn disconnect(&self) {
         if let Some(sink) = self.0.sink() {
-            self.0.seat.send(move || sink.disconnect());
+            self.0.seat.send(0, move || sink.disconnect());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
-use crate::hub::{Hub, Selection};
+use crate::hub::{Hub, Publisher, Selection};
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::packet::Item;
@@ -45,10 +46,42 @@ impl Shared {
 }
 
 /// The router, the bus and the application, as one plugin sees them. Cheap to clone.
+///
+/// ```
+/// # use carillon_core::prelude::*;
+/// # use carillon_core::testing::Harness;
+/// # #[derive(Clone, Deserialize, Serialize, JsonSchema)]
+/// # struct Said { text: String }
+/// # struct Chat { host: Host }
+/// # impl Plugin for Chat {
+/// #     const NAME: &'static str = "chat";
+/// #     const NAMESPACE: &'static str = "/chat";
+/// #     type Config = NoConfig;
+/// #     async fn init(_: NoConfig, host: Host) -> Result<Self> { Ok(Self { host }) }
+/// #     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+/// #         on.event("say", "Tells everybody.", Self::say);
+/// #         on.emits::<Said>("said", "To everybody when somebody says something.");
+/// #     }
+/// # }
+/// # impl Chat {
+///     async fn say(self: Arc<Self>, _: Ctx, said: Said) -> Result<()> {
+///         self.host.to("/chat").publish("said", &said)
+///     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// #     let harness = Harness::of::<Chat>().await;
+/// #     let mut client = harness.connect("/chat").await.unwrap();
+/// #     let answer = client.call("say", serde_json::json!({"text": "hi"})).await;
+/// #     assert_eq!(answer["ok"], true, "{answer}");
+/// #     assert_eq!(client.expect("said").await["text"], "hi");
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Host {
     pub(crate) shared: Arc<Shared>,
     pub(crate) plugin: &'static str,
+    pub(crate) publisher: Publisher,
     pub(crate) threads: Handle,
     pub(crate) tasks: TaskTracker,
     pub(crate) shutdown: CancellationToken,
@@ -59,6 +92,7 @@ impl Host {
     pub fn to(&self, namespace: &str) -> Target {
         Target {
             shared: Arc::clone(&self.shared),
+            publisher: self.publisher,
             namespace: namespace.into(),
             selection: Selection::default(),
             local: false,
@@ -125,6 +159,7 @@ impl Host {
 #[must_use = "nothing happens before publish, clients or disconnect"]
 pub struct Target {
     shared: Arc<Shared>,
+    publisher: Publisher,
     namespace: Arc<str>,
     selection: Selection,
     local: bool,
@@ -186,10 +221,11 @@ impl Target {
     /// `overloaded` when the namespace has too much waiting already (`router.max_pending_bytes`,
     /// `router.max_pending_publishes`): nothing is sent then; [`publish_wait`](Self::publish_wait) waits for room.
     /// `internal` when nobody serves the namespace or the value cannot be written as JSON. Reaching no client is no error.
+    #[track_caller]
     pub fn publish<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
-        let (here, item, mode) = self.encode(event, value)?;
+        let (here, item, mode) = self.encode(event, value, Location::caller())?;
         if let Some(namespace) = here {
-            namespace.publish_item(self.selection.clone(), event, item.clone(), mode)?;
+            namespace.publish_item(self.publisher, self.selection.clone(), event, (item.clone(), mode))?;
         }
         self.to_other_nodes(&item, mode);
         Ok(())
@@ -200,18 +236,30 @@ impl Target {
     ///
     /// # Errors
     /// `internal`, as [`publish`](Self::publish).
-    pub async fn publish_wait<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
-        let (here, item, mode) = self.encode(event, value)?;
-        if let Some(namespace) = here {
-            namespace.publish_item_wait(self.selection.clone(), event, item.clone(), mode).await;
+    #[track_caller]
+    pub fn publish_wait<T: Emit + ?Sized>(&self, event: &str, value: &T) -> impl Future<Output = Result<()>> + Send {
+        let at = Location::caller();
+        async move {
+            let (here, item, mode) = self.encode(event, value, at)?;
+            if let Some(namespace) = here {
+                namespace.publish_item_wait(self.publisher, self.selection.clone(), event, (item.clone(), mode)).await;
+            }
+            self.to_other_nodes(&item, mode);
+            Ok(())
         }
-        self.to_other_nodes(&item, mode);
-        Ok(())
     }
 
     /// The namespace as far as it is served here, the packet, and what may become of it.
-    fn encode<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<(Option<&Arc<Namespace>>, Item, Mode)> {
+    fn encode<T: Emit + ?Sized>(
+        &self,
+        event: &str,
+        value: &T,
+        at: &Location<'_>,
+    ) -> Result<(Option<&Arc<Namespace>>, Item, Mode)> {
         let here = self.shared.namespaces.get(&self.namespace);
+        if let Some(namespace) = here {
+            namespace.note(event, at);
+        }
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
             return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
         }
@@ -238,7 +286,7 @@ impl Target {
     /// Sends a Socket.IO DISCONNECT to every client addressed: they leave the namespace and do not come back by themselves.
     pub fn disconnect(&self) {
         if let Some(namespace) = self.shared.namespaces.get(&self.namespace) {
-            namespace.hub.disconnect(namespace.space, &self.selection);
+            namespace.hub.disconnect(self.publisher, namespace.space, &self.selection);
         }
         if let Some(cluster) = self.cluster() {
             cluster.disconnect(&self.namespace, &self.selection);

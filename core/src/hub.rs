@@ -1,31 +1,39 @@
 //! The hub: who is connected, in which rooms, and the fan-out to them, in shards.
 //!
 //! A connection lives in one shard with all its namespaces, so whatever one task publishes, emits and answers reaches
-//! a client in that order. Joining takes effect at a defined point of that order: what was published before is not
-//! delivered, everything published after is.
+//! a client in that order, and waits for nothing that another plugin has published. Joining takes effect at a defined
+//! point of that order: what was published before is not delivered, everything published after is.
 
+mod lane;
 mod members;
 mod quota;
 mod run;
 mod shard;
+mod sweep;
+mod table;
 #[cfg(test)]
 mod tests;
+mod view;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::lane::Publish;
+pub(crate) use self::lane::Publisher;
+use self::members::Reached;
 pub(crate) use self::members::{Key, Selection};
 pub(crate) use self::quota::Bounds;
 use self::quota::{Permit, Quota, Used};
-pub(crate) use self::shard::Space;
-use self::shard::{CHUNK, Op, Publish, Shard};
+use self::shard::{Replaced, Shard};
+use self::table::Slot;
+pub(crate) use self::table::Space;
 use crate::metrics::{Metrics, Outbound};
 use crate::packet::Item;
-use crate::sink::{Mode, Sink, Transport};
+use crate::sink::{Mode, Part, Sink};
 
 /// Rooms one client may be in: a bound on what a client can make the server remember.
 pub const MAX_ROOMS: usize = 100;
@@ -42,16 +50,19 @@ pub(crate) struct Hub {
 }
 
 /// A member's place in the hub.
-#[derive(Clone)]
 pub(crate) struct Seat {
     shard: Arc<Shard>,
+    quota: Arc<Quota>,
     space: Space,
     key: Key,
+    /// Its connection's place in the shard, once it has been added.
+    slot: OnceLock<Slot>,
 }
 
-/// What is to be published, to whom.
+/// What is to be published, by whom and to whom.
 #[derive(Clone)]
 pub(crate) struct Order {
+    pub(crate) publisher: Publisher,
     pub(crate) space: Space,
     pub(crate) selection: Selection,
     pub(crate) item: Item,
@@ -61,7 +72,7 @@ pub(crate) struct Order {
 
 impl Order {
     fn with(self, permit: Permit) -> Arc<Publish> {
-        let Self { space, selection, item, mode, series } = self;
+        let Self { space, selection, item, mode, series, .. } = self;
         Arc::new(Publish { space, selection, item, mode, series, start: Instant::now(), _permit: permit })
     }
 }
@@ -71,16 +82,18 @@ impl Order {
 pub(crate) struct Full;
 
 impl Hub {
-    /// A hub of `shards` shards for `spaces` namespaces, each of which may have so much waiting.
-    pub(crate) fn new(shards: usize, spaces: usize, bounds: Bounds, metrics: &Arc<Metrics>) -> Self {
-        Self::with_chunk(shards, spaces, bounds, CHUNK, metrics)
-    }
-
-    /// [`new`](Self::new), with sweeps that yield after so many connections.
-    fn with_chunk(shards: usize, spaces: usize, bounds: Bounds, chunk: usize, metrics: &Arc<Metrics>) -> Self {
-        let shards = (0..shards.max(1)).map(|_| Arc::new(Shard::new(spaces, chunk, Arc::clone(metrics)))).collect();
+    /// A hub of `shards` shards for `spaces` namespaces, each of which may have so much waiting. Each namespace's plugin
+    /// is the publisher of its number; sweeps yield after `chunk` steps.
+    pub(crate) fn new(shards: usize, spaces: usize, bounds: Bounds, chunk: usize, metrics: &Arc<Metrics>) -> Self {
+        let shard = |_| Arc::new(Shard::new(spaces, spaces + 1, chunk, Arc::clone(metrics)));
+        let shards = (0..shards.max(1)).map(shard).collect();
         let quotas = (0..spaces).map(|_| Quota::new(bounds)).collect();
         Self { shards, quotas, metrics: Arc::clone(metrics), keys: AtomicU64::new(0) }
+    }
+
+    /// The publisher of what other nodes send.
+    pub(crate) fn other_nodes(&self) -> Publisher {
+        self.quotas.len()
     }
 
     /// Starts the shards' tasks on the caller's runtime, until `stop`.
@@ -93,15 +106,22 @@ impl Hub {
     /// A place for a client of `space`, in the shard of its connection. Nothing is sent to it before [`Seat::add`].
     pub(crate) fn seat(&self, space: Space, sink: &dyn Sink) -> Seat {
         let shard = (sink.connection() % self.shards.len() as u64) as usize;
-        Seat { shard: Arc::clone(&self.shards[shard]), space, key: self.keys.fetch_add(1, Ordering::Relaxed) }
+        Seat {
+            shard: Arc::clone(&self.shards[shard]),
+            quota: Arc::clone(&self.quotas[space]),
+            space,
+            key: self.keys.fetch_add(1, Ordering::Relaxed),
+            slot: OnceLock::new(),
+        }
     }
 
     /// Hands a publish to every shard, unless the namespace has too much waiting: then [`Mode::Latest`] takes the place
     /// of an older one, [`Mode::Volatile`] is dropped, and [`Mode::All`] is refused.
     pub(crate) fn publish(&self, order: Order) -> Result<(), Full> {
-        let (space, size) = (order.space, order.item.wire_len());
+        let Some(order) = self.at_once(order) else { return Ok(()) };
+        let (space, publisher, size) = (order.space, order.publisher, order.item.wire_len());
         if let Some(permit) = self.quotas[space].take(size) {
-            self.enqueue(&order.with(permit), |_| false);
+            self.enqueue(publisher, &order.with(permit));
             return Ok(());
         }
         match order.mode {
@@ -112,31 +132,66 @@ impl Hub {
                 self.metrics.deliveries.volatile(copies);
                 Ok(())
             }
-            Mode::Latest => {
-                let publish = order.with(self.quotas[space].exceed(size));
-                let replaced: Vec<bool> = self.shards.iter().map(|shard| shard.replace(&publish)).collect();
-                if !replaced.contains(&true) {
-                    return Err(Full);
+            Mode::Latest => self.replace(publisher, &order.with(self.quotas[space].exceed(size))),
+        }
+    }
+
+    fn replace(&self, publisher: Publisher, publish: &Arc<Publish>) -> Result<(), Full> {
+        let replaced: Vec<Replaced> = self.shards.iter().map(|shard| shard.replace(publisher, publish)).collect();
+        if !replaced.iter().any(|replaced| matches!(replaced, Replaced::Copies(_) | Replaced::Nobody)) {
+            return Err(Full);
+        }
+        for (shard, replaced) in self.shards.iter().zip(replaced) {
+            match replaced {
+                Replaced::Copies(copies) => {
+                    self.metrics.expected.inc_by(copies as u64);
+                    self.metrics.deliveries.replaced(copies as u64);
                 }
                 // Where the older one is on its way already, this one follows it.
-                self.enqueue(&publish, |shard| replaced[shard]);
-                Ok(())
+                Replaced::Nothing => shard.publish(publisher, publish),
+                Replaced::Nobody => {}
             }
         }
+        Ok(())
     }
 
     /// Hands a publish to every shard, as soon as the namespace has room for it.
     pub(crate) async fn publish_wait(&self, order: Order) {
+        let Some(order) = self.at_once(order) else { return };
         let permit = self.quotas[order.space].wait(order.item.wire_len()).await;
-        self.enqueue(&order.with(permit), |_| false);
+        self.enqueue(order.publisher, &order.with(permit));
     }
 
-    fn enqueue(&self, publish: &Arc<Publish>, has_it: impl Fn(usize) -> bool) {
-        for (index, shard) in self.shards.iter().enumerate() {
-            if !has_it(index) {
-                shard.queue(Op::Publish(Arc::clone(publish)));
+    /// Sends what is for one client, or for nobody, at once, unless its publisher has something queued that may be for
+    /// that client too: then the order is given back.
+    fn at_once(&self, order: Order) -> Option<Order> {
+        if !order.selection.is_one_name() {
+            return Some(order);
+        }
+        let mut found = None;
+        for shard in &self.shards {
+            match shard.reached(order.publisher, order.space, &order.selection) {
+                Reached::Nobody => {}
+                Reached::One(_, sink) if found.is_none() => found = Some(sink),
+                Reached::One(..) | Reached::Many => return Some(order),
             }
         }
+        let sink = found?;
+        let start = Instant::now();
+        let Order { item, mode, series, .. } = order;
+        let size = item.len();
+        let run = [(item, mode)];
+        let part = Part { run: &run, places: &[0], slices: run[0].0.frames(), namespaces: &[0], plain: mode.is_all() };
+        self.metrics.expected.inc();
+        let taken = sink.push(&part);
+        self.metrics.deliveries.taken(&taken);
+        series.count(taken.accepted(), size);
+        series.fanout.observe(start.elapsed().as_secs_f64());
+        None
+    }
+
+    fn enqueue(&self, publisher: Publisher, publish: &Arc<Publish>) {
+        self.shards.iter().for_each(|shard| shard.publish(publisher, publish));
     }
 
     /// What the namespace has waiting.
@@ -144,11 +199,9 @@ impl Hub {
         self.quotas[space].used()
     }
 
-    /// Sends DISCONNECT to every member selected, after what was published before.
-    pub(crate) fn disconnect(&self, space: Space, selection: &Selection) {
-        for shard in &self.shards {
-            shard.queue(Op::Disconnect { space, selection: selection.clone() });
-        }
+    /// Sends DISCONNECT to every member selected, after what the publisher has published before.
+    pub(crate) fn disconnect(&self, publisher: Publisher, space: Space, selection: &Selection) {
+        self.shards.iter().for_each(|shard| shard.disconnect(publisher, space, selection));
     }
 
     /// How many members are selected now.
@@ -160,36 +213,36 @@ impl Hub {
     pub(crate) fn connections(&self) -> usize {
         self.shards.iter().map(|shard| shard.connections()).sum()
     }
-
-    /// How many members use `transport` now.
-    pub(crate) fn by_transport(&self, space: Space, transport: Transport) -> usize {
-        self.shards.iter().map(|shard| shard.by_transport(space, transport)).sum()
-    }
 }
 
 impl Seat {
     /// The client gets every publish from now on.
     pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
-        self.shard.change(Op::Add { space: self.space, key: self.key, id, sink });
+        let slot = self.shard.add(self.space, (self.key, id), sink);
+        self.slot.get_or_init(|| slot);
     }
 
     /// The client is gone from its namespace and its rooms.
     pub(crate) fn remove(&self, rooms: Vec<Arc<str>>) {
-        self.shard.change(Op::Remove { space: self.space, key: self.key, rooms });
+        self.shard.remove(self.space, self.key, rooms);
     }
 
     /// The client gets every publish to `room` from now on.
     pub(crate) fn join(&self, room: Arc<str>) {
-        self.shard.change(Op::Join { space: self.space, key: self.key, room });
+        self.shard.join(self.space, self.key, room);
     }
 
     /// The client gets no further publish to `room`.
     pub(crate) fn leave(&self, room: Arc<str>) {
-        self.shard.change(Op::Leave { space: self.space, key: self.key, room });
+        self.shard.leave(self.space, self.key, room);
     }
 
-    /// Sends something to this client, after everything the caller published before.
-    pub(crate) fn send(&self, send: impl FnOnce() + Send + 'static) {
-        self.shard.one(send);
+    /// Sends `bytes` to this client, after everything its plugin has published to it before.
+    pub(crate) fn send(&self, bytes: usize, send: impl FnOnce() + Send + 'static) {
+        match self.slot.get() {
+            // It counts with what its namespace has waiting, but is not refused.
+            Some(slot) => self.shard.send(self.space, *slot, || self.quota.exceed(bytes), send),
+            None => send(),
+        }
     }
 }

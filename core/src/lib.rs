@@ -6,7 +6,12 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+mod ack;
 mod answer;
+pub mod backoff;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod boot_plan;
 pub mod bus;
 mod client;
@@ -39,7 +44,9 @@ pub mod testing;
 pub mod threads;
 pub mod throttle;
 pub mod time;
+mod undeclared;
 
+pub use ack::Ack;
 pub use carillon_config as config;
 pub use ctx::Ctx;
 pub use error::{Code, Error, Result};

@@ -108,7 +108,7 @@ impl App {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let bounds = Bounds { publishes: settings.max_pending_publishes, bytes: settings.max_pending_bytes };
-        let hub = Arc::new(Hub::new(shards, planned.len(), bounds, &metrics));
+        let hub = Arc::new(Hub::new(shards, planned.len(), bounds, settings.sweep_chunk, &metrics));
         hub.start(&tasks, &stop);
 
         let clock = Arc::new(Clock::new(limits.handler_timeout));
@@ -165,10 +165,11 @@ impl App {
             draining: AtomicBool::new(false),
             step,
         };
-        for (entry, plan, own) in started {
+        for (publisher, (entry, plan, own)) in started.into_iter().enumerate() {
             let host = Host {
                 shared: Arc::clone(&shared),
                 plugin: entry.name(),
+                publisher,
                 threads: own.handle.clone(),
                 tasks: TaskTracker::new(),
                 shutdown: CancellationToken::new(),
@@ -241,6 +242,11 @@ impl App {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The bus.

@@ -6,7 +6,9 @@ mod series;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::{Encoder, Gauge, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, TextEncoder};
+use prometheus::{Encoder, Gauge, IntCounter, TextEncoder};
+
+pub use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
 pub use self::families::Described;
 use self::families::Families;

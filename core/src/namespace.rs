@@ -1,6 +1,7 @@
 //! A namespace at run time: its members, its frozen event table with bound metrics, and its plugin.
 
 use std::collections::HashMap;
+use std::panic::Location;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::failures::Failures;
-use crate::hub::{Full, Hub, Order, Selection, Space};
+use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
@@ -20,6 +21,7 @@ use crate::payload::{Emit, encode_event};
 use crate::routes::Outline;
 use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
+use crate::undeclared::Undeclared;
 
 /// Bounds on what one client's calls may use.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +69,11 @@ pub(crate) struct Namespace {
     outbound: HashMap<String, Arc<Outbound>>,
     acks: Arc<Outbound>,
     others: Arc<Outbound>,
+    /// Clients connected now, by transport.
+    connected: [(Transport, IntGauge); 2],
+    /// Whether it may send events that nobody declared.
+    sends_any: bool,
+    pub(crate) undeclared: Undeclared,
     /// Handlers running now.
     pub(crate) in_flight: IntGauge,
     /// Limits log lines about failed calls to one a second.
@@ -112,6 +119,10 @@ impl Namespace {
                 .collect(),
             acks: Arc::new(metrics.outbound(name, ACK, Mode::All)),
             others: Arc::new(metrics.outbound(name, OTHER, Mode::All)),
+            connected: Transport::ALL
+                .map(|transport| (transport, metrics.connected.with_label_values(&[name, transport.as_str()]))),
+            sends_any: outline.emits_any.is_some(),
+            undeclared: Undeclared::default(),
             in_flight: metrics.in_flight.with_label_values(&[name]),
             metrics,
             clock,
@@ -146,6 +157,13 @@ impl Namespace {
         self.outbound.get(event).unwrap_or(&self.others)
     }
 
+    /// An event is about to be sent from `at`: one that nobody declared is told of.
+    pub(crate) fn note(&self, event: &str, at: &Location<'_>) {
+        if !self.sends_any && !self.outbound.contains_key(event) {
+            self.undeclared.note(self.plugin, &self.name, event, at);
+        }
+    }
+
     /// The mode declared for an event.
     pub(crate) fn mode(&self, event: &str) -> Mode {
         self.series(event).mode
@@ -155,27 +173,39 @@ impl Namespace {
     ///
     /// # Errors
     /// `overloaded` when the namespace has too much waiting.
-    pub(crate) fn publish_item(&self, selection: Selection, event: &str, item: Item, mode: Mode) -> Result<()> {
-        let order = self.order(selection, event, item, mode);
+    pub(crate) fn publish_item(
+        &self,
+        publisher: Publisher,
+        selection: Selection,
+        event: &str,
+        copy: (Item, Mode),
+    ) -> Result<()> {
+        let order = self.order(publisher, selection, event, copy);
         self.hub.publish(order).map_err(|Full| {
             Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
         })
     }
 
     /// Fans an encoded event out, as soon as there is room for it.
-    pub(crate) async fn publish_item_wait(&self, selection: Selection, event: &str, item: Item, mode: Mode) {
-        let order = self.order(selection, event, item, mode);
+    pub(crate) async fn publish_item_wait(
+        &self,
+        publisher: Publisher,
+        selection: Selection,
+        event: &str,
+        copy: (Item, Mode),
+    ) {
+        let order = self.order(publisher, selection, event, copy);
         // What may replace or be dropped need not wait for that.
-        if !mode.is_all() && self.hub.publish(order.clone()).is_ok() {
+        if !order.mode.is_all() && self.hub.publish(order.clone()).is_ok() {
             return;
         }
         self.hub.publish_wait(order).await;
     }
 
-    fn order(&self, selection: Selection, event: &str, item: Item, mode: Mode) -> Order {
+    fn order(&self, publisher: Publisher, selection: Selection, event: &str, (item, mode): (Item, Mode)) -> Order {
         let series = Arc::clone(self.series(event));
         series.publishes.inc();
-        Order { space: self.space, selection, item, mode, series }
+        Order { publisher, space: self.space, selection, item, mode, series }
     }
 
     /// Sends one event to one client.
@@ -185,15 +215,22 @@ impl Namespace {
         Ok(())
     }
 
-    /// Sends an ack to one client.
+    /// Sends an ack to one client, unless its handler has sent it.
     pub(crate) fn ack(&self, client: &Client, item: Item) {
+        if client.deferred.allows(item.ack_id()) {
+            self.ack_once(client, item);
+        }
+    }
+
+    /// Sends an ack that nobody else will.
+    pub(crate) fn ack_once(&self, client: &Client, item: Item) {
         self.send(client, item, &self.acks);
     }
 
     fn send(&self, client: &Client, item: Item, series: &Arc<Outbound>) {
         let Some(sink) = client.sink() else { return };
         let series = Arc::clone(series);
-        client.seat.send(move || {
+        client.seat.send(item.wire_len(), move || {
             if matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
                 series.count(1, item.len());
             }
@@ -221,19 +258,20 @@ impl Namespace {
         Some(id)
     }
 
+    /// The gauge of clients that use `transport`.
+    pub(crate) fn connected(&self, transport: Transport) -> Option<&IntGauge> {
+        self.connected.iter().find(|(of, _)| *of == transport).map(|(_, gauge)| gauge)
+    }
+
     /// Counts a server-to-client call as a sent event.
     pub(crate) fn count_call(&self, event: &str, item: &Item) {
         self.series(event).count(1, item.len());
     }
 
-    /// Brings the gauges of members and of what waits up to date.
+    /// Brings the gauges of what waits up to date.
     pub(crate) fn refresh_gauges(&self) {
         let waiting = self.hub.waiting(self.space);
         self.metrics.hub_publishes.with_label_values(&[&*self.name]).set(waiting.publishes as i64);
         self.metrics.hub_bytes.with_label_values(&[&*self.name]).set(waiting.bytes as i64);
-        for transport in Transport::ALL {
-            let labels = [&*self.name, transport.as_str()];
-            self.metrics.connected.with_label_values(&labels).set(self.hub.by_transport(self.space, transport) as i64);
-        }
     }
 }

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::payload::Shape;
 
 /// Parameters as the URL had them: names and texts. A later one of the same name wins.
 #[derive(Debug, Clone, Default)]
@@ -22,8 +23,11 @@ impl Params {
         let object: Map<String, Value> =
             self.0.iter().map(|(name, text)| (name.clone(), typed(schema, name, text))).collect();
         let value = if object.is_empty() && !is_object(schema) { Value::Null } else { Value::Object(object) };
-        serde_path_to_error::deserialize(value)
-            .map_err(|error| Error::bad_payload(format!("parameter {}: {}", error.path(), error.inner())))
+        let mistake = Shape::new(schema.clone()).mistake(&value);
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let told = mistake.unwrap_or_else(|| format!("`{}`: {}", error.path(), error.inner()));
+            Error::bad_payload(format!("parameter {told}"))
+        })
     }
 }
 
@@ -66,8 +70,10 @@ mod tests {
         let good = page(&[("name", "7"), ("size", "20")]).unwrap();
         assert_eq!((good.name.as_str(), good.size), ("7", Some(20)));
         assert_eq!(page(&[("name", "a")]).unwrap().size, None);
-        assert!(page(&[("name", "a"), ("size", "x")]).unwrap_err().message().starts_with("parameter size"));
-        assert!(page(&[]).is_err());
+        let told = |pairs| page(pairs).unwrap_err().message().to_owned();
+        let size = r#"parameter `size`: expected a whole number from 0 to 4294967295 or null, got "x""#;
+        assert_eq!(told(&[("name", "a"), ("size", "x")]), size);
+        assert_eq!(told(&[]), "parameter `name` is missing: expected a string");
         Params::default().decode::<()>(&schemars::schema_for!(())).unwrap();
     }
 }

@@ -24,6 +24,7 @@ pub(crate) use self::attachment::BINARY;
 pub use self::decode::{AnyEvent, Decode, Ignored};
 pub(crate) use self::encode::encode_error;
 pub use self::encode::{Emit, Plain, Reply, encode_event};
+pub(crate) use self::shape::Shape;
 use crate::error::{Error, Result};
 use crate::packet::split_event;
 

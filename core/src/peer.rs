@@ -6,11 +6,14 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use bytestring::ByteString;
+use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::params::Params;
 use crate::sink::Transport;
 
 /// Headers a plugin may look at, beside all that begin with `x-forwarded-`.
@@ -76,6 +79,7 @@ struct Facts {
     address: SocketAddr,
     secure: bool,
     transport: Transport,
+    connected_at: SystemTime,
     /// Until the client has been let in.
     told: Mutex<Option<Told>>,
 }
@@ -97,7 +101,14 @@ impl Peer {
     pub fn of(handshake: &Arc<Handshake>, transport: Transport, auth: Option<ByteString>) -> Self {
         let told = Mutex::new(Some(Told { handshake: Arc::clone(handshake), auth }));
         let Handshake { address, secure, .. } = **handshake;
-        Self(Arc::new(Facts { id: public_id().into(), address, secure, transport, told }))
+        Self(Arc::new(Facts {
+            id: public_id().into(),
+            address,
+            secure,
+            transport,
+            connected_at: SystemTime::now(),
+            told,
+        }))
     }
 
     /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
@@ -132,6 +143,29 @@ impl Peer {
 
     fn told(&self) -> MutexGuard<'_, Option<Told>> {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The query's names and values, decoded, in the order of the URL.
+    #[must_use]
+    pub fn query_pairs(&self) -> Vec<(String, String)> {
+        let query = self.query();
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    /// The query as a type: numbers and booleans where its schema says so. Engine.IO's own parameters (`EIO`,
+    /// `transport`, `t`) are among them, so `T` must not deny unknown fields.
+    ///
+    /// # Errors
+    /// `forbidden` when it is of another shape; the message is fit for `connect_error`.
+    pub fn query_as<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
+        let read = Params::new(self.query_pairs()).decode(&schema_for!(T));
+        read.map_err(|error| Error::forbidden(format!("malformed query: {}", error.message())))
+    }
+
+    /// When the client connected to its namespace.
+    #[must_use]
+    pub fn connected_at(&self) -> SystemTime {
+        self.0.connected_at
     }
 
     /// The handshake's query string, without the question mark. As [`auth`](Self::auth), it is there in `admit` and
@@ -194,6 +228,28 @@ pub(crate) fn public_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_query_is_decoded_pair_by_pair_and_as_a_type() {
+        #[derive(Debug, PartialEq, serde::Deserialize, JsonSchema)]
+        struct Query {
+            token: String,
+            version: u32,
+            beta: Option<bool>,
+        }
+        let peer = |query: &str| Peer::new(([127, 0, 0, 1], 1).into(), Transport::Polling, query.to_owned(), None);
+        let good = peer("EIO=4&transport=polling&token=a%20b+c&version=7");
+        let pairs = good.query_pairs();
+        assert_eq!(pairs[2], ("token".to_owned(), "a b c".to_owned()));
+        assert_eq!(good.query_as::<Query>().unwrap(), Query { token: "a b c".to_owned(), version: 7, beta: None });
+        let error = peer("token=a&version=x").query_as::<Query>().unwrap_err();
+        assert_eq!(error.code(), crate::error::Code::Forbidden);
+        assert!(
+            error.message().starts_with("malformed query: parameter `version`: expected a whole number"),
+            "{error}"
+        );
+        assert!(good.connected_at() <= SystemTime::now());
+    }
 
     #[test]
     fn auth_of_any_shape_is_kept_and_typed_on_demand() {

@@ -17,6 +17,29 @@ use crate::sink::Reason;
 /// Everything a plugin runs (handlers, hooks, background work) runs on threads of the plugin's own: a plugin that
 /// blocks hurts its own calls only. The life of a plugin is `check`, `init`, `run`, `shutdown`; plugins start in the
 /// order of their names and stop in reverse, and no plugin may count on another's `init`.
+///
+/// ```
+/// use carillon_core::prelude::*;
+///
+/// struct Greeter;
+/// impl Plugin for Greeter {
+///     const NAME: &'static str = "greeter";
+///     const NAMESPACE: &'static str = "/hello";
+///     type Config = NoConfig;
+///     async fn init(_: NoConfig, _: Host) -> Result<Self> {
+///         Ok(Self)
+///     }
+///     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+///         on.event("hello", "Greets by name.", Self::hello);
+///     }
+/// }
+/// impl Greeter {
+///     async fn hello(self: Arc<Self>, _: Ctx, name: String) -> Result<String> {
+///         Ok(format!("hello, {name}"))
+///     }
+/// }
+/// plugin!(Greeter);
+/// ```
 #[diagnostic::on_unimplemented(message = "`{Self}` is not a plugin", note = "implement `carillon_core::Plugin` for it")]
 pub trait Plugin: Sized + Send + Sync + 'static {
     /// The plugin's name: its configuration section `[plugins.<name>]` and its metric label. Lower case, `a-z0-9_-`.

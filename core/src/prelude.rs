@@ -3,10 +3,12 @@
 pub use std::sync::Arc;
 pub use std::time::Duration;
 
+pub use bytes::Bytes;
 pub use carillon_config::{NoConfig, Problems};
 pub use schemars::{self, JsonSchema};
 pub use serde::{Deserialize, Serialize};
 
+pub use crate::ack::Ack;
 pub use crate::ctx::Ctx;
 pub use crate::error::{Code, Error, Result};
 pub use crate::host::{Host, Target};

@@ -1,6 +1,6 @@
 //! The router's face towards the server: CONNECT, events and the end of a client; HTTP routes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -105,6 +105,18 @@ impl Session {
         self.0.event(json, attachments, ack);
     }
 
+    /// [`Sink::transport`] says something else than before. Call it at an upgrade: the gauges of clients by transport
+    /// are kept, not looked up. Before [`Session::opened`], which asks for itself, and after the end it does nothing.
+    pub fn transport_changed(&self) {
+        self.0.transport_changed();
+    }
+
+    /// A handle that does not keep the client: for who is kept by its sink.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakSession {
+        WeakSession(Arc::downgrade(&self.0))
+    }
+
     /// The client is gone. Only the first call counts.
     pub fn closed(&self, reason: Reason) {
         self.0.closed(reason);
@@ -114,5 +126,17 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> &str {
         self.0.peer.id()
+    }
+}
+
+/// A [`Session`] for as long as somebody else keeps it.
+#[derive(Clone)]
+pub struct WeakSession(Weak<Client>);
+
+impl WeakSession {
+    /// The session, if it still exists.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Session> {
+        self.0.upgrade().map(Session)
     }
 }

@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::ack::Ack;
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::packet::Item;
@@ -24,6 +25,37 @@ type EventFn<P> = Box<dyn Fn(&Arc<P>, Ctx, &Arguments, Option<i64>) -> Result<An
 type GetFn<P> = Box<dyn Fn(&Arc<P>, &Params) -> Result<BoxFuture<'static, Result<Bytes>>> + Send + Sync>;
 
 /// Where a plugin declares what its namespace does. Frozen at boot: documentation, schemas and metric labels come from it.
+///
+/// ```
+/// # use carillon_core::prelude::*;
+/// # use carillon_core::testing::Harness;
+/// # #[derive(Clone, Deserialize, Serialize, JsonSchema)]
+/// # struct Said { text: String }
+/// # struct Chat { host: Host }
+/// # impl Plugin for Chat {
+/// #     const NAME: &'static str = "chat";
+/// #     const NAMESPACE: &'static str = "/chat";
+/// #     type Config = NoConfig;
+/// #     async fn init(_: NoConfig, host: Host) -> Result<Self> { Ok(Self { host }) }
+///     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+///         on.event("say", "Tells everybody.", Self::say);
+///         on.emits::<Said>("said", "To everybody when somebody says something.");
+///     }
+/// # }
+/// # impl Chat {
+/// #     async fn say(self: Arc<Self>, _: Ctx, said: Said) -> Result<()> {
+/// #         self.host.to("/chat").publish("said", &said)
+/// #     }
+/// # }
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() {
+/// #     let harness = Harness::of::<Chat>().await;
+/// #     let mut client = harness.connect("/chat").await.unwrap();
+/// #     let answer = client.call("say", serde_json::json!({"text": "hi"})).await;
+/// #     assert_eq!(answer["ok"], true, "{answer}");
+/// #     assert_eq!(client.expect("said").await["text"], "hi");
+/// # }
+/// ```
 pub struct Routes<P> {
     table: Table<P>,
     schemas: SchemaGenerator,
@@ -46,6 +78,15 @@ pub struct Outline {
     pub any: Option<String>,
     /// Events sent to clients.
     pub emits: Vec<EmitOutline>,
+    /// What else may be sent, when names come from elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emits_any: Option<String>,
+    /// Events sent to a client that it answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallOutline>,
+    /// JSON schema of `auth` in CONNECT, if the namespace wants any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Schema>,
     /// HTTP GET routes.
     pub http: Vec<GetOutline>,
     /// Shared schema definitions, referred to as `#/definitions/<name>`.
@@ -104,6 +145,19 @@ impl EmitOutline {
     }
 }
 
+/// An event sent to a client, which answers it with an ack.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallOutline {
+    /// Its name.
+    pub name: String,
+    /// What is asked.
+    pub doc: String,
+    /// JSON schema of the first argument.
+    pub request: Schema,
+    /// JSON schema of the ack's first argument.
+    pub response: Schema,
+}
+
 /// An HTTP GET route.
 #[derive(Debug, Clone, Serialize)]
 pub struct GetOutline {
@@ -145,15 +199,49 @@ impl<P: Send + Sync + 'static> Routes<P> {
         F: Fn(Arc<P>, Ctx, Req) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Rsp>> + Send + 'static,
     {
+        self.take::<Req, Rsp>(name.into(), doc, Location::caller());
+        self.table.events.push(erase(handler));
+    }
+
+    /// Answers event `name` with `handler`, which gets the ack in hand: it can send it before it ends, or keep it and
+    /// have it sent later. See [`Ack`].
+    #[track_caller]
+    pub fn event_with_ack<Req, Rsp, F, Fut>(&mut self, name: impl Into<String>, doc: &str, handler: F)
+    where
+        Req: Decode,
+        Rsp: Reply,
+        F: Fn(Arc<P>, Ctx, Req, Ack<Rsp>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.take::<Req, Rsp>(name.into(), doc, Location::caller());
+        self.table.events.push(erase_with_ack(handler));
+    }
+
+    fn take<Req: Decode, Rsp: Reply>(&mut self, name: String, doc: &str, at: &'static Location<'static>) {
         self.table.outline.events.push(EventOutline {
-            name: name.into(),
+            name,
             doc: doc.to_owned(),
             request: Req::schema(&mut self.schemas),
             response: Rsp::schema(&mut self.schemas),
             envelope: Rsp::ENVELOPE,
-            at: Location::caller(),
+            at,
         });
-        self.table.events.push(erase(handler));
+    }
+
+    /// Declares what clients send as `auth` in their CONNECT; `admit` reads it with
+    /// [`Peer::auth_as`](crate::peer::Peer::auth_as).
+    pub fn auth<T: JsonSchema>(&mut self) {
+        self.table.outline.auth = Some(self.schemas.subschema_for::<T>());
+    }
+
+    /// Declares an event that a client is sent and answers: what [`Ctx::call`] sends, and what it gets back.
+    pub fn calls<Req: JsonSchema, Rsp: JsonSchema>(&mut self, event: impl Into<String>, doc: &str) {
+        self.table.outline.calls.push(CallOutline {
+            name: event.into(),
+            doc: doc.to_owned(),
+            request: self.schemas.subschema_for::<Req>(),
+            response: self.schemas.subschema_for::<Rsp>(),
+        });
     }
 
     /// Takes every event that is not declared. In metrics they all count as `_other`.
@@ -207,6 +295,12 @@ impl<P: Send + Sync + 'static> Routes<P> {
         doc: &str,
     ) -> &mut EmitOutline {
         self.declare::<T>(Some(namespace.into()), event.into(), doc)
+    }
+
+    /// Says that the namespace sends events whose names come from elsewhere, so that they cannot be declared. In metrics
+    /// they all count as `_other`. Without it an undeclared event is told to the log, and fails a test with the harness.
+    pub fn emits_any(&mut self, doc: &str) {
+        self.table.outline.emits_any = Some(doc.to_owned());
     }
 
     fn declare<T: JsonSchema>(&mut self, namespace: Option<String>, name: String, doc: &str) -> &mut EmitOutline {
@@ -281,6 +375,30 @@ where
         Ok(Box::pin(async move {
             let response = answer.await?;
             ack.map(|id| response.encode(&namespace, id)).transpose()
+        }))
+    })
+}
+
+fn erase_with_ack<P, Req, Rsp, F, Fut>(handler: F) -> EventFn<P>
+where
+    P: Send + Sync + 'static,
+    Req: Decode,
+    Rsp: Reply,
+    F: Fn(Arc<P>, Ctx, Req, Ack<Rsp>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<()>> + Send + 'static,
+{
+    Box::new(move |plugin, ctx, arguments, id| {
+        let request = Req::decode(arguments)?;
+        let (ack, pending) = Ack::new(&ctx, id);
+        let client = ctx.clone();
+        let answer = handler(Arc::clone(plugin), ctx, request, ack);
+        Ok(Box::pin(async move {
+            answer.await?;
+            if let Some(id) = id {
+                pending.keep()?;
+                client.deferred().remove(id);
+            }
+            Ok(None)
         }))
     })
 }

@@ -27,6 +27,38 @@ pub use self::client::TestClient;
 pub use self::sink::RecordingSink;
 
 /// An application without sockets.
+///
+/// ```
+/// # use carillon_core::prelude::*;
+/// # use carillon_core::testing::Harness;
+/// # #[derive(Clone, Deserialize, Serialize, JsonSchema)]
+/// # struct Said { text: String }
+/// # struct Chat { host: Host }
+/// # impl Plugin for Chat {
+/// #     const NAME: &'static str = "chat";
+/// #     const NAMESPACE: &'static str = "/chat";
+/// #     type Config = NoConfig;
+/// #     async fn init(_: NoConfig, host: Host) -> Result<Self> { Ok(Self { host }) }
+/// #     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+/// #         on.event("say", "Tells everybody.", Self::say);
+/// #         on.emits::<Said>("said", "To everybody when somebody says something.");
+/// #     }
+/// # }
+/// # impl Chat {
+/// #     async fn say(self: Arc<Self>, _: Ctx, said: Said) -> Result<()> {
+/// #         self.host.to("/chat").publish("said", &said)
+/// #     }
+/// # }
+/// #[tokio::main(flavor = "current_thread", start_paused = true)] // in a test: #[tokio::test(start_paused = true)]
+/// async fn main() {
+///     let harness = Harness::of::<Chat>().await;
+///     let mut client = harness.connect("/chat").await.unwrap();
+///     let answer = client.call("say", serde_json::json!({"text": "hi"})).await;
+///     assert_eq!(answer["ok"], true);
+///     assert_eq!(client.expect("said").await["text"], "hi");
+///     assert_eq!(harness.metric(r#"carillon_publishes_total{event="said",namespace="/chat"}"#), 1.0);
+/// }
+/// ```
 pub struct Harness {
     app: App,
 }
@@ -113,10 +145,40 @@ impl Harness {
         line.and_then(|value| value.parse().ok()).unwrap_or(0.0)
     }
 
+    /// Takes the names of events that were sent and not declared. A test that leaves any fails when its harness is
+    /// dropped: call this where it is meant.
+    #[must_use]
+    pub fn undeclared(&self) -> Vec<String> {
+        let shared = self.app.shared();
+        let mut names: Vec<String> = shared
+            .namespaces
+            .values()
+            .flat_map(|namespace| {
+                namespace.undeclared.take().into_iter().map(|event| format!("{} {event}", namespace.name))
+            })
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Drains and stops.
     pub async fn shutdown(self) {
         self.app.drain(std::time::Duration::from_secs(60)).await;
         self.app.shutdown().await;
+    }
+}
+
+impl Drop for Harness {
+    /// An event that nobody declared has no schema and no series: the test fails here.
+    fn drop(&mut self) {
+        let names = self.undeclared();
+        if !names.is_empty() && !std::thread::panicking() {
+            panic!(
+                "sent and not declared: {}. Declare them with on.emits, on.calls or on.emits_any in routes; a test that \
+                 means it takes them with harness.undeclared()",
+                names.join(", ")
+            );
+        }
     }
 }
 

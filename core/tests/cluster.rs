@@ -68,6 +68,7 @@ impl Plugin for Chat {
     }
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+        on.emits::<String>("said", "What somebody said.");
         on.event("join", "Joins a room.", async |_, ctx: Ctx, room: String| ctx.join(&room));
         on.event("all", "To everybody.", async |chat: Arc<Self>, _, text: String| {
             chat.host.to("/chat").publish("said", &text)

@@ -5,8 +5,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use carillon_core::peer::Peer;
 use carillon_core::prelude::*;
-use carillon_core::testing::Harness;
+use carillon_core::sink::{Reason, Transport};
+use carillon_core::testing::{Harness, RecordingSink};
 use serde_json::{Value, json};
 
 #[derive(Deserialize, JsonSchema)]
@@ -60,6 +62,9 @@ impl Plugin for Probe {
         });
         on.any("Names the event.", async |_, _, event: AnyEvent| Ok(Plain(event.name)));
         on.emits::<u8>("step", "Part of a story.");
+        on.emits::<String>("welcome", "To whom has come.");
+        on.emits::<String>("told", "Who told.");
+        on.calls::<String, Say>("question", "Asks back.");
         on.emits::<u8>("shot", "Not for slow clients.").volatile();
     }
 
@@ -113,7 +118,7 @@ async fn every_way_to_end_is_answered_once_and_counted() {
     assert_eq!(client.call("say", json!({"text": "hi"})).await, json!({"ok": true, "data": "hi"}));
     let ack = client.call("say", json!({"text": 1})).await;
     assert_eq!(code(&ack), "bad_payload");
-    assert!(ack["error"]["message"].as_str().unwrap().starts_with("text: "), "{ack}");
+    assert!(ack["error"]["message"].as_str().unwrap().starts_with("`text`: "), "{ack}");
     assert_eq!(code(&client.call("hang", json!(null)).await), "timeout");
     let ack = client.call("panic", json!(null)).await;
     assert_eq!((code(&ack), ack["error"]["id"].is_string()), ("internal", true));
@@ -262,6 +267,32 @@ async fn what_a_client_sent_before_it_left_still_runs_and_gauges_return_to_zero(
         let series = format!(r#"carillon_disconnections_total{{namespace="/probe",reason="{reason}"}}"#);
         assert_eq!(harness.metric(&series), count, "{reason}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_moves_a_client_from_one_gauge_to_the_other() {
+    let harness = Harness::of::<Probe>().await;
+    let gauges = || {
+        ["polling", "websocket"].map(|transport| {
+            harness.metric(&format!(r#"carillon_connected_clients{{namespace="/probe",transport="{transport}"}}"#))
+        })
+    };
+    let sink = Arc::new(RecordingSink::default());
+    sink.poll();
+    let peer = Peer::new(([127, 0, 0, 1], 9).into(), Transport::Polling, String::new(), None);
+    let session = harness.app().router().admit("/probe", peer, sink.clone()).await.unwrap();
+    session.transport_changed();
+    assert_eq!(gauges(), [0.0, 0.0], "it is not there yet");
+    session.opened();
+    assert_eq!(gauges(), [1.0, 0.0]);
+    sink.upgrade();
+    session.downgrade().upgrade().unwrap().transport_changed();
+    session.transport_changed();
+    assert_eq!(gauges(), [0.0, 1.0]);
+    session.closed(Reason::TransportClose);
+    session.transport_changed();
+    assert_eq!(gauges(), [0.0, 0.0]);
+    harness.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]

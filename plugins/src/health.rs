@@ -221,7 +221,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::cluster::{METRICS, node_key};
-    use crate::relay::tests::{client, quiet};
+    use crate::testing::{client, quiet};
 
     const ROUND: &str = r#"{"timestamp":"t","nodes":{"n1":{}},"cluster_stats":{"total_nodes":8,"online_nodes":7}}"#;
 

@@ -16,4 +16,4 @@ mod redis;
 mod cluster;
 
 #[cfg(test)]
-mod test_bus;
+mod testing;

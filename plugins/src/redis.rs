@@ -36,7 +36,6 @@ use series::Series;
 use subscriber::{Confirm, SUBSCRIBE_TIMEOUT, Subscriber};
 
 mod address;
-mod backoff;
 mod commands;
 mod feeds;
 mod link;

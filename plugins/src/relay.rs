@@ -2,19 +2,21 @@
 
 use std::collections::HashMap;
 
+use carillon_core::backoff::Backoff;
 use carillon_core::bus::Message;
 use carillon_core::prelude::*;
 use carillon_core::throttle::Throttle;
 use prometheus::{IntCounter, IntCounterVec};
 use serde_json::{Value, json};
 
+use crate::cluster::{ALERTS, Aggregate, Alerts, HEALTH, HealthUpdate, METRICS};
 use config::RelayConfig;
 use message::Relayed;
 
 mod config;
 mod message;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 /// First pause before another attempt to subscribe; it doubles up to `retry_max_ms`.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -91,7 +93,14 @@ impl Plugin for Relay {
         for row in &config.rows {
             for namespace in &row.namespaces {
                 let doc = format!("Each message of bus channel `{}`, as it was published.", row.channel);
-                on.emits_to::<Value>(namespace, &row.event, &doc).mode(row.mode);
+                // What Carillon itself publishes has a type; of the rest nothing is known.
+                let event = match &*row.channel {
+                    METRICS => on.emits_to::<Aggregate>(namespace, &row.event, &doc),
+                    HEALTH => on.emits_to::<HealthUpdate>(namespace, &row.event, &doc),
+                    ALERTS => on.emits_to::<Alerts>(namespace, &row.event, &doc),
+                    _ => on.emits_to::<Value>(namespace, &row.event, &doc),
+                };
+                event.mode(row.mode);
             }
         }
     }
@@ -120,24 +129,24 @@ impl Relay {
     /// Subscribes, relays, and subscribes again when the subscription ends. Never returns.
     async fn listen(&self, host: &Host) {
         let channels: Vec<String> = self.channels.keys().cloned().collect();
-        let mut pause = RETRY_FIRST;
+        let mut backoff = Backoff::new(RETRY_FIRST, self.retry_max);
         loop {
             let why = match host.bus().subscribe(&channels).await {
                 Ok(mut subscription) => {
                     while let Some(message) = subscription.recv().await {
                         self.relay(host, message).await;
-                        pause = RETRY_FIRST;
+                        backoff.reset();
                     }
                     "the subscription ended".to_owned()
                 }
                 Err(error) => error.to_string(),
             };
+            let pause = backoff.pause();
             if let Some(left_out) = self.log.allow() {
                 let retry_in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(left_out, retry_in_ms, "nothing is relayed from the bus: {why}");
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(self.retry_max);
         }
     }
 

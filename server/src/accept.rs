@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use carillon_core::backoff::Backoff;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -76,20 +77,20 @@ pub(crate) async fn run(
 ) {
     let permits = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
-    let mut backoff = BACKOFF.0;
+    let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if is_of_the_peer(&error) => continue,
             Err(error) => {
                 metrics.accept_errors.inc();
-                tracing::error!(%error, "cannot accept connections, trying again in {} ms", backoff.as_millis());
-                stop.run_until_cancelled(tokio::time::sleep(backoff)).await;
-                backoff = (backoff * 2).min(BACKOFF.1);
+                let pause = backoff.pause();
+                tracing::error!(%error, "cannot accept connections, trying again in {} ms", pause.as_millis());
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
                 continue;
             }
         };
-        backoff = BACKOFF.0;
+        backoff.reset();
         let place = match place(&permits, &admission, peer) {
             Ok(place) => place,
             Err((reason, words)) => {

@@ -131,6 +131,7 @@ fn start(
     admission.register(app.metrics())?;
     let site = Site {
         engine: serving,
+        path: server.path.clone(),
         links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
         admission: Arc::clone(&admission),

@@ -30,9 +30,6 @@ use self::door::Door;
 pub(crate) use self::settings::Settings;
 use crate::links::Links;
 
-/// Where the Socket.IO clients of every language look for it.
-pub(crate) const PATH: &str = "/socket.io";
-
 type Inner = SocketIoService<NotFound, Raw>;
 /// What socketioxide calls for paths that are not its own; ours never are.
 type NotFound = axum::routing::MethodRouter;
@@ -41,6 +38,7 @@ type NotFound = axum::routing::MethodRouter;
 #[derive(Clone)]
 pub(crate) struct Engine {
     service: Inner,
+    path: Arc<str>,
     tasks: TaskTracker,
     runtime: Handle,
 }
@@ -61,7 +59,8 @@ impl Engine {
             io.ns(namespace.to_owned(), Door::new(namespace, router, &raws, runtime));
         }
         drop::<SocketIo<Raw>>(io);
-        let engine = Self { service, tasks: tasks.clone(), runtime: runtime.clone() };
+        let path = settings.path.as_str().into();
+        let engine = Self { service, path, tasks: tasks.clone(), runtime: runtime.clone() };
         let closer = engine.clone();
         links.on_close(move |id| closer.close(id));
         engine
@@ -77,7 +76,7 @@ impl Engine {
 
     /// Ends a polling session as its client would: socketioxide offers no other way in.
     fn close(&self, id: &str) {
-        let uri = format!("{PATH}/?EIO=4&transport=polling&sid={id}");
+        let uri = format!("{}/?EIO=4&transport=polling&sid={id}", self.path);
         let Ok(request) = Request::builder().method(Method::POST).uri(uri).body(Body::from("1")) else { return };
         let engine = self.clone();
         self.tasks.spawn_on(async move { engine.call(request).await }, &self.runtime);

@@ -1,6 +1,6 @@
 //! Everything that can be known to be wrong before anything is started: what `check` says and `serve` refuses.
 
-use carillon_config::Loaded;
+use carillon_config::{Loaded, ServerSettings};
 use carillon_core::lifecycle::{self, BootError};
 use carillon_core::registry::Registry;
 
@@ -14,10 +14,14 @@ pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<(), BootErro
         Err(BootError::Config(text)) => problems.push(text),
         Err(failed) => return Err(failed),
     }
+    let ServerSettings { path: socket_io, .. } = config.get("server");
+    if http::is_taken(&socket_io) {
+        problems.push(format!("server.path: {socket_io:?} is the server's own"));
+    }
     for entry in registry.iter().filter(|entry| config.plugin_enabled(entry.name())) {
         let routes = entry.describe(config).outline.http;
         problems.extend(
-            routes.iter().filter(|route| http::is_own(&route.path)).map(|route| {
+            routes.iter().filter(|route| http::is_own(&route.path, &socket_io)).map(|route| {
                 format!("{}: route {:?} ({}): it is the server's own", entry.name(), route.path, route.at)
             }),
         );
@@ -65,6 +69,8 @@ mod tests {
         assert!(text.contains("bus.url: names no host"), "{text}");
         let text = refusal(&[("plugins.greedy.enabled", "false"), ("bus.url", "redis://127.0.0.1:99/0x")]).unwrap();
         assert!(text.starts_with("bus.url: the database is a number") && !text.contains("/metrics"), "{text}");
+        let text = refusal(&[("plugins.greedy.enabled", "false"), ("server.path", "/livez/")]).unwrap();
+        assert!(text.contains("server.path") && text.contains("the server's own"), "{text}");
         assert_eq!(refusal(&[("plugins.greedy.enabled", "false")]), None);
     }
 }

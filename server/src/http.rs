@@ -13,31 +13,31 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, RawQuery, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use carillon_core::lifecycle::App;
 use carillon_core::router::Router as Plugins;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 pub(crate) use self::origins::Origins;
 use crate::admission::{Admission, Source};
-use crate::bridge::{Engine, PATH};
+use crate::bridge::Engine;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::{engine, pages};
 
-/// The house's own routes, beside the pages.
-const OWN: [&str; 5] = ["/metrics", "/livez", "/readyz", PATH, "/socket.io/"];
 /// How long browsers may remember the answer to a preflight.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// What the routes need.
 pub(crate) struct Site {
     pub(crate) engine: Serving,
+    /// `server.path`.
+    pub(crate) path: String,
     pub(crate) links: Arc<Links>,
     pub(crate) origins: Origins,
     pub(crate) admission: Arc<Admission>,
@@ -61,19 +61,39 @@ pub(crate) enum Serving {
     Bridge(Box<Engine>),
 }
 
-/// Whether a route is the house's own: a plugin cannot have it.
-pub(crate) fn is_own(path: &str) -> bool {
-    OWN.contains(&path) || pages::is_own(path)
+/// The house's own routes, beside Socket.IO and the pages.
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 4] {
+    [
+        ("/", get(home)),
+        ("/metrics", get(probes::metrics)),
+        ("/livez", get(probes::live)),
+        ("/readyz", get(probes::ready)),
+    ]
+}
+
+/// Whether a route is the house's own, with Socket.IO at `socket_io`: a plugin cannot have it.
+pub(crate) fn is_own(path: &str, socket_io: &str) -> bool {
+    both(socket_io).iter().any(|own| own == path) || is_taken(path)
+}
+
+/// Whether something else than Socket.IO is there.
+pub(crate) fn is_taken(path: &str) -> bool {
+    let bare = path.trim_end_matches('/');
+    own().iter().any(|(own, _)| *own == path || *own == bare) || pages::is_own(bare)
+}
+
+/// Socket.IO's path, without and with the slash at its end: clients ask for either.
+fn both(socket_io: &str) -> [String; 2] {
+    let path = socket_io.trim_end_matches('/');
+    [path.to_owned(), format!("{path}/")]
 }
 
 /// All routes. Routing is all that axum does here.
 pub(crate) fn router(site: Arc<Site>) -> Router {
-    let mut router = Router::new()
-        .route("/metrics", get(probes::metrics))
-        .route("/livez", get(probes::live))
-        .route("/readyz", get(probes::ready))
-        .route(PATH, any(socket_io::answer))
-        .route("/socket.io/", any(socket_io::answer));
+    let mut router = own().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    for path in both(&site.path) {
+        router = router.route(&path, any(socket_io::answer));
+    }
     for route in site.plugins.http() {
         let path = route.path.clone();
         let route = route.clone();
@@ -88,6 +108,14 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&site), checks::check))
         .layer(from_fn_with_state(Arc::clone(&site), count))
         .with_state(site)
+}
+
+/// `/`: what this server is, for whoever opens it in a browser.
+async fn home(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let mut namespaces: Vec<_> = site.plugins.namespaces().collect();
+    namespaces.sort_unstable();
+    let routes = site.plugins.http().iter().map(|route| route.path.as_str()).collect();
+    pages::home(&pages::Served { namespaces, routes }, &headers, query.as_deref())
 }
 
 /// Lets the pages of allowed origins read answers. Other pages still get none of ours to see.

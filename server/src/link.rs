@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use carillon_core::metrics::Deliveries;
+use carillon_core::router::{Session, WeakSession};
 use carillon_core::sink::{Reason, Transport};
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
@@ -80,6 +81,8 @@ pub(crate) struct Link {
     /// How many namespaces want the client not to be read from.
     pausers: AtomicUsize,
     wire: OnceLock<Handle>,
+    /// Clients that came over polling: they are told of an upgrade.
+    polling: Mutex<Vec<WeakSession>>,
     ended: OnceLock<Reason>,
     clock: Mutex<Clock>,
     posting: AtomicBool,
@@ -126,6 +129,7 @@ impl Link {
             draining: AtomicBool::new(false),
             pausers: AtomicUsize::new(0),
             wire: OnceLock::new(),
+            polling: Mutex::default(),
             ended: OnceLock::new(),
             clock: Mutex::new(Clock {
                 paused: None,
@@ -193,9 +197,26 @@ impl Link {
         // Socket.IO leaves a ping out that is due during an upgrade, and stock clients do not wait for the one after it.
         let missed = was.is_some() && clock.last_ping.elapsed() + PING_MARGIN >= self.limits.ping_interval;
         drop(clock);
+        for client in std::mem::take(&mut *self.polling()) {
+            client.upgrade().iter().for_each(Session::transport_changed);
+        }
         self.changed.notify_waiters();
         if missed {
             self.ping();
+        }
+    }
+
+    fn polling(&self) -> MutexGuard<'_, Vec<WeakSession>> {
+        self.polling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client is about to be [`opened`](Session::opened).
+    pub(crate) fn opens(&self, client: &Session) {
+        let mut polling = self.polling();
+        polling.retain(|known| known.upgrade().is_some());
+        // Under the lock: an upgrade that ends now has not taken the list yet, or is seen here.
+        if self.transport() == Transport::Polling {
+            polling.push(client.downgrade());
         }
     }
 

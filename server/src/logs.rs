@@ -70,16 +70,27 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
 }
 
 impl Logs {
-    /// Logs at another level from now on; returns the one before if that was another.
+    /// The level now.
+    pub(crate) fn level(&self) -> &str {
+        &self.level
+    }
+
+    /// Logs at another level from now on. What `say` says about it is in the log whether the level goes up or down.
     ///
     /// # Errors
-    /// When the level is no filter the logger understands: everything is as it was.
-    pub(crate) fn set_level(&mut self, level: &str) -> Result<Option<String>, String> {
-        if level == self.level {
-            return Ok(None);
+    /// When the level is no filter the logger understands: everything is as it was, and nothing was said.
+    pub(crate) fn set_level(&mut self, level: &str, say: impl Fn()) -> Result<(), String> {
+        let filter = filter(level)?;
+        let audible = tracing::enabled!(Level::INFO);
+        if audible {
+            say();
         }
-        self.filter.reload(filter(level)?).map_err(|error| error.to_string())?;
-        Ok(Some(std::mem::replace(&mut self.level, level.to_owned())))
+        self.filter.reload(filter).map_err(|error| error.to_string())?;
+        level.clone_into(&mut self.level);
+        if !audible {
+            say();
+        }
+        Ok(())
     }
 }
 

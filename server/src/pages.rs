@@ -1,18 +1,20 @@
-//! The test page at `/websocket-test` and the stock Socket.IO client at `/socket.io/socket.io.js`, from inside the binary.
+//! The page at `/`, the test page at `/websocket-test` and the stock Socket.IO client at `/socket.io/socket.io.js`, from inside the binary.
 //!
 //! `make web` builds both into `server/web/dist`; what is there when the server is compiled is what it serves. A server
 //! compiled without them says so in their place.
 
 mod asset;
+mod home;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use self::asset::{Asset, Find};
+pub(crate) use self::home::{Served, home};
 
 /// Where the page is.
 const PAGE: &str = "/websocket-test";
@@ -45,15 +47,19 @@ const NOT_FOUND: &str = r#"{"detail":"Not Found"}"#;
 
 /// Whether a route is one of these.
 pub(crate) fn is_own(path: &str) -> bool {
-    [PAGE, PARTS, ICON].contains(&path) || CLIENT.contains(&path)
+    routes::<()>(asset::embedded).iter().any(|(own, _)| own == path)
 }
 
 /// The routes.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    routes(asset::embedded)
+    collect(routes(asset::embedded))
 }
 
-fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Router<S> {
+fn collect<S: Clone + Send + Sync + 'static>(routes: Vec<(String, MethodRouter<S>)>) -> Router<S> {
+    routes.into_iter().fold(Router::new(), |router, (path, route)| router.route(&path, route))
+}
+
+fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Vec<(String, MethodRouter<S>)> {
     let page = move |headers: HeaderMap| async move {
         let found = Asset::negotiate(find, "index.html", &headers);
         let mut response = found.map_or_else(unbuilt, |asset| asset.respond(&headers, CHECK));
@@ -66,17 +72,22 @@ fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Router<S> {
         let found = Asset::negotiate(find, &format!("assets/{file}"), &headers);
         found.map_or_else(|| absent(NOT_FOUND), |asset| asset.respond(&headers, FOREVER))
     };
-    let mut router =
-        Router::new().route(PAGE, get(page)).route(PARTS, get(part)).route(ICON, get(StatusCode::NO_CONTENT));
-    for path in CLIENT {
+    let mut routes = vec![
+        (PAGE.to_owned(), get(page)),
+        // As people type it, and as some proxies make it.
+        (format!("{PAGE}/"), get(page)),
+        (PARTS.to_owned(), get(part)),
+        (ICON.to_owned(), get(StatusCode::NO_CONTENT)),
+    ];
+    routes.extend(CLIENT.map(|path| {
         let file = path.replacen("/socket.io/", "client/", 1);
         let client = move |headers: HeaderMap| async move {
             let found = Asset::negotiate(find, &file, &headers);
             found.map_or_else(|| absent(NO_CLIENT), |asset| asset.respond(&headers, CHECK))
         };
-        router = router.route(path, get(client));
-    }
-    router
+        (path.to_owned(), get(client))
+    }));
+    routes
 }
 
 /// Says how to get the real page.
@@ -88,8 +99,8 @@ fn absent(detail: &'static str) -> Response {
     answer(StatusCode::NOT_FOUND, "application/json", detail)
 }
 
-fn answer(status: StatusCode, kind: &'static str, body: &'static str) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn answer(status: StatusCode, kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -126,7 +137,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = routes::<()>(find).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = collect::<()>(routes(find)).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         let (head, body) = response.into_parts();
         (head, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
     }
@@ -135,6 +146,7 @@ mod tests {
     async fn the_page_comes_with_a_policy_that_lets_nothing_foreign_in() {
         let (head, body) = ask(built, Method::GET, PAGE, &[]).await;
         assert_eq!((head.status, body.as_str()), (StatusCode::OK, "<!DOCTYPE html>"));
+        assert_eq!(ask(built, Method::GET, "/websocket-test/", &[]).await.1, body, "with a slash as well");
         assert_eq!(head.headers["content-type"], "text/html; charset=utf-8");
         assert_eq!(head.headers["x-content-type-options"], "nosniff");
         assert_eq!(head.headers["cache-control"], "no-cache");

@@ -38,18 +38,20 @@ impl Reload<'_> {
         let (before, after) = (values(&self.running), values(&read));
         let waiting = changed(&before, &after);
         let level = read.get::<LogSettings>("log").level;
-        let news = match self.logs.set_level(&level) {
-            Ok(None) => format!("{LEVEL} is {level:?}, as it was"),
-            Ok(Some(was)) => format!("{LEVEL} is {level:?} now, it was {was:?}"),
-            Err(mistake) => format!("{LEVEL} stays as it was: {mistake}"),
-        };
-        if waiting.is_empty() {
-            tracing::info!("SIGHUP: read the configuration again; {news}");
-        } else {
-            tracing::warn!(
+        let say = |news: String| match waiting.as_slice() {
+            [] => tracing::info!("SIGHUP: read the configuration again; {news}"),
+            keys => tracing::warn!(
                 "SIGHUP: read the configuration again; {news}; these take a restart: {}",
-                waiting.join(", ")
-            );
+                keys.join(", ")
+            ),
+        };
+        let was = self.logs.level().to_owned();
+        if level == was {
+            say(format!("{LEVEL} is {level:?}, as it was"));
+        } else if let Err(mistake) =
+            self.logs.set_level(&level, || say(format!("{LEVEL} is {level:?} now, it was {was:?}")))
+        {
+            say(format!("{LEVEL} stays as it was: {mistake}"));
         }
     }
 }

@@ -18,6 +18,8 @@ mod world;
 use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use carillon_config::{Loaded, Loader, all_sections};
 use carillon_core::lifecycle::App;
@@ -35,6 +37,8 @@ use crate::metrics::Metrics;
 const SCHEDULES: u64 = 10_000;
 /// Schedules that one application goes through.
 const ROUNDS: u64 = 50;
+/// Real time after which a schedule that takes milliseconds goes round in circles.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whatever happens, every client gets what it was promised, in order and once, and the books agree.
 ///
@@ -66,49 +70,73 @@ pub(crate) fn departs(id: &str) {
 fn every_schedule(own: bool) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("CARILLON_SIMULATION_SEED") {
-        run(seed..seed + 1, true, own).unwrap();
+        watched(seed..seed + 1, true, own);
         return;
     }
     let seeds = match number("CARILLON_SIMULATION_SCHEDULES") {
         None => 0..SCHEDULES,
         Some(schedules) => {
-            let first = u64::from(fastrand::u32(..)) << 20;
+            let first = (u64::from(fastrand::u32(..)) << 20) * ROUNDS;
             println!("seeds from {first} on");
             first..first + schedules
         }
     };
-    for first in seeds.clone().step_by(ROUNDS as usize) {
-        if let Err(failure) = run(first..(first + ROUNDS).min(seeds.end), false, own) {
-            panic!("{failure}");
+    watched(seeds, false, own);
+}
+
+/// Runs schedules in groups, and fails when one of them breaks a promise or never ends.
+fn watched(seeds: Range<u64>, told: bool, own: bool) {
+    let (begins, begun) = mpsc::channel();
+    let player = std::thread::spawn(move || {
+        let mut groups = seeds.clone().step_by(ROUNDS as usize).map(|first| first..(first + ROUNDS).min(seeds.end));
+        groups.try_for_each(|group| run(group, told, own, |seed| begins.send(seed).unwrap_or_default()).map(drop))
+    });
+    let mut last = None;
+    loop {
+        match begun.recv_timeout(PATIENCE) {
+            Ok(seed) => last = Some(seed),
+            Err(RecvTimeoutError::Timeout) => panic!("{}", repeat(last.unwrap_or_default(), own, "it does not end")),
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    if let Err(failure) = player.join().unwrap() {
+        panic!("{failure}");
+    }
+}
+
+/// A failure, and how to see it again.
+fn repeat(seed: u64, own: bool, failure: &str) -> String {
+    let test = if own { "promises_hold_over_our_own_engine" } else { "promises_hold_in_every_schedule" };
+    format!(
+        "schedule {seed}: {failure}\nto see it step by step: CARILLON_SIMULATION_SEED={seed} \
+         cargo test -p carillon-server --lib {test} -- --nocapture"
+    )
 }
 
 /// A schedule runs the same way alone and after others.
 #[test]
 fn a_seed_repeats_its_schedule() {
-    for own in [false, true] {
-        let in_a_row = run(0..60, false, own).unwrap();
-        for seed in [0, 31, 59] {
-            assert_eq!(
-                run(seed..seed + 1, false, own).unwrap(),
-                in_a_row[seed as usize..=seed as usize],
-                "seed {seed}"
-            );
+    for (own, group) in [(false, 0), (false, ROUNDS), (false, 5 * ROUNDS), (true, 0), (true, 5 * ROUNDS)] {
+        let in_a_row = run(group..group + ROUNDS, false, own, |_| {}).unwrap();
+        for at in [0, 31, 49] {
+            let alone = run(group + at..group + at + 1, false, own, |_| {}).unwrap();
+            assert_eq!(alone, in_a_row[at as usize..=at as usize], "seed {}, own engine {own}", group + at);
         }
     }
 }
 
 /// Runs some schedules, one after the other, with one application; a number for each that tells what clients got when.
-fn run(seeds: Range<u64>, told: bool, own: bool) -> Result<Vec<u64>, String> {
+/// `begins` is told of each.
+fn run(seeds: Range<u64>, told: bool, own: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         World::begin(0, told);
         let registry = registry();
-        let app = App::boot(&registry, &config(&registry), Threads::Shared, 2).await.unwrap();
+        let app = App::boot(&registry, &config(&registry, seeds.start / ROUNDS), Threads::Shared, 2).await.unwrap();
         let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
         let mut runs = Vec::new();
         for seed in seeds {
+            begins(seed);
             fastrand::seed(seed);
             World::begin(seed, told);
             world(|world| world.own = own);
@@ -116,13 +144,8 @@ fn run(seeds: Range<u64>, told: bool, own: bool) -> Result<Vec<u64>, String> {
             let schedule =
                 AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed, own).run()).catch_unwind().await;
             let schedule = schedule.unwrap_or_else(|_| Err("it panicked, as said above".to_owned()));
-            schedule.and_then(|left| Books::read(&app).check(&before, left)).map_err(|failure| {
-                format!(
-                    "schedule {seed}: {failure}\nto see it step by step: CARILLON_SIMULATION_SEED={seed} \
-                     cargo test -p carillon-server --lib promises_hold_{} -- --nocapture",
-                    if own { "over_our_own_engine" } else { "in_every_schedule" }
-                )
-            })?;
+            let books = schedule.and_then(|left| Books::read(&app).check(&before, left));
+            books.map_err(|failure| repeat(seed, own, &failure))?;
             runs.push(world(|world| world.digest));
         }
         Ok(runs)
@@ -137,9 +160,18 @@ fn registry() -> Registry {
     .unwrap()
 }
 
-fn config(registry: &Registry) -> Loaded {
+/// The settings of a group of schedules: sweeps that give the thread back after one step or after many, and room for
+/// few publishes or for all.
+fn config(registry: &Registry, group: u64) -> Loaded {
     let sections = all_sections(registry.sections());
-    Loader::new(sections).flag("router.queue_events", "4", "the simulation").load().unwrap()
+    let chunk = ["1", "2", "3", "64"][group as usize % 4];
+    let publishes = ["10000", "1", "3"][group as usize % 3];
+    let settings =
+        [("router.queue_events", "4"), ("router.sweep_chunk", chunk), ("router.max_pending_publishes", publishes)];
+    let loader = settings
+        .into_iter()
+        .fold(Loader::new(sections), |loader, (path, value)| loader.flag(path, value, "the simulation"));
+    loader.load().unwrap()
 }
 
 /// The ledger of published copies.

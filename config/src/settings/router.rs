@@ -24,6 +24,10 @@ pub struct RouterSettings {
     /// How many bytes those waiting publishes may hold together.
     #[schemars(range(min = 1024, max = 17_179_869_184_u64))]
     pub max_pending_bytes: usize,
+    /// How many connections are served with publishes before other work gets the thread. Fewer make answers more prompt
+    /// while much is published, more make publishing cheaper.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub sweep_chunk: usize,
     /// Threads each plugin has for itself, so that one that blocks stalls only its own calls.
     #[schemars(range(min = 1, max = 256))]
     pub plugin_threads: usize,
@@ -40,6 +44,7 @@ impl Default for RouterSettings {
             queue_bytes: 4 * 1024 * 1024,
             max_pending_publishes: 10_000,
             max_pending_bytes: 8 * 1024 * 1024,
+            sweep_chunk: 64,
             plugin_threads: 2,
             step_timeout_ms: 10_000,
         }

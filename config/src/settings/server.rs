@@ -27,6 +27,9 @@ pub struct ServerSettings {
     /// `10.0.0.0/8`). Only from these are `X-Forwarded-For` and `X-Forwarded-Proto` taken: limits for each address count
     /// the client's then, plugins see it, and origins are compared with their scheme.
     pub trusted_proxies: Vec<String>,
+    /// Where Socket.IO clients find the server: the option `path` of every client. The test page looks at the default.
+    #[schemars(length(min = 2, max = 200))]
+    pub path: String,
     /// The transports offered to clients.
     #[schemars(length(min = 1))]
     pub transports: Vec<TransportName>,
@@ -96,6 +99,7 @@ impl Default for ServerSettings {
             engine: EngineName::Carillon,
             hosts: Vec::new(),
             trusted_proxies: Vec::new(),
+            path: "/socket.io/".to_owned(),
             transports: vec![TransportName::Polling, TransportName::Websocket],
             max_message_bytes: 1_000_000,
             ping_interval_ms: 25_000,
@@ -152,11 +156,27 @@ impl ServerSettings {
                 .add("origins", "`*` already lets in all: the other origins have no effect")
                 .hint("write `origins = [\"*\"]`, or leave `*` out");
         }
+        if let Err(hint) = check_path(&self.path) {
+            problems.add("path", format!("`{}` is not a path", self.path)).hint(hint);
+        }
         for (index, transport) in self.transports.iter().enumerate() {
             if self.transports[..index].contains(transport) {
                 problems.add(format!("transports[{index}]"), "is in the list twice").hint("name each transport once");
             }
         }
+    }
+}
+
+/// A path of plain segments: what is an escape or a pattern elsewhere would never be found.
+fn check_path(path: &str) -> Result<(), &'static str> {
+    let segments = path.strip_prefix('/').ok_or("it begins with `/`, for example `/socket.io/`")?;
+    let segments = segments.strip_suffix('/').unwrap_or(segments);
+    let plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    if segments.split('/').all(plain) && !segments.split('/').any(|part| part == "." || part == "..") {
+        Ok(())
+    } else {
+        Err("use segments of letters, digits and `-._~`, for example `/app/socket.io/`")
     }
 }
 
@@ -222,6 +242,16 @@ mod tests {
         };
         let told = text(bad);
         assert!(told.contains("hosts[0]") && told.contains("trusted_proxies[0]"), "{told}");
+    }
+
+    #[test]
+    fn paths() {
+        for path in ["/socket.io/", "/socket.io", "/a/b-c_d/", "/~x"] {
+            assert_eq!(check_path(path), Ok(()), "{path}");
+        }
+        for path in ["", "socket.io", "/", "//", "/a//b", "/{x}", "/a b", "/a?b", "/..", "/a/./b", "/%20"] {
+            assert!(check_path(path).is_err(), "{path}");
+        }
     }
 
     /// What browsers send as Origin is accepted; what people write by mistake is refused with the right spelling.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use tokio::time::Instant;
 
-use crate::sink::{Reason, Sink};
+use crate::sink::{Reason, Sink, Transport};
 
 /// What one waiting event is taken to cost beside its bytes: its place in the queue and its attachments' handles.
 const EVENT_OVERHEAD: usize = 128;
@@ -32,6 +32,8 @@ pub(super) struct Queue {
     pub(super) paused: bool,
     /// Questions the client has not answered yet: it is not paused meanwhile.
     pub(super) asking: usize,
+    /// The transport the client is counted under while it is open.
+    pub(super) counted: Option<Transport>,
     /// Keeps the way to the client, until it is gone and nothing is left to answer.
     pub(super) sink: Option<Arc<dyn Sink>>,
 }
@@ -128,6 +130,7 @@ impl Queue {
             watched: false,
             paused: false,
             asking: 0,
+            counted: None,
             sink: Some(sink),
         }
     }

@@ -1,13 +1,23 @@
 //! The members of one namespace in one shard: who they are, their rooms, and which of them a publish addresses.
+//!
+//! Everything that is queued in a shard has a number. A membership says from which number on it holds and up to which,
+//! so a change takes effect at once while what was queued before it still finds the members of its own time.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::run::Slot;
-use crate::sink::{Sink, Transport};
+use super::table::Slot;
+use crate::sink::Sink;
 
 /// A member's number, unique in the application.
 pub(crate) type Key = u64;
+
+/// A moment in the order of a shard: the number of something that was queued.
+pub(super) type Moment = u64;
+/// Where a membership that goes on ends.
+pub(super) const OPEN: Moment = Moment::MAX;
+/// The present, for whom nothing is queued.
+pub(super) const NOW: Moment = OPEN - 1;
 
 /// Whom a publish addresses. Empty: everybody. Who is in several rooms gets one copy.
 ///
@@ -24,8 +34,14 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    fn is_everybody(&self) -> bool {
-        self.to.is_empty() && self.clients.is_empty() && self.except.is_empty()
+    /// Whether it is one room or one client, and nobody left out.
+    pub(super) fn is_one_name(&self) -> bool {
+        self.to.len() + self.clients.len() == 1 && self.except.is_empty()
+    }
+
+    /// Whether it names neither rooms nor clients.
+    fn is_unnamed(&self) -> bool {
+        self.to.is_empty() && self.clients.is_empty()
     }
 }
 
@@ -33,11 +49,15 @@ impl Selection {
 #[derive(Default)]
 pub(super) struct Members {
     dense: Vec<Member>,
+    /// How many of them have not left.
+    live: usize,
     /// Where each member stands in `dense`.
     at: HashMap<Key, usize>,
     /// By public client id.
     ids: HashMap<Arc<str>, Key>,
-    rooms: HashMap<Arc<str>, BTreeSet<Key>>,
+    rooms: HashMap<Arc<str>, Room>,
+    /// Differs after each change of who is in what.
+    version: u64,
 }
 
 struct Member {
@@ -46,47 +66,126 @@ struct Member {
     sink: Arc<dyn Sink>,
     /// Its connection's place in the shard.
     slot: Slot,
+    since: Moment,
+    until: Moment,
+}
+
+impl Member {
+    fn is_at(&self, moment: Moment) -> bool {
+        self.since <= moment && moment < self.until
+    }
+}
+
+#[derive(Default)]
+struct Room {
+    /// Who was in it from when to when.
+    stays: BTreeMap<(Key, Moment), Moment>,
+    /// How many are in it now.
+    live: usize,
+}
+
+impl Room {
+    fn has(&self, key: Key, moment: Moment) -> bool {
+        self.stays.range((key, 0)..=(key, moment)).any(|(_, until)| moment < *until)
+    }
+
+    /// The member's stay that goes on: since when.
+    fn stay(&self, key: Key) -> Option<Moment> {
+        let (last, until) = self.stays.range((key, 0)..=(key, OPEN)).next_back()?;
+        (*until == OPEN).then_some(last.1)
+    }
+}
+
+/// Whom a selection of one name reaches.
+pub(super) enum Reached {
+    Nobody,
+    One(Slot, Arc<dyn Sink>),
+    Many,
 }
 
 impl Members {
-    pub(super) fn add(&mut self, key: Key, id: Arc<str>, sink: Arc<dyn Sink>, slot: Slot) {
+    pub(super) fn add(&mut self, (key, id): (Key, Arc<str>), sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
         self.ids.insert(Arc::clone(&id), key);
         self.at.insert(key, self.dense.len());
-        self.dense.push(Member { key, id, sink, slot });
+        self.dense.push(Member { key, id, sink, slot, since, until: OPEN });
+        self.live += 1;
+        self.version += 1;
     }
 
-    /// Removes a member from the namespace and from `rooms`; its sink, if it was one.
-    pub(super) fn remove(&mut self, key: Key, rooms: &[Arc<str>]) -> Option<Arc<dyn Sink>> {
-        let place = self.at.remove(&key)?;
+    /// A member is gone from `until` on; the place of its connection. [`forget`](Self::forget) forgets it.
+    pub(super) fn remove(&mut self, key: Key, until: Moment) -> Option<Slot> {
+        let member = &mut self.dense[*self.at.get(&key)?];
+        if member.until != OPEN {
+            return None;
+        }
+        member.until = until;
+        self.live -= 1;
+        self.version += 1;
+        Some(member.slot)
+    }
+
+    /// Forgets a member that has left.
+    pub(super) fn forget(&mut self, key: Key) {
+        let Some(place) = self.at.remove(&key) else { return };
         let member = self.dense.swap_remove(place);
         self.ids.remove(&member.id);
         if let Some(moved) = self.dense.get(place) {
             self.at.insert(moved.key, place);
         }
-        for room in rooms {
-            self.leave(key, room);
-        }
-        Some(member.sink)
     }
 
-    pub(super) fn join(&mut self, key: Key, room: Arc<str>) {
-        if self.at.contains_key(&key) {
-            self.rooms.entry(room).or_default().insert(key);
+    pub(super) fn join(&mut self, key: Key, room: Arc<str>, since: Moment) {
+        if self.member(key, NOW).is_none() {
+            return;
+        }
+        let room = self.rooms.entry(room).or_default();
+        if room.stay(key).is_none() {
+            room.stays.insert((key, since), OPEN);
+            room.live += 1;
+            self.version += 1;
         }
     }
 
-    pub(super) fn leave(&mut self, key: Key, room: &str) {
-        if let Some(keys) = self.rooms.get_mut(room) {
-            keys.remove(&key);
-            if keys.is_empty() {
-                self.rooms.remove(room);
+    /// A member is in a room no more, from `until` on. [`forget_stays`](Self::forget_stays) forgets that it was.
+    pub(super) fn leave(&mut self, key: Key, name: &str, until: Moment) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        if let Some(since) = room.stay(key) {
+            room.stays.insert((key, since), until);
+            room.live -= 1;
+            self.version += 1;
+        }
+    }
+
+    /// Forgets the stays of a member in a room that had ended at `until`, all of them when that is never.
+    pub(super) fn forget_stays(&mut self, key: Key, name: &str, until: Moment) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        while let Some((stay, end)) = room.stays.range((key, 0)..=(key, OPEN)).find(|(_, end)| **end <= until) {
+            let (stay, end) = (*stay, *end);
+            room.stays.remove(&stay);
+            if end == OPEN {
+                room.live -= 1;
+                self.version += 1;
             }
         }
+        if room.stays.is_empty() {
+            self.rooms.remove(name);
+        }
+    }
+
+    /// Equal as long as nobody comes, goes, joins or leaves.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn member(&self, key: Key, moment: Moment) -> Option<&Member> {
+        self.dense.get(*self.at.get(&key)?).filter(|member| member.is_at(moment))
     }
 
     /// A room's members.
-    fn room<'a>(&'a self, name: &str) -> impl Iterator<Item = Key> + 'a {
-        self.rooms.get(name).into_iter().flatten().copied()
+    fn room<'a>(&'a self, name: &str, moment: Moment) -> impl Iterator<Item = Key> + use<'a> {
+        let stays = self.rooms.get(name).into_iter().flat_map(|room| &room.stays);
+        let there = stays.filter(move |((_, since), until)| *since <= moment && moment < **until);
+        there.map(|((key, _), _)| *key)
     }
 
     /// The one client of an id.
@@ -94,13 +193,50 @@ impl Members {
         self.ids.get(id).copied()
     }
 
+    /// The members of a room and the client of an id, whichever the name is of, each once.
+    fn named<'a>(&'a self, name: &str, moment: Moment) -> impl Iterator<Item = Key> + use<'a> {
+        let room = self.rooms.get(name);
+        let id = self.client(name).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
+        self.room(name, moment).chain(id)
+    }
+
+    /// Whom the rooms and clients of a selection name, each once.
+    fn chosen<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = Key> + 'a> {
+        match (&*selection.to, &*selection.clients) {
+            ([room], []) => Box::new(self.room(room, moment)),
+            ([], [id]) => Box::new(self.client(id).into_iter()),
+            (rooms, ids) => {
+                let rooms = rooms.iter().flat_map(|room| self.room(room, moment));
+                let union: BTreeSet<Key> = rooms.chain(ids.iter().filter_map(|id| self.client(id))).collect();
+                Box::new(union.into_iter())
+            }
+        }
+    }
+
+    /// Whom a selection of one name reaches now.
+    pub(super) fn reached(&self, selection: &Selection) -> Reached {
+        let key = match (&*selection.to, &*selection.clients) {
+            ([], [id]) => self.client(id),
+            ([room], []) => match self.rooms.get(&**room).map_or(0, |room| room.live) {
+                0 => None,
+                1 => self.room(room, NOW).next(),
+                _ => return Reached::Many,
+            },
+            _ => return Reached::Many,
+        };
+        match key.and_then(|key| self.member(key, NOW)) {
+            Some(member) => Reached::One(member.slot, Arc::clone(&member.sink)),
+            None => Reached::Nobody,
+        }
+    }
+
     /// Whether a selection has `few` members at most, as far as that can be told at once.
     pub(super) fn at_most(&self, selection: &Selection, few: usize) -> bool {
-        if selection.to.is_empty() && selection.clients.is_empty() {
+        if selection.is_unnamed() {
             return self.dense.len() <= few;
         }
-        let rooms = selection.to.iter().map(|name| self.rooms.get(&**name).map_or(0, BTreeSet::len));
-        rooms.sum::<usize>() + selection.clients.len() <= few
+        let of = |name: &String| self.rooms.get(&**name).map_or(0, |room| room.stays.len());
+        selection.to.iter().map(of).sum::<usize>() + selection.clients.len() <= few
     }
 
     /// Whether anybody is in a room of this name.
@@ -108,53 +244,52 @@ impl Members {
         self.rooms.contains_key(name)
     }
 
+    /// How many there are, with those who have left and are not forgotten yet.
+    pub(super) fn len(&self) -> usize {
+        self.dense.len()
+    }
+
     /// The connection of a client.
-    pub(super) fn slot_of(&self, id: &str) -> Option<Slot> {
-        let place = self.at.get(self.ids.get(id)?)?;
-        Some(self.dense[*place].slot)
+    pub(super) fn slot_of(&self, id: &str, moment: Moment) -> Option<Slot> {
+        self.member(*self.ids.get(id)?, moment).map(|member| member.slot)
     }
 
     /// The members of a selection, each once.
-    fn select<'a>(&'a self, selection: &Selection) -> Box<dyn Iterator<Item = &'a Member> + 'a> {
-        if selection.is_everybody() {
-            return Box::new(self.dense.iter());
+    fn select<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = &'a Member> + 'a> {
+        let everybody = self.dense.iter().filter(move |member| member.is_at(moment));
+        if selection.is_unnamed() && selection.except.is_empty() {
+            return Box::new(everybody);
         }
-        let except: HashSet<Key> =
-            selection.except.iter().flat_map(|name| self.room(name).chain(self.client(name))).collect();
-        let member = move |key: Key| {
-            let place = self.at.get(&key).filter(|_| !except.contains(&key))?;
-            self.dense.get(*place)
-        };
-        match (&*selection.to, &*selection.clients) {
-            ([], []) => Box::new(self.dense.iter().filter_map(move |one| member(one.key))),
-            ([room], []) => Box::new(self.room(room).collect::<Vec<Key>>().into_iter().filter_map(member)),
-            ([], [client]) => Box::new(self.client(client).into_iter().filter_map(member)),
-            (rooms, clients) => {
-                let rooms = rooms.iter().flat_map(|name| self.room(name));
-                let union: BTreeSet<Key> = rooms.chain(clients.iter().filter_map(|id| self.client(id))).collect();
-                Box::new(union.into_iter().filter_map(member))
-            }
+        let except: HashSet<Key> = selection.except.iter().flat_map(|name| self.named(name, moment)).collect();
+        let member = move |key: Key| self.member(key, moment).filter(|_| !except.contains(&key));
+        if selection.is_unnamed() {
+            return Box::new(everybody.filter_map(move |one| member(one.key)));
         }
+        Box::new(self.chosen(selection, moment).filter_map(member))
     }
 
     /// The connections of a selection.
-    pub(super) fn slots<'a>(&'a self, selection: &Selection) -> impl Iterator<Item = Slot> + 'a {
-        self.select(selection).map(|member| member.slot)
+    pub(super) fn slots<'a>(&'a self, selection: &Selection, moment: Moment) -> impl Iterator<Item = Slot> + use<'a> {
+        self.select(selection, moment).map(|member| member.slot)
     }
 
-    /// The sinks of a selection.
-    pub(super) fn sinks(&self, selection: &Selection) -> Vec<Arc<dyn Sink>> {
-        self.select(selection).map(|member| Arc::clone(&member.sink)).collect()
+    /// The connections and sinks of those of a selection who are still there.
+    pub(super) fn sinks(&self, selection: &Selection, moment: Moment) -> Vec<(Slot, Arc<dyn Sink>)> {
+        let there = self.select(selection, moment).filter(|member| member.until == OPEN);
+        there.map(|member| (member.slot, Arc::clone(&member.sink))).collect()
     }
 
-    /// How many members a selection has.
+    /// How many members a selection has now. Walks no further than exceptions and unions of rooms make necessary.
     pub(super) fn count(&self, selection: &Selection) -> usize {
-        if selection.is_everybody() { self.dense.len() } else { self.select(selection).count() }
-    }
-
-    /// How many use `transport` now.
-    pub(super) fn by_transport(&self, transport: Transport) -> usize {
-        self.dense.iter().filter(|member| member.sink.transport() == transport).count()
+        match (&*selection.to, &*selection.clients, &*selection.except) {
+            ([], [], []) => self.live,
+            ([], [], except) => {
+                let out: BTreeSet<Key> = except.iter().flat_map(|name| self.named(name, NOW)).collect();
+                self.live - out.into_iter().filter(|key| self.member(*key, NOW).is_some()).count()
+            }
+            ([one], [], []) => self.rooms.get(&**one).map_or(0, |room| room.live),
+            _ => self.select(selection, NOW).count(),
+        }
     }
 }
 
@@ -173,7 +308,7 @@ mod tests {
     }
 
     fn keys(members: &Members, selection: &Selection) -> Vec<Key> {
-        let mut keys: Vec<Key> = members.select(selection).map(|member| member.key).collect();
+        let mut keys: Vec<Key> = members.select(selection, NOW).map(|member| member.key).collect();
         assert_eq!(members.count(selection), keys.len());
         keys.sort_unstable();
         keys
@@ -184,11 +319,13 @@ mod tests {
     fn a_room_called_like_a_client_is_not_that_client() {
         let mut members = Members::default();
         for (key, id) in ["victim", "thief"].into_iter().enumerate() {
-            members.add(key as Key, id.into(), Arc::new(RecordingSink::default()), 0);
+            members.add((key as Key, id.into()), Arc::new(RecordingSink::default()), key as Slot, 1);
         }
-        members.join(1, "victim".into());
+        members.join(1, "victim".into(), 1);
         assert_eq!(keys(&members, &clients(&["victim"])), [0]);
         assert_eq!(keys(&members, &selection(&["victim"], &[])), [1]);
+        assert!(matches!(members.reached(&clients(&["victim"])), Reached::One(0, _)));
+        assert!(matches!(members.reached(&selection(&["victim"], &[])), Reached::One(1, _)));
         let both = Selection { to: vec!["victim".to_owned()], ..clients(&["victim"]) };
         assert_eq!(keys(&members, &both), [0, 1]);
         assert_eq!(keys(&members, &clients(&["victim", "nobody"])), [0]);
@@ -199,10 +336,10 @@ mod tests {
     fn rooms_ids_and_exceptions_select_each_member_once() {
         let mut members = Members::default();
         for (key, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            members.add(key as Key, id.into(), Arc::new(RecordingSink::default()), 0);
+            members.add((key as Key, id.into()), Arc::new(RecordingSink::default()), 0, 1);
         }
         for (key, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
-            members.join(key, room.into());
+            members.join(key, room.into(), 1);
         }
         let reached = |members: &Members, to: &[&str], except: &[&str]| keys(members, &selection(to, except));
         assert_eq!(reached(&members, &[], &[]), [0, 1, 2, 3]);
@@ -212,15 +349,44 @@ mod tests {
         assert_eq!(reached(&members, &[], &["r", "d"]), [2]);
         assert_eq!(keys(&members, &clients(&["c"])), [2]);
         assert_eq!(reached(&members, &["nobody"], &[]), [0; 0]);
-        members.join(3, "d".into());
+        members.join(3, "d".into(), 1);
         assert_eq!(reached(&members, &["d"], &[]), [3], "a room may bear a client's id");
-        members.leave(3, "d");
-        members.leave(1, "r");
-        members.remove(0, &["r".into()]);
+        for (key, room) in [(3, "d"), (1, "r"), (0, "r")] {
+            members.leave(key, room, 2);
+            members.forget_stays(key, room, 2);
+        }
+        assert_eq!(members.remove(0, 2), Some(0));
+        members.forget(0);
         assert_eq!(reached(&members, &["r"], &[]), [0; 0]);
         assert_eq!(keys(&members, &clients(&["d"])), [3], "found where it was moved to");
         assert!(members.rooms.keys().eq([&Arc::from("s")]), "empty rooms are forgotten");
-        members.join(0, "r".into());
+        members.join(0, "r".into(), 3);
         assert!(!members.rooms.contains_key("r"), "who has left joins nothing");
+    }
+
+    #[test]
+    fn a_membership_holds_from_its_beginning_to_its_end() {
+        let mut members = Members::default();
+        members.add((0, "a".into()), Arc::new(RecordingSink::default()), 7, 3);
+        members.join(0, "r".into(), 5);
+        members.leave(0, "r", 6);
+        members.join(0, "r".into(), 8);
+        let room = selection(&["r"], &[]);
+        let when = |members: &Members, selection: &Selection| -> Vec<Moment> {
+            (0..12).filter(|moment| members.slots(selection, *moment).next().is_some()).collect()
+        };
+        assert_eq!(when(&members, &room), [5, 8, 9, 10, 11]);
+        assert_eq!((members.remove(0, 10), members.remove(0, 11)), (Some(7), None));
+        members.leave(0, "r", 10);
+        assert_eq!(when(&members, &room), [5, 8, 9]);
+        assert_eq!(when(&members, &selection(&[], &[])), [3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(when(&members, &Selection { except: vec!["r".to_owned()], ..clients(&["a"]) }), [3, 4, 6, 7]);
+        assert_eq!((members.count(&room), members.count(&selection(&[], &[]))), (0, 0));
+        assert!(matches!(members.reached(&clients(&["a"])), Reached::Nobody) && members.sinks(&room, 9).is_empty());
+        members.forget_stays(0, "r", 6);
+        assert_eq!(when(&members, &room), [8, 9], "only what had ended is forgotten");
+        members.forget_stays(0, "r", 10);
+        members.forget(0);
+        assert!(members.rooms.is_empty() && members.dense.is_empty() && members.ids.is_empty());
     }
 }

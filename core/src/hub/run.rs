@@ -4,195 +4,211 @@
 //! marks: publishes it gets beside them, or is left out of. Connections with equal masks share one buffer of frames.
 
 use std::collections::HashMap;
+use std::ops::AddAssign;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::members::Selection;
-use super::shard::{Publish, Space, Table};
-use crate::packet::{Item, joined};
-use crate::sink::{Mode, Part, Sink, Taken};
+use super::lane::Publish;
+use super::members::{Moment, Selection};
+use super::table::{Slot, Space, Table};
+use super::view::{Mark, View, count};
+use crate::packet::Item;
+use crate::sink::{Mode, Part, Pushed, Sink, Taken};
 
 /// Classes of one run at most: as many as a mask has bits.
 const CLASSES: usize = 64;
 /// A selection with so few members needs no class: they are marked one by one.
 const FEW: usize = 16;
+/// Members that are looked at for the classes of one run, at most, unless one class has more.
+const LOOKS: usize = 32 << 10;
+/// Bytes of shared buffers that a run keeps for connections to come.
+const LAID_BYTES: usize = 4 << 20;
 
-/// A connection's place in a shard.
-pub(super) type Slot = u32;
-
-/// A publish that a connection gets beside those of its classes, or is left out of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Mark {
-    slot: Slot,
-    place: u32,
-    left_out: bool,
+/// Publishes of one selection, whose members did not change between them.
+struct Class {
+    space: Space,
+    version: u64,
+    selection: Selection,
 }
 
 /// See the module's documentation.
 pub(super) struct Run {
     publishes: Vec<Arc<Publish>>,
     copies: Vec<(Item, Mode)>,
+    /// The place of each in the order of the shard, and whose members it addresses.
+    order: Vec<Moment>,
+    moments: Vec<Moment>,
+    classes: Vec<Class>,
+    looks: usize,
     /// The class of each publish; `None` where single members are marked.
     class_of: Vec<Option<u8>>,
     /// By slot.
     masks: Vec<u64>,
-    /// Who gets anything, in order.
+    /// Who gets anything.
     touched: Vec<Slot>,
     /// In order.
     marks: Vec<Mark>,
     views: HashMap<u64, View>,
+    /// Bytes of the views.
+    laid: usize,
     /// Copies of each publish that were accepted, beside those counted by the views.
     accepted: Vec<u64>,
 }
 
-/// What the connections of one mask get.
+/// Which part of a run a connection gets now.
+pub(super) struct Wanted<'a> {
+    /// What follows this in the order of the shard, and goes as far as that.
+    pub(super) after: Moment,
+    pub(super) upto: Moment,
+    /// What was queued before that moment for that namespace is for a client that has left.
+    pub(super) left: &'a [(Space, Moment)],
+}
+
+/// What became of a part of a run.
 #[derive(Default)]
-struct View {
-    places: Vec<u32>,
-    frames: Vec<Bytes>,
-    /// Where the frames of each place begin in the one piece they are laid in, and where the last one ends.
-    ends: Vec<usize>,
-    namespaces: Vec<u32>,
-    plain: bool,
-    /// Connections that accepted all of it.
-    accepted: u64,
+pub(super) struct Sent {
+    pub(super) taken: Taken,
+    pub(super) copies: u64,
+    pub(super) bytes: usize,
 }
 
-impl View {
-    fn new(mask: u64, run: &[(Item, Mode)], class_of: &[Option<u8>], publishes: &[Arc<Publish>]) -> Self {
-        let member = |class: &Option<u8>| class.is_some_and(|class| mask & (1 << class) != 0);
-        let places: Vec<u32> = (0..run.len() as u32).filter(|place| member(&class_of[*place as usize])).collect();
-        let items = places.iter().map(|place| &run[*place as usize].0);
-        let frames = match &*places {
-            [] => Vec::new(),
-            [one] => run[*one as usize].0.frames().to_vec(),
-            _ => vec![joined(items.clone())],
-        };
-        let lengths = items.map(Item::wire_len);
-        let ends = std::iter::once(0).chain(lengths.scan(0, |end, len| {
-            *end += len;
-            Some(*end)
-        }));
-        Self {
-            ends: ends.collect(),
-            plain: places.iter().all(|place| run[*place as usize].1.is_all()),
-            namespaces: one_of_each(&places, publishes),
-            places,
-            frames,
-            accepted: 0,
-        }
+impl AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.taken += other.taken;
+        self.copies += other.copies;
+        self.bytes += other.bytes;
     }
-}
-
-/// A place for each namespace among `places`.
-fn one_of_each(places: &[u32], publishes: &[Arc<Publish>]) -> Vec<u32> {
-    let space = |place: u32| publishes[place as usize].space;
-    let mut found: Vec<u32> = Vec::new();
-    for place in places {
-        // Neighbours are mostly of the namespace seen last.
-        if !found.iter().rev().any(|known| space(*known) == space(*place)) {
-            found.push(*place);
-        }
-    }
-    found
 }
 
 impl Run {
-    /// Takes publishes from the front of `waiting`, and finds out who gets which.
-    pub(super) fn plan(waiting: &mut Vec<Arc<Publish>>, table: &Table) -> Self {
-        let mut run = Self {
+    /// A run over the places of a shard, without any publish.
+    pub(super) fn new(slots: usize) -> Self {
+        Self {
             publishes: Vec::new(),
             copies: Vec::new(),
-            class_of: Vec::with_capacity(waiting.len()),
-            masks: vec![0; table.slots()],
+            order: Vec::new(),
+            moments: Vec::new(),
+            classes: Vec::new(),
+            looks: 0,
+            class_of: Vec::new(),
+            masks: vec![0; slots],
             touched: Vec::new(),
             marks: Vec::new(),
             views: HashMap::new(),
+            laid: 0,
             accepted: Vec::new(),
-        };
-        let mut classes: Vec<(Space, Selection)> = Vec::new();
-        for publish in waiting.iter() {
-            if !run.add(publish, table, &mut classes) {
-                break;
-            }
         }
-        run.publishes = waiting.drain(..run.class_of.len()).collect();
-        run.copies = run.publishes.iter().map(|publish| (publish.item.clone(), publish.mode)).collect();
-        run.accepted = vec![0; run.publishes.len()];
-        run.touched.extend(run.marks.iter().filter(|mark| !mark.left_out).map(|mark| mark.slot));
-        run.touched.sort_unstable();
-        run.touched.dedup();
-        run.marks.sort_unstable();
-        run
     }
 
-    /// Marks the members of one publish; `false` when the run has no class left for it.
-    fn add(&mut self, publish: &Publish, table: &Table, classes: &mut Vec<(Space, Selection)>) -> bool {
+    /// How many publishes it has.
+    pub(super) fn len(&self) -> usize {
+        self.publishes.len()
+    }
+
+    /// Adds a publish that stands at `place`, for the members of `moment`; `false` when there is no class left for it.
+    pub(super) fn add(
+        &mut self,
+        publish: &Arc<Publish>,
+        place: Moment,
+        (moment, version): (Moment, u64),
+        table: &Table,
+    ) -> bool {
+        let Some(class) = self.class(publish, (moment, version), table) else { return false };
+        self.class_of.push(class);
+        self.publishes.push(Arc::clone(publish));
+        self.copies.push((publish.item.clone(), publish.mode));
+        self.order.push(place);
+        self.moments.push(moment);
+        self.accepted.push(0);
+        true
+    }
+
+    /// Marks the members of one publish, or finds its class; `None` when the run can have no further class.
+    fn class(&mut self, publish: &Publish, (moment, version): (Moment, u64), table: &Table) -> Option<Option<u8>> {
         let members = table.members(publish.space);
-        let place = self.class_of.len() as u32;
+        let place = self.publishes.len() as u32;
         let selection = &publish.selection;
         if members.at_most(selection, FEW) {
-            let slots = members.slots(selection);
-            self.marks.extend(slots.map(|slot| Mark { slot, place, left_out: false }));
-            self.class_of.push(None);
-            return true;
+            for slot in members.slots(selection, moment) {
+                self.touched.push(slot);
+                self.marks.push(Mark { slot, place, left_out: false });
+            }
+            return Some(None);
         }
         // One client or another is left out: all such publishes are of one class, and the one is marked.
         let single = selection.except.iter().all(|name| !members.is_room(name));
-        let same = |(space, known): &(Space, Selection)| {
-            *space == publish.space
-                && known.to == selection.to
-                && known.clients == selection.clients
-                && (if single { known.except.is_empty() } else { known.except == selection.except })
+        let same = |class: &Class| {
+            (class.space, class.version) == (publish.space, version)
+                && class.selection.to == selection.to
+                && class.selection.clients == selection.clients
+                && (if single { class.selection.except.is_empty() } else { class.selection.except == selection.except })
         };
-        let class = match classes.iter().rposition(same) {
+        let class = match self.classes.iter().rposition(same) {
             Some(class) => class,
-            None if classes.len() == CLASSES => return false,
             None => {
+                let looks = self.looks + members.len();
+                if self.classes.len() == CLASSES || (looks > LOOKS && !self.classes.is_empty()) {
+                    return None;
+                }
+                self.looks = looks;
                 let except = if single { Vec::new() } else { selection.except.clone() };
-                let class = Selection { to: selection.to.clone(), clients: selection.clients.clone(), except };
-                for slot in members.slots(&class) {
+                let selection = Selection { except, ..selection.clone() };
+                for slot in members.slots(&selection, moment) {
                     let mask = &mut self.masks[slot as usize];
                     if *mask == 0 {
                         self.touched.push(slot);
                     }
-                    *mask |= 1 << classes.len();
+                    *mask |= 1 << self.classes.len();
                 }
-                classes.push((publish.space, class));
-                classes.len() - 1
+                self.classes.push(Class { space: publish.space, version, selection });
+                self.classes.len() - 1
             }
         };
         if single {
-            let left_out = selection.except.iter().filter_map(|id| members.slot_of(id));
+            let left_out = selection.except.iter().filter_map(|id| members.slot_of(id, moment));
             self.marks.extend(left_out.map(|slot| Mark { slot, place, left_out: true }));
         }
-        self.class_of.push(Some(class as u8));
-        true
+        Some(Some(class as u8))
     }
 
-    /// Who gets anything.
-    pub(super) fn touched(&self) -> &[Slot] {
-        &self.touched
+    /// The run is complete: who gets anything.
+    pub(super) fn close(&mut self) -> Vec<Slot> {
+        self.marks.sort_unstable();
+        std::mem::take(&mut self.touched)
     }
 
     /// Pushes its part to the connection at `slot`.
-    pub(super) fn push(&mut self, slot: Slot, sink: &dyn Sink) -> (Taken, u64, usize) {
+    pub(super) fn push(&mut self, slot: Slot, sink: &dyn Sink, wanted: &Wanted<'_>) -> Sent {
+        let place = |moment: Moment| self.order.partition_point(|place| *place <= moment) as u32;
+        let range = place(wanted.after)..place(wanted.upto);
         let mask = self.masks[slot as usize];
-        let (copies, class_of, publishes) = (&self.copies, &self.class_of, &self.publishes);
-        let view = self.views.entry(mask).or_insert_with(|| View::new(mask, copies, class_of, publishes));
+        if range.is_empty() {
+            return Sent::default();
+        }
+        self.lay(mask);
+        let (copies, publishes) = (&self.copies, &self.publishes);
+        let Some(view) = self.views.get_mut(&mask) else { return Sent::default() };
         let from = self.marks.partition_point(|mark| mark.slot < slot);
         let marks = &self.marks[from..];
         let marks = &marks[..marks.iter().take_while(|mark| mark.slot == slot).count()];
-        let special;
-        let seen = if marks.is_empty() {
-            &*view
-        } else {
-            special = view.with(marks, copies, publishes);
-            &special
-        };
+        let whole = marks.is_empty() && range.len() == copies.len() && wanted.left.is_empty();
+        let (special, mut closed) = (!whole)
+            .then(|| {
+                let left = |place: usize| {
+                    wanted
+                        .left
+                        .iter()
+                        .any(|(space, until)| *space == publishes[place].space && self.moments[place] < *until)
+                };
+                view.with(marks, range, left, (copies, publishes))
+            })
+            .unzip();
+        let seen = special.as_ref().unwrap_or(view);
+        let closed = closed.take().unwrap_or(0);
+        let mut sent = Sent { taken: Taken::all(closed, Pushed::Closed), copies: closed as u64, bytes: 0 };
         if seen.places.is_empty() {
-            return (Taken::default(), 0, 0);
+            return sent;
         }
         let part = Part {
             run: copies,
@@ -202,75 +218,46 @@ impl Run {
             plain: seen.plain,
         };
         let taken = sink.push(&part);
-        let bytes = seen.frames.iter().map(Bytes::len).sum();
-        let expected = part.len() as u64;
-        if taken.accepted() == expected && marks.is_empty() {
+        sent.bytes = seen.frames.iter().map(Bytes::len).sum();
+        sent.copies += part.len() as u64;
+        if whole && taken.accepted() == part.len() as u64 {
             view.accepted += 1;
         } else {
             count(&mut self.accepted, &part, &taken);
         }
-        (taken, expected, bytes)
+        sent.taken += taken;
+        sent
+    }
+
+    /// Lays the frames of a mask's publishes, unless they are laid.
+    fn lay(&mut self, mask: u64) {
+        if self.views.contains_key(&mask) {
+            return;
+        }
+        if self.laid > LAID_BYTES {
+            self.sum_up();
+        }
+        let view = View::new(mask, &self.copies, &self.class_of, &self.publishes);
+        self.laid += view.frames.iter().map(Bytes::len).sum::<usize>();
+        self.views.insert(mask, view);
+    }
+
+    /// The namespace of each publish.
+    pub(super) fn spaces(&self) -> impl Iterator<Item = Space> {
+        self.publishes.iter().map(|publish| publish.space)
+    }
+
+    /// Forgets the views.
+    fn sum_up(&mut self) {
+        for (_, view) in self.views.drain() {
+            view.places.iter().for_each(|place| self.accepted[*place as usize] += view.accepted);
+        }
+        self.laid = 0;
     }
 
     /// The publishes, and how many copies of each were accepted.
     pub(super) fn end(mut self) -> impl Iterator<Item = (Arc<Publish>, u64)> {
-        for view in self.views.values() {
-            view.places.iter().for_each(|place| self.accepted[*place as usize] += view.accepted);
-        }
+        self.sum_up();
         self.publishes.into_iter().zip(self.accepted)
-    }
-}
-
-/// Which copies of a part were accepted: what was refused are the volatile ones, or the last ones.
-fn count(accepted: &mut [u64], part: &Part<'_>, taken: &Taken) {
-    let mut left = taken.accepted();
-    let mut volatile = taken.volatile;
-    for place in part.places {
-        if volatile > 0 && part.run[*place as usize].1 == Mode::Volatile {
-            volatile -= 1;
-        } else if left > 0 {
-            left -= 1;
-            accepted[*place as usize] += 1;
-        }
-    }
-}
-
-impl View {
-    /// This view for a connection with marks of its own: in slices of the shared buffer, and frames beside it.
-    fn with(&self, marks: &[Mark], run: &[(Item, Mode)], publishes: &[Arc<Publish>]) -> Self {
-        let mut special = Self { plain: true, ..Self::default() };
-        let mut mine = self.places.iter().enumerate().peekable();
-        // Neighbours in the shared buffer that have not been taken over yet.
-        let mut slice: Option<(usize, usize)> = None;
-        for mark in marks {
-            while let Some((at, place)) = mine.next_if(|(_, place)| **place < mark.place) {
-                special.places.push(*place);
-                slice = Some((slice.map_or(at, |(from, _)| from), at + 1));
-            }
-            self.cut(&mut slice, &mut special.frames);
-            if mark.left_out {
-                mine.next_if(|(_, place)| **place == mark.place);
-            } else {
-                special.places.push(mark.place);
-                special.frames.extend_from_slice(run[mark.place as usize].0.frames());
-            }
-        }
-        for (at, place) in mine {
-            special.places.push(*place);
-            slice = Some((slice.map_or(at, |(from, _)| from), at + 1));
-        }
-        self.cut(&mut slice, &mut special.frames);
-        special.plain = special.places.iter().all(|place| run[*place as usize].1.is_all());
-        special.namespaces = one_of_each(&special.places, publishes);
-        special
-    }
-
-    fn cut(&self, slice: &mut Option<(usize, usize)>, frames: &mut Vec<Bytes>) {
-        let Some((from, to)) = slice.take() else { return };
-        match &*self.frames {
-            [whole] => frames.push(whole.slice(self.ends[from]..self.ends[to])),
-            // The frames of a single item with attachments.
-            several => frames.extend_from_slice(several),
-        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 
+use crate::backoff::Backoff;
 use crate::host::Host;
 use crate::module::Module;
 
@@ -14,11 +15,12 @@ use crate::module::Module;
 const RESTART_FIRST: Duration = Duration::from_secs(1);
 /// Longest pause between restarts.
 const RESTART_LONGEST: Duration = Duration::from_secs(30);
+
 /// Runs a plugin's background work and starts it again when it fails.
 pub(super) async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<AtomicBool>) {
     let up = host.shared.metrics.plugin_up.with_label_values(&[host.plugin]);
     let restarts = host.shared.metrics.plugin_restarts.with_label_values(&[host.plugin]);
-    let mut pause = RESTART_FIRST;
+    let mut backoff = Backoff::new(RESTART_FIRST, RESTART_LONGEST);
     loop {
         up.set(1);
         let work = module.run(host.clone());
@@ -30,12 +32,12 @@ pub(super) async fn supervise(module: Arc<dyn Module>, host: Host, failing: Arc<
         up.set(0);
         failing.store(true, Ordering::Relaxed);
         host.shared.failing.fetch_add(1, Ordering::Relaxed);
+        let pause = backoff.pause();
         tracing::error!(plugin = host.plugin, restart_in_s = pause.as_secs(), "background work failed: {cause}");
         tokio::select! {
             () = host.shutdown() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        pause = (pause * 2).min(RESTART_LONGEST);
         restarts.inc();
         failing.store(false, Ordering::Relaxed);
         host.shared.failing.fetch_sub(1, Ordering::Relaxed);

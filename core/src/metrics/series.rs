@@ -85,58 +85,66 @@ impl Outbound {
     }
 }
 
-/// `deliveries_total` by outcome: the ledger of all published copies. Their sum is `deliveries_expected_total`.
-pub struct Deliveries {
-    delivered: IntCounter,
-    replaced: IntCounter,
-    volatile: IntCounter,
-    slow: IntCounter,
-    closed: IntCounter,
+/// What may become of one published copy; a label of `deliveries_total`.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Delivered,
+    Replaced,
+    Volatile,
+    Slow,
+    Closed,
 }
+
+/// Their names, in the order of the outcomes.
+const OUTCOMES: [&str; 5] = ["delivered", "replaced", "volatile", "slow", "closed"];
+
+/// `deliveries_total` by outcome: the ledger of all published copies. Their sum is `deliveries_expected_total`.
+pub struct Deliveries([IntCounter; OUTCOMES.len()]);
 
 impl Deliveries {
     pub(super) fn new(family: &IntCounterVec) -> Self {
-        let of = |outcome| family.with_label_values(&[outcome]);
-        Self {
-            delivered: of("delivered"),
-            replaced: of("replaced"),
-            volatile: of("volatile"),
-            slow: of("slow"),
-            closed: of("closed"),
-        }
+        Self(OUTCOMES.map(|outcome| family.with_label_values(&[outcome])))
+    }
+
+    fn count(&self, outcome: Outcome, copies: u64) {
+        self.0[outcome as usize].inc_by(copies);
     }
 
     /// What a sink said to a part of a run; the queued ones it reports itself, later.
     pub(crate) fn taken(&self, taken: &Taken) {
-        self.delivered(taken.delivered);
-        self.volatile(taken.volatile);
-        self.slow(taken.slow);
-        self.closed(taken.closed);
+        let outcomes = [
+            (Outcome::Delivered, taken.delivered),
+            (Outcome::Volatile, taken.volatile),
+            (Outcome::Slow, taken.slow),
+            (Outcome::Closed, taken.closed),
+        ];
+        let some = outcomes.into_iter().filter(|(_, copies)| *copies > 0);
+        some.for_each(|(outcome, copies)| self.count(outcome, copies));
     }
 
     /// Accepted by the kernel, or handed to a poll's response.
     pub fn delivered(&self, copies: u64) {
-        self.delivered.inc_by(copies);
+        self.count(Outcome::Delivered, copies);
     }
 
     /// Replaced by a newer one before they left ([`Mode::Latest`](crate::sink::Mode::Latest)).
     pub fn replaced(&self, copies: u64) {
-        self.replaced.inc_by(copies);
+        self.count(Outcome::Replaced, copies);
     }
 
     /// Dropped because something was waiting already ([`Mode::Volatile`](crate::sink::Mode::Volatile)).
     pub fn volatile(&self, copies: u64) {
-        self.volatile.inc_by(copies);
+        self.count(Outcome::Volatile, copies);
     }
 
     /// Lost with a client that was closed because it did not read fast enough.
     pub fn slow(&self, copies: u64) {
-        self.slow.inc_by(copies);
+        self.count(Outcome::Slow, copies);
     }
 
     /// Lost with a client that was gone.
     pub fn closed(&self, copies: u64) {
-        self.closed.inc_by(copies);
+        self.count(Outcome::Closed, copies);
     }
 }
 
@@ -144,38 +152,24 @@ impl Deliveries {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ledger {
     expected: u64,
-    delivered: u64,
-    replaced: u64,
-    volatile: u64,
-    slow: u64,
-    closed: u64,
+    outcomes: [u64; OUTCOMES.len()],
 }
 
 impl Ledger {
     pub(super) fn new(expected: &IntCounter, deliveries: &Deliveries) -> Self {
-        Self {
-            expected: expected.get(),
-            delivered: deliveries.delivered.get(),
-            replaced: deliveries.replaced.get(),
-            volatile: deliveries.volatile.get(),
-            slow: deliveries.slow.get(),
-            closed: deliveries.closed.get(),
-        }
+        Self { expected: expected.get(), outcomes: deliveries.0.each_ref().map(|counter| counter.get()) }
     }
 
     /// Whether every copy is accounted for.
     #[must_use]
     pub fn is_balanced(&self) -> bool {
-        self.expected == self.delivered + self.replaced + self.volatile + self.slow + self.closed
+        self.expected == self.outcomes.iter().sum::<u64>()
     }
 }
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { expected, delivered, replaced, volatile, slow, closed } = self;
-        write!(
-            f,
-            "expected {expected}: delivered {delivered}, replaced {replaced}, volatile {volatile}, slow {slow}, closed {closed}"
-        )
+        let outcomes = OUTCOMES.iter().zip(self.outcomes).map(|(name, copies)| format!("{name} {copies}"));
+        write!(f, "expected {}: {}", self.expected, outcomes.collect::<Vec<_>>().join(", "))
     }
 }

@@ -80,6 +80,20 @@ impl TestClient {
         self.session.event(json.into(), attachments, ack);
     }
 
+    /// The ack of an event that [`send`](Self::send) sent with this number.
+    ///
+    /// # Panics
+    /// When none comes, or it is not a JSON array.
+    #[track_caller]
+    pub fn ack(&self, id: i64) -> impl Future<Output = Payload> {
+        let at = Location::caller();
+        async move {
+            let item = self.within(&format!("ack {id}"), at, self.sink.ack(id)).await;
+            Payload::from_array(&item.json(), item.attachments().to_vec())
+                .unwrap_or_else(|error| panic!("ack: {error}"))
+        }
+    }
+
     /// The next event the client was sent: its name and its arguments.
     ///
     /// # Panics

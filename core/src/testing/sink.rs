@@ -35,6 +35,7 @@ struct Log {
     modes: Vec<Mode>,
     pauses: Vec<bool>,
     disconnected: bool,
+    polling: bool,
     closed: Option<Reason>,
 }
 
@@ -87,6 +88,16 @@ impl RecordingSink {
     /// How reading was paused (`true`) and resumed, in order.
     pub fn pauses(&self) -> Vec<bool> {
         self.log().pauses.clone()
+    }
+
+    /// The client uses polling from now on.
+    pub fn poll(&self) {
+        self.log().polling = true;
+    }
+
+    /// The client uses a WebSocket from now on, as in the beginning.
+    pub fn upgrade(&self) {
+        self.log().polling = false;
     }
 
     /// Whether a DISCONNECT was sent.
@@ -183,6 +194,6 @@ impl Sink for RecordingSink {
     }
 
     fn transport(&self) -> Transport {
-        Transport::WebSocket
+        if self.log().polling { Transport::Polling } else { Transport::WebSocket }
     }
 }

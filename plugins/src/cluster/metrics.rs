@@ -66,20 +66,22 @@ pub(crate) struct ClusterStats {
     pub(crate) avg_cpu: f64,
     /// Their mean memory use, in percent.
     pub(crate) avg_memory: f64,
-    /// The mean temperature of those that measure it, in degrees Celsius; 0 when none does.
-    pub(crate) avg_temperature: f64,
+    /// The mean temperature of those that measure it, in degrees Celsius; null when none does.
+    pub(crate) avg_temperature: Option<f64>,
 }
 
 impl ClusterStats {
     /// `total` nodes, of which those with metrics answered: CPU and memory use, and the temperature.
     pub(crate) fn new(total: usize, online: &[(f64, f64, Option<f64>)]) -> Self {
+        let temperatures: Vec<_> = online.iter().filter_map(|node| node.2).collect();
         Self {
             total_nodes: total,
             online_nodes: online.len(),
             avg_cpu: percent(mean(online.iter().map(|node| node.0))),
             avg_memory: percent(mean(online.iter().map(|node| node.1))),
             // Not a percentage, but the same two decimals will do; below 0 °C is no running machine.
-            avg_temperature: (mean(online.iter().filter_map(|node| node.2)) * 100.0).round() / 100.0,
+            avg_temperature: (!temperatures.is_empty())
+                .then(|| (mean(temperatures.into_iter()) * 100.0).round() / 100.0),
         }
     }
 }
@@ -150,7 +152,11 @@ pub(crate) mod tests {
     #[test]
     fn nothing_measured_is_zero() {
         let stats = Aggregate::new(String::new(), 0, Vec::new()).cluster_stats;
-        assert_eq!((stats.avg_cpu, stats.avg_memory, stats.avg_temperature), (0.0, 0.0, 0.0));
+        assert_eq!(
+            (stats.avg_cpu, stats.avg_memory, stats.avg_temperature),
+            (0.0, 0.0, None),
+            "no thermometer, no number"
+        );
         assert_eq!((used(0, 0), used(300, 100), used(1, 2), percent(f64::NAN)), (0.0, 66.67, 0.0, 0.0));
     }
 }

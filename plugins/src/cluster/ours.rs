@@ -33,7 +33,7 @@ fn mark(payload: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::tests::quiet;
+    use crate::testing::quiet;
 
     /// Only what a Carillon published is ours, to the byte, and only for a while; alone, nothing is marked.
     #[tokio::test(start_paused = true)]

@@ -135,7 +135,7 @@ pub(crate) struct OverviewStats {
     pub(crate) cpu_usage_avg: f64,
     /// Their mean memory use, in percent, with one decimal.
     pub(crate) memory_usage_avg: f64,
-    /// Always 0.
+    /// Their mean use of disk space, in percent, with one decimal.
     pub(crate) disk_usage_avg: f64,
     /// When this was put together, RFC 3339 in UTC.
     pub(crate) last_check: String,
@@ -171,7 +171,7 @@ impl Overview {
                 down_nodes: total - online,
                 cpu_usage_avg: average(|node| node.cpu_usage),
                 memory_usage_avg: average(|node| node.memory_usage),
-                disk_usage_avg: 0.0,
+                disk_usage_avg: average(|node| node.disk_usage),
                 last_check: now.to_owned(),
             },
             worker_stats: Empty {},
@@ -209,13 +209,13 @@ mod tests {
         })
     }
 
-    fn overview(status: &str, timestamp: &str, stats: [Value; 5]) -> Value {
-        let [total, ready, down, cpu, memory] = stats;
+    fn overview(status: &str, timestamp: &str, stats: [Value; 6]) -> Value {
+        let [total, ready, down, cpu, memory, disk] = stats;
         json!({
             "status": status,
             "cluster_stats": {
                 "total_nodes": total, "ready_nodes": ready, "down_nodes": down,
-                "cpu_usage_avg": cpu, "memory_usage_avg": memory, "disk_usage_avg": 0.0, "last_check": "now",
+                "cpu_usage_avg": cpu, "memory_usage_avg": memory, "disk_usage_avg": disk, "last_check": "now",
             },
             "worker_stats": {}, "task_stats": {}, "dispatch_stats": {}, "health_status": {},
             "services_status": {
@@ -237,7 +237,7 @@ mod tests {
         let values = [json!(12.5), json!(25.0), json!(33.3), json!(51.2)];
         let nodes = [node("node6.lan", "ready", json!(at), values), node("node7.lan", "unknown", json!(null), zeros())];
         assert_eq!(serde_json::to_value(Node::list(&state, "now")).unwrap(), json!(nodes));
-        let stats = [json!(8), json!(1), json!(7), json!(12.5), json!(25.0)];
+        let stats = [json!(8), json!(1), json!(7), json!(12.5), json!(25.0), json!(33.3)];
         assert_eq!(serde_json::to_value(Overview::new(&state, "now")).unwrap(), overview("critical", at, stats));
     }
 
@@ -247,7 +247,7 @@ mod tests {
         let state = state(&[]).await;
         let nodes = ["node6.lan", "node7.lan"].map(|name| node(name, "unknown", json!(null), zeros()));
         assert_eq!(serde_json::to_value(Node::list(&state, "now")).unwrap(), json!(nodes));
-        let stats = [json!(2), json!(0), json!(2), json!(0.0), json!(0.0)];
+        let stats = [json!(2), json!(0), json!(2), json!(0.0), json!(0.0), json!(0.0)];
         assert_eq!(serde_json::to_value(Overview::new(&state, "now")).unwrap(), overview("unknown", "now", stats));
         let none = serde_json::to_value(Overview::new(&State::default(), "now")).unwrap();
         assert_eq!(none["status"], "healthy");
@@ -258,13 +258,14 @@ mod tests {
     async fn a_null_temperature_hurts_nothing() {
         let keys = [
             ("metrics:node6.lan", r#"{"cpu_usage":10.04,"memory_usage":1,"disk_usage":2,"temperature":null}"#),
-            ("metrics:node7.lan", r#"{"cpu_usage":10.1,"memory_usage":2,"disk_usage":2,"temperature":50}"#),
+            ("metrics:node7.lan", r#"{"cpu_usage":10.1,"memory_usage":2,"disk_usage":4.5,"temperature":50}"#),
         ];
         let state = state(&keys).await;
         let [first, _] = &Node::list(&state, "now")[..] else { panic!("two nodes") };
         assert_eq!((first.status, first.temperature), (NodeStatus::Ready, None));
         assert_eq!(first.last_update.as_deref(), Some("now"));
         let stats = Overview::new(&state, "now").cluster_stats;
-        assert_eq!((stats.cpu_usage_avg, stats.memory_usage_avg, stats.down_nodes), (10.1, 1.5, 0));
+        assert_eq!((stats.cpu_usage_avg, stats.memory_usage_avg, stats.disk_usage_avg), (10.1, 1.5, 3.3));
+        assert_eq!(stats.down_nodes, 0);
     }
 }

@@ -89,7 +89,7 @@ mod tests {
     use super::super::tests::watched;
     use super::*;
     use crate::cluster::METRICS;
-    use crate::relay::tests::{client, quiet, settle};
+    use crate::testing::{client, quiet, settle};
 
     const NODES: &str = "/api/cluster/nodes";
 
@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(root.expect("redis_cluster_metrics").await, update, "{round}");
             assert_eq!(update["nodes"], nodes);
             let stats = json!({
-                "total_nodes": 2, "online_nodes": 1, "avg_cpu": 1.5, "avg_memory": 20.0, "avg_temperature": 0.0,
+                "total_nodes": 2, "online_nodes": 1, "avg_cpu": 1.5, "avg_memory": 20.0, "avg_temperature": null,
             });
             assert_eq!(update["cluster_stats"], stats);
             assert!(update["timestamp"].as_str().unwrap().ends_with('Z'));

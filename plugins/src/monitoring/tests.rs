@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::node_key;
-use crate::relay::tests::{boot, client, quiet};
+use crate::testing::{boot, client, quiet};
 
 const ROUND: &str = r#"{"timestamp":"2026-11-22T12:00:00.000000","nodes":{"n1":{"cpu_usage":1.50}},"cluster_stats":{"total_nodes":2,"online_nodes":1}}"#;
 
@@ -50,7 +50,7 @@ async fn ask(client: &mut TestClient, event: &str, response: &str) -> Value {
 async fn clients_are_greeted() {
     for (harness, events) in [(quiet(&[]).await, 1), (watched(&[]).await, 2)] {
         let client = harness.connect("/monitoring").await.unwrap();
-        crate::relay::tests::settle().await;
+        crate::testing::settle().await;
         let items = client.sink().take();
         assert_eq!(items.len(), events);
         let greeting: Vec<Value> = serde_json::from_str(&items[0].json()).unwrap();
@@ -71,7 +71,7 @@ async fn a_sick_bus_spoils_no_greeting() {
     for harness in [&harness, &away] {
         let client = harness.connect("/monitoring").await.unwrap();
         client.expect("monitoring_connected").await;
-        crate::relay::tests::settle().await;
+        crate::testing::settle().await;
         assert!(client.sink().take().is_empty());
     }
     let mut client = client(&away, "/monitoring").await;
@@ -89,7 +89,7 @@ async fn status_on_request() {
     assert_eq!(overview["data"]["timestamp"], "2026-11-22T12:00:00.000000");
     let stats = json!({
         "total_nodes": 2, "ready_nodes": 1, "down_nodes": 1,
-        "cpu_usage_avg": 1.5, "memory_usage_avg": 20.0, "disk_usage_avg": 0.0, "last_check": null,
+        "cpu_usage_avg": 1.5, "memory_usage_avg": 20.0, "disk_usage_avg": 3.0, "last_check": null,
     });
     assert_eq!(overview["data"]["cluster_stats"], stats);
     let nodes = ask(&mut client, "request_nodes_status", "nodes_status_response").await;
@@ -170,7 +170,9 @@ impl Plugin for Knock {
     async fn init(_: Self::Config, host: Host) -> Result<Self> {
         Ok(Self(host))
     }
-    fn routes(_: &mut Routes<Self>, _: &Self::Config) {}
+    fn routes(on: &mut Routes<Self>, _: &Self::Config) {
+        on.emits_to::<()>("/monitoring", "knock", "Somebody came.");
+    }
     async fn connected(self: Arc<Self>, _: Ctx) -> Result<()> {
         self.0.to("/monitoring").room(UPDATES).publish("knock", &())
     }
@@ -188,7 +190,7 @@ async fn subscribers_are_in_a_room() {
     assert_eq!(answer, expected);
     harness.connect("/knock").await.unwrap();
     subscriber.expect("knock").await;
-    crate::relay::tests::settle().await;
+    crate::testing::settle().await;
     assert!(other.sink().take().is_empty());
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use carillon_core::backoff::Backoff;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
@@ -19,12 +20,16 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::address::Target;
-use super::backoff::Backoff;
 use super::commands::Commands;
 use super::feeds::Feeds;
 use super::link::{Link, Session};
 use super::probe::Probe;
 use super::publisher::{ProbeRequest, answer_in};
+
+/// The first pause before the next attempt to reach Redis: it, or up to half of it less.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// So is the longest one. It stays well under the 2 s within which messages flow again once Redis is usable.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1200);
 
 /// How long a connection may take, handshake and password included.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -69,7 +74,7 @@ enum Trouble {
 impl Subscriber {
     /// Runs until `stop`; then every subscription ends.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut session: Session = 0;
         loop {
             session += 1;
@@ -82,11 +87,11 @@ impl Subscriber {
             self.link.ended(&why);
             self.commands.forget_connections();
             if returned >= STABLE_PROBES {
-                backoff = Backoff::new();
+                backoff.reset();
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep(backoff.pause()) => {}
+                () = sleep(backoff.spread()) => {}
             }
         }
         self.link.close();

@@ -61,11 +61,11 @@ impl Door {
 impl ConnectHandler<Raw, ()> for Door {
     /// The CONNECT reply is in the client's queue.
     fn call(&self, socket: Arc<Socket<Raw>>, _: Option<Value>) {
-        if let Some(caller) = socket.req_parts().extensions.get::<Caller>() {
-            caller.link.namespace(true);
-        }
+        let link = socket.req_parts().extensions.get::<Caller>().map(|caller| &caller.link);
+        link.iter().for_each(|link| link.namespace(true));
         if let Some(Arrival { session, sink }) = socket.extensions.get() {
             sink.connected();
+            link.iter().for_each(|link| link.opens(&session));
             session.opened();
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use carillon_config::{ServerSettings, TransportName, WireSettings};
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 
-use super::PATH;
 use crate::link::{Limits, cost};
 
 /// The most a poll response or a queue can hold, as far as socketioxide is concerned. It must never be reached: a
@@ -23,6 +22,8 @@ const READ_BUFFER: usize = 128;
 /// The part of the configuration that concerns Socket.IO.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// Without the slash at its end.
+    pub(super) path: String,
     ping_interval: Duration,
     ping_timeout: Duration,
     connect_timeout: Duration,
@@ -35,6 +36,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(server: &ServerSettings, wire: &WireSettings) -> Self {
         Self {
+            path: server.path.trim_end_matches('/').to_owned(),
             ping_interval: Duration::from_millis(server.ping_interval_ms),
             ping_timeout: Duration::from_millis(server.ping_timeout_ms),
             connect_timeout: Duration::from_millis(server.connect_timeout_ms),
@@ -67,7 +69,7 @@ impl Settings {
             .max_incoming_binary_buf_size(self.max_message_bytes)
             .packet_completion_timeout(ATTACHMENTS.1);
         let builder = SocketIo::builder()
-            .req_path(PATH)
+            .req_path(self.path.clone())
             .ping_interval(self.ping_interval)
             .ping_timeout(self.ping_timeout)
             .connect_timeout(self.connect_timeout)
@@ -100,6 +102,7 @@ mod tests {
             ping_timeout_ms: 900,
             connect_timeout_ms: 700,
             max_message_bytes: 12_345,
+            path: "/app/io/".to_owned(),
             transports: vec![TransportName::Websocket],
             ..ServerSettings::default()
         };
@@ -107,7 +110,7 @@ mod tests {
         let (_, io) = Settings::new(&server, &wire).builder().build_svc();
         let config = io.config();
         let engine = &config.engine_config;
-        assert_eq!(engine.req_path, "/socket.io");
+        assert_eq!(engine.req_path, "/app/io");
         assert_eq!(engine.ping_interval.as_millis(), 1100);
         assert_eq!(engine.ping_timeout.as_millis(), 900);
         assert_eq!(engine.upgrade_timeout.as_millis(), 10_450);

@@ -57,6 +57,8 @@ fn describe(config: &Loaded, plugin: &Description, settings: &[Setting]) -> Stri
         };
         ("sends", name + mode, emit.doc.clone())
     }));
+    rows.extend(outline.emits_any.iter().map(|doc| ("sends", "(any other)".to_owned(), doc.clone())));
+    rows.extend(outline.calls.iter().map(|call| ("asks", call.name.clone(), call.doc.clone())));
     rows.extend(outline.http.iter().map(|get| ("GET", get.path.clone(), get.doc.clone())));
     rows.extend(settings.iter().map(|setting| {
         let default = setting.default.as_deref().unwrap_or("unset");

@@ -135,6 +135,12 @@ impl Session {
         }
     }
 
+    /// The client has changed its transport: tells every namespace it is in.
+    pub(super) fn carried_otherwise(&self) {
+        let guests: Vec<Guest> = self.inside().seats.iter().filter_map(|seat| seat.guest.clone()).collect();
+        guests.iter().for_each(|guest| guest.member.transport_changed());
+    }
+
     /// Why the session ended, once it has.
     pub(super) fn ended(&self) -> Option<Reason> {
         self.ended.get().copied()

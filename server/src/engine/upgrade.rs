@@ -211,6 +211,7 @@ impl Upgrading {
         out.carrier = Carrier::WebSocket(Arc::clone(stream));
         session.flush(&mut out);
         drop(out);
+        session.carried_otherwise();
         session.changed.notify_waiters();
         true
     }

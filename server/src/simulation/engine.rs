@@ -255,6 +255,7 @@ impl Engine {
         tell!("  member {member} of {} is let in", NAMESPACES[namespace]);
         self.link.namespace(true);
         sink.connected();
+        self.link.opens(&session);
         world(|world| world.members[member].open = true);
         session.opened();
     }

@@ -27,6 +27,7 @@ impl<const N: usize> Plugin for Player<N> {
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.event("do", "Does something.", Self::act);
+        on.emits_any("Whatever the schedule says.");
     }
 
     async fn admit(self: Arc<Self>, peer: Peer) -> Result<()> {
@@ -64,14 +65,14 @@ impl<const N: usize> Player<N> {
             2 => {
                 world(|world| world.joins(member, room));
                 ctx.join(ROOMS[room])?;
-                publish(N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
+                publish(N, N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
             }
             3 => {
-                publish(N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
+                publish(N, N, &To { rooms: vec![room], ..To::default() }, Mode::All, 0);
                 world(|world| world.leaves(member, room));
                 ctx.leave(ROOMS[room]);
             }
-            4 => publish(N, &To { member: Some(member), ..To::default() }, Mode::All, 0),
+            4 => publish(N, N, &To { member: Some(member), ..To::default() }, Mode::All, 0),
             _ => {}
         }
         if what == 0 {

@@ -101,7 +101,7 @@ impl<'a> Schedule<'a> {
         match step {
             ..12 => self.clients[at].polls(),
             12..50 => self.act(at),
-            50..72 => (0..self.random.u8(1..4)).for_each(|_| self.publish()),
+            50..72 => (0..self.random.u8(1..6)).for_each(|_| self.publish()),
             72..95 => self.member(),
             95 => self.clients[at].engine.ping(),
             96 => {
@@ -188,7 +188,8 @@ impl<'a> Schedule<'a> {
         if random.u8(..4) == 0 {
             to.except.push(random.usize(..ROOMS.len()));
         }
-        publish(random.usize(..NAMESPACES.len()), &to, mode, random.usize(..2));
+        let (by, namespace) = (random.usize(..NAMESPACES.len()), random.usize(..NAMESPACES.len()));
+        publish(by, namespace, &to, mode, random.usize(..2));
     }
 
     /// Something is done with a member, whether it is still there or not.
@@ -218,7 +219,7 @@ impl<'a> Schedule<'a> {
             _ => {
                 let namespace = world(|world| world.members[member].namespace);
                 let to = To { member: Some(member), ..To::default() };
-                publish(namespace, &to, Mode::All, 0);
+                publish(self.random.usize(..NAMESPACES.len()), namespace, &to, Mode::All, 0);
             }
         }
     }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::engine::Engine;
 use super::packet::{Packet, prefix};
+use super::world::world;
 use crate::link::{Speaker, cost};
 use crate::outbox::GateId;
 
@@ -72,6 +73,10 @@ fn packets(text: String, item: &Item) -> Vec<Packet> {
 
 impl Speaker for ToClient {
     fn through(&self, item: &Item) -> std::result::Result<(), Pushed> {
+        // Socket.IO's queue may be full before our own limit is reached.
+        if world(|world| world.random.u16(..1000)) == 0 {
+            return Err(Pushed::Slow);
+        }
         self.engine.queue(packets(format!("4{}", item.packet()), item)).map_err(|()| Pushed::Closed)
     }
 

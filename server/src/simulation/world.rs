@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use carillon_core::payload::Payload;
 use carillon_core::sink::Mode;
-use carillon_core::{Ctx, Host};
+use carillon_core::{Code, Ctx, Host};
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -84,8 +84,10 @@ pub(super) struct Member {
 /// One thing that was sent to one member.
 struct Sent {
     number: u64,
+    /// Whose plugin has sent it: what another does has no order with it.
+    by: usize,
     mode: Mode,
-    topic: Option<usize>,
+    topic: Option<(usize, usize)>,
     published: bool,
 }
 
@@ -180,14 +182,21 @@ impl World {
         let number = self.next;
         self.next += 1;
         if self.members[member].open {
-            let sent = Sent { number, mode: Mode::All, topic: None, published: false };
+            let by = self.members[member].namespace;
+            let sent = Sent { number, by, mode: Mode::All, topic: None, published: false };
             self.members[member].expected.push(sent);
         }
         number
     }
 
-    /// Something is published.
-    pub(super) fn published(&mut self, namespace: usize, to: &To, mode: Mode, topic: usize, binary: bool) -> u64 {
+    /// Something is published by the plugin of one namespace to another, or the same.
+    pub(super) fn published(
+        &mut self,
+        (by, namespace): (usize, usize),
+        to: &To,
+        (mode, topic): (Mode, usize),
+        attachments: usize,
+    ) -> u64 {
         let number = self.next;
         self.next += 1;
         for (index, member) in self.members.iter_mut().enumerate() {
@@ -196,18 +205,26 @@ impl World {
             let left_out = to.except.iter().any(|room| member.rooms.contains(room));
             if member.open && member.namespace == namespace && (everybody || named) && !left_out {
                 self.copies += 1;
-                // Several frames are not replaced.
-                let mode = if mode == Mode::Latest && binary { Mode::All } else { mode };
-                let topic = (mode == Mode::Latest).then_some(topic);
-                member.expected.push(Sent { number, mode, topic, published: true });
+                // Several frames are replaced only in the hub, by what has as many.
+                let topic = (mode == Mode::Latest).then_some((topic, attachments));
+                member.expected.push(Sent { number, by, mode, topic, published: true });
             }
         }
         number
     }
 
+    /// A publish was refused: nobody gets it.
+    pub(super) fn refused(&mut self, number: u64) {
+        for member in &mut self.members {
+            let before = member.expected.len();
+            member.expected.retain(|sent| sent.number != number);
+            self.copies -= (before - member.expected.len()) as u64;
+        }
+    }
+
     // --- Receiving ---------------------------------------------------------------------------------------------
 
-    /// A member received `number`: everything before it has come, or may be missing.
+    /// A member received `number`: everything that its publisher has sent before has come, or may be missing.
     pub(super) fn receives(&mut self, member: usize, number: u64) {
         self.received += 1;
         let mut hash = DefaultHasher::new();
@@ -219,16 +236,18 @@ impl World {
                 .fail(format!("member {member} got {number}, which it must not get, or not again, or not so late"));
         };
         *copies += u64::from(expected[at].published);
-        let topic = expected[at].topic;
+        let (topic, by) = (expected[at].topic, expected[at].by);
         // The latest stands where the first of those was that it has replaced.
         let place = match topic {
             Some(_) => expected.iter().position(|sent| sent.topic == topic).unwrap_or(at),
             None => at,
         };
-        let missing = expected[..place].iter().find(|sent| sent.mode != Mode::Volatile).map(|sent| sent.number);
+        let before = |sent: &&Sent| sent.by == by && sent.mode != Mode::Volatile;
+        let missing = expected[..place].iter().find(before).map(|sent| sent.number);
         let mut index = 0;
         expected.retain(|sent| {
-            let gone = index < place || index == at || (index < at && topic.is_some() && sent.topic == topic);
+            let replaced = index < at && topic.is_some() && sent.topic == topic;
+            let gone = (index < place && sent.by == by) || index == at || replaced;
             index += 1;
             !gone
         });
@@ -254,15 +273,17 @@ pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) {
     });
 }
 
-/// Publishes something.
-pub(super) fn publish(namespace: usize, to: &To, mode: Mode, topic: usize) {
+/// The plugin of one namespace publishes something to another, or the same.
+pub(super) fn publish(by: usize, namespace: usize, to: &To, mode: Mode, topic: usize) {
+    // What two plugins publish never replaces each other: it has no order.
+    let topic = 2 * by + topic;
     let (host, number, data, id) = world(|world| {
         let attachments = attachments(&mut world.random);
-        let number = world.published(namespace, to, mode, topic, attachments > 0);
+        let number = world.published((by, namespace), to, (mode, topic), attachments);
         let id = to.member.map(|member| world.members[member].id.clone());
-        (world.hosts[namespace].clone(), number, payload(&mut world.random, number, attachments), id)
+        (world.hosts[by].clone(), number, payload(&mut world.random, number, attachments), id)
     });
-    tell!("  {number} is published to {} {to:?}, {mode:?} of {topic}", NAMESPACES[namespace]);
+    tell!("  {number} is published to {} {to:?}, {mode:?} of {topic}, by {by}", NAMESPACES[namespace]);
     let Some(host) = host else { return };
     let mut target = host.to(NAMESPACES[namespace]).mode(mode);
     for room in &to.rooms {
@@ -274,7 +295,11 @@ pub(super) fn publish(namespace: usize, to: &To, mode: Mode, topic: usize) {
     if let Some(id) = id {
         target = target.client(id);
     }
-    target.publish(["t0", "t1"][topic], &data).unwrap();
+    if let Err(error) = target.publish(["t0", "t1", "u0", "u1"][topic], &data) {
+        assert_eq!(error.code(), Code::Overloaded);
+        tell!("  {number} is refused");
+        world(|world| world.refused(number));
+    }
 }
 
 /// Emits something to one member.

@@ -58,3 +58,13 @@ test('transports = ["websocket"] refuses polling', async (t) => {
   await server.connect('/', { transports: ['websocket'] });
   await refused(server.client('/', { transports: ['polling'] }));
 });
+
+test('clients find the server at server.path, over both transports, and nowhere else', async (t) => {
+  const server = await start(t, { config: '[server]\npath = "/app/io"\n' });
+  for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
+    const socket = await server.connect('/echo', { path: '/app/io/', transports });
+    assert.deepEqual(await socket.call('say', { text: 'dong' }), [{ ok: true, data: { text: 'dong' } }]);
+  }
+  assert.equal((await http(server.url, 'GET', POLLING)).status, 404);
+  assert.equal((await http(server.url, 'GET', '/app/io?EIO=4&transport=polling')).status, 200);
+});

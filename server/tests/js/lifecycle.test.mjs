@@ -1,11 +1,13 @@
 //! Telling how it is, and stopping.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { disconnected, TRANSPORTS, upgraded } from './lib/client.mjs';
 import { lastLedger } from './lib/metrics.mjs';
 import { http, released } from './lib/raw.mjs';
-import { start } from './lib/server.mjs';
+import { start, tempFolder } from './lib/server.mjs';
 import { until, within } from './lib/wait.mjs';
 
 test('/livez and /readyz tell how it is', async (t) => {
@@ -21,7 +23,7 @@ test('/livez and /readyz tell how it is', async (t) => {
 
 test('unknown paths and methods are answered with JSON', async (t) => {
   const server = await start(t);
-  for (const path of ['/api/none', '/', '/socket.io.js', '/socket.io-admin/?EIO=4&transport=polling']) {
+  for (const path of ['/api/none', '/none', '/socket.io.js', '/socket.io-admin/?EIO=4&transport=polling']) {
     const { status, headers, body } = await http(server.url, 'GET', path);
     assert.equal(status, 404, path);
     assert.match(headers['content-type'], /^application\/json/);
@@ -131,4 +133,55 @@ test('SIGTERM under a flood: every copy is accounted for, who does not read dela
     for (const drops of lives) assert.deepEqual(drops, drops.map((_, at) => drops[0] + at), 'in order, none missing');
   }
   assert.equal((await second.metrics()).sum('carillon_disconnections_total'), 0);
+});
+
+test('SIGHUP under load: nothing is lost, nobody is disconnected, and the log says what was read again', async (t) => {
+  const file = join(tempFolder(t), 'carillon.toml');
+  writeFileSync(file, '[log]\nlevel = "info"\n');
+  const env = { CARILLON_PLUGINS__ORDER__FLOOD_EVERY_MS: '4', CARILLON_PLUGINS__ORDER__FLOOD_BYTES: '1000' };
+  const server = await start(t, { program: 'fixture', env, args: ['--config', file] });
+  const sockets = await Promise.all(Object.values(TRANSPORTS).flatMap((transport) => [transport, transport]).map(async (transport) => {
+    const socket = server.client('/order', transport);
+    socket.offAny();
+    socket.drops = [];
+    socket.on('drop', ({ n }) => socket.drops.push(n));
+    await socket.opened();
+    return socket;
+  }));
+  const more = (count) => until(() => sockets.every(({ drops }) => drops.length >= count), `${count} drops come to everybody`);
+  await more(50);
+  for (const [text, said] of [
+    ['[log]\nlevel = "info"\n', /SIGHUP: .*log\.level is "info", as it was/],
+    // Said although such a line is not to be said from then on.
+    ['[log]\nlevel = "error"\n', /SIGHUP: .*log\.level is "error" now, it was "info"/],
+    ['[log]\nlevel = "debug"\n[server]\nworkers = 7\n', /SIGHUP: .*log\.level is "debug" now, it was "error"; these take a restart: server\.workers/],
+    ['[log]\nlevel = "loud"\n', /SIGHUP: log\.level: `loud` is not a log level/],
+    ['[log]\nlevel = "warn"\n', /SIGHUP: the configuration has mistakes, everything stays as it was/],
+  ]) {
+    if (!/warn/.test(text)) writeFileSync(file, text);
+    server.child.kill('SIGHUP');
+    server.child.kill('SIGPIPE');
+    await server.logged(said);
+    await more(sockets[0].drops.length + 50);
+  }
+  for (const { drops, connected } of sockets) {
+    assert.ok(connected);
+    assert.deepEqual(drops, drops.map((_, at) => drops[0] + at), 'in order, none missing');
+  }
+  const metrics = await server.metrics();
+  assert.equal(metrics.sum('carillon_disconnections_total'), 0);
+  assert.ok(metrics.sum('carillon_log_lines_total', { level: 'error' }) >= 2, 'the mistakes are counted');
+  assert.match(metrics.match('carillon_build_info')[0].labels.revision, /^[0-9a-f]{12}$/);
+  assert.equal((await server.stop()).code, 0);
+  assert.ok(server.log.some((line) => /DEBUG .*stopped/.test(line)), 'the new level is in force to the end');
+});
+
+test('SIGQUIT stops it as SIGTERM does, and a hang-up meanwhile is no second signal', async (t) => {
+  const server = await start(t, { env: { CARILLON_DRAIN__PRE_DELAY_MS: '300' } });
+  await server.connect('/');
+  server.child.kill('SIGQUIT');
+  await server.logged(/SIGQUIT: stopping/);
+  server.child.kill('SIGHUP');
+  await server.logged(/SIGHUP: the server is stopping, nothing is read again/);
+  assert.deepEqual(await within(server.exit, 'the server ends'), { code: 0, signal: null });
 });

@@ -10,15 +10,15 @@ import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
-const OFF = ['Se connecter', 'Vider'];
-const ON = ['Se déconnecter', 'Demander Health', 'Demander Nodes', 'Demander Cluster', 'Vider'];
-/** What live monitoring says by itself, as the page always showed it; alerts look like errors. */
+const OFF = ['Se connecter', 'Pause', 'Vider'];
+const ON = ['Se déconnecter', 'Demander Health', 'Demander Nodes', 'Demander Cluster', 'Pause', 'Vider'];
+/** What live monitoring says by itself, as the page always showed it; alerts look like errors where there are any. */
 const LIVE = [
   ['Événement Redis (cluster:metrics): ', 'success', 'nodes'],
   ['Événement Redis (cluster:health): ', 'success', 'overall_status'],
-  ['Événement Redis (cluster:alerts): ', 'error', 'alert_count'],
+  ['Événement Redis (cluster:alerts): ', 'success', 'alert_count'],
   ['WS /monitoring -> cluster_metrics: ', 'success', 'nodes'],
-  ['WS /monitoring -> alerts_update: ', 'error', 'alert_count'],
+  ['WS /monitoring -> alerts_update: ', 'success', 'alert_count'],
   ['WS /health -> health_update: ', 'success', 'overall_status'],
 ];
 const FAST = { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '1000' };
@@ -44,7 +44,8 @@ test('the page connects, shows every event as a line, and lets go again', async 
   }
   for (const [start, kind, field] of LIVE) {
     const line = await page.line(start);
-    assert.equal(line.kind, kind, start);
+    // The machine that runs the tests may be busy enough for an alert.
+    assert.equal(line.kind, line.data.alert_count > 0 ? 'error' : kind, start);
     assert.ok(field in line.data, start);
     assert.match(line.time, /^\d\d:\d\d:\d\d$/);
   }
@@ -124,7 +125,8 @@ test('after three restarts of the server one event gives one line', async (t) =>
   await page.click('Demander Nodes');
   // Three collections later no answer can still be on its way.
   const collected = 'Événement Redis (cluster:metrics): ';
-  await until(async () => (await page.having(collected)).length > 3, 'the collector goes on');
+  const times = (lines) => lines.reduce((sum, line) => sum + line.times, 0);
+  await until(async () => times(await page.having(collected)) > 3, 'the collector goes on');
   for (const start of ['Réponse Health reçue: ', 'Réponse Nodes Status reçue: ']) {
     assert.equal((await page.having(start)).length, 1, start);
   }
@@ -152,7 +154,7 @@ test('an old publisher in Python drives the page through Redis, also after three
     const data = {};
     for (const [start, kind] of [...LIVE, ['Événement Redis (celery:metrics): ', 'success']]) {
       const line = await page.line(start);
-      assert.equal(line.kind, kind, start);
+      assert.equal(line.kind, /alerts/.test(start) ? 'error' : kind, start);
       assert.equal((await page.having(start)).length, 1, start);
       data[start] = line.data;
     }
@@ -179,7 +181,7 @@ test('an old publisher in Python drives the page through Redis, also after three
   }
   await round(91.5);
   await picture(page.tab, 'page-redis');
-  assert.equal((await page.lines()).length, 7, 'one line for each event and nothing else');
+  assert.equal((await page.lines()).length, 4, 'one line for each message, whatever the events that carry it, and nothing else');
 });
 
 test('a server that is away is told, retried five times, and found again by hand', async (t) => {
@@ -208,7 +210,7 @@ test('the console keeps the last 500 lines and says how many went', async (t) =>
   const page = await TestPage.open(t, await openBrowser(t), server);
   await page.click('Se connecter');
   await page.line('Connecté au namespace /health');
-  await page.tab.evaluate(() => { for (let i = 0; i < 400; i += 1) document.getElementById('healthBtn').click(); });
+  await page.tab.evaluate(() => { for (let i = 0; i < 850; i += 1) document.getElementById('healthBtn').click(); });
   const note = page.tab.locator('#removed');
   await until(async () => /Les 500 dernières lignes sont gardées ; 3\d\d plus anciennes/.test(await note.textContent()), 'older lines are removed');
   assert.equal((await page.lines()).length, 500);
@@ -216,10 +218,131 @@ test('the console keeps the last 500 lines and says how many went', async (t) =>
   const box = page.tab.locator('#output');
   await box.evaluate((element) => { element.scrollTop = 0; });
   await page.tab.evaluate(() => document.getElementById('clusterBtn').click());
+  const [answers] = await page.having('Réponse Health reçue: ');
+  assert.equal(answers.times, 850, 'answers that differ in nothing but their time are one line');
   await page.line('Réponse Cluster Status reçue: ');
   assert.ok(await box.evaluate((element) => element.scrollTop < element.scrollHeight / 2));
   await page.click('Vider');
   assert.equal(await note.isVisible(), false);
+});
+
+/** A page beside a Redis of its own, connected, with nothing on it but what the test publishes. */
+async function quietPage(t, options) {
+  const redis = await startRedis(t);
+  const server = await start(t, { args: ['--bus', redis.url], config: '[plugins.monitoring]\ncollect = "off"\n' });
+  const page = await TestPage.open(t, await openBrowser(t), server, options);
+  await page.tab.locator('#connectBtn').click();
+  await page.line(options?.locale === 'en-US' ? 'Connected to namespace /health' : 'Connecté au namespace /health');
+  await page.line(options?.locale === 'en-US' ? 'Connected to namespace /monitoring' : 'Connecté au namespace /monitoring');
+  await until(async () => (await (await server.fetch('/readyz')).json()).status === 'ready', 'the server listens to Redis');
+  await page.tab.locator('#clearBtn').click();
+  return { redis, page };
+}
+
+test('what arrives under two names is one line, and what repeats itself is counted', async (t) => {
+  const { redis, page } = await quietPage(t);
+  const health = (timestamp, online) => JSON.stringify({ timestamp, overall_status: 'warning', nodes_online: online, nodes_total: 8, issues: ['1 nœuds hors ligne'] });
+  for (const message of [health('t1', 7), health('t2', 7), health('t3', 7)]) await redis.cli('publish', 'cluster:health', message);
+  await redis.cli('publish', 'celery:metrics', '{"workers":1}');
+  await page.line('Événement Redis (celery:metrics): ');
+  const [line, celery] = await page.lines();
+  assert.deepEqual(line.texts.map((text) => text.split(': ')[0]).sort(), ['WS /health -> health_update', 'Événement Redis (cluster:health)']);
+  assert.equal(line.times, 3);
+  assert.ok(line.text.includes('"t3"'), 'it shows the newest of them');
+  assert.equal(celery.times, 1);
+  await redis.cli('publish', 'cluster:health', health('t4', 6));
+  await until(async () => (await page.lines()).length === 3, 'another state is another line');
+});
+
+test('alerts are red only when there are any', async (t) => {
+  const { redis, page } = await quietPage(t);
+  const hot = { id: 'high_temp_n1', type: 'critical', message: 'n1: Température élevée (85.5°C)' };
+  await redis.cli('publish', 'cluster:alerts', JSON.stringify({ timestamp: 't1', active_alerts: [], alert_count: 0 }));
+  assert.equal((await page.line('WS /monitoring -> alerts_update: ')).kind, 'success');
+  await redis.cli('publish', 'cluster:alerts', JSON.stringify({ timestamp: 't2', active_alerts: [hot], alert_count: 1 }));
+  await until(async () => (await page.lines()).length === 2, 'the alert is there');
+  const kinds = (await page.lines()).map(({ kind, texts }) => [kind, texts.length]);
+  assert.deepEqual(kinds, [['success', 2], ['error', 2]]);
+});
+
+test('a page has one name and one language, alerts included, whatever the language of the server', async (t) => {
+  const { redis, page } = await quietPage(t, { locale: 'en-US' });
+  assert.equal(await page.tab.title(), 'WebSocket test - DispyCluster');
+  assert.equal(await page.tab.locator('h1').textContent(), 'WebSocket test - DispyCluster');
+  const messages = ['n1: Température élevée (85.5°C)', 'CPU moyenne élevée: 91.0%', 'Mémoire moyenne élevée: 92.5%', 'disque plein'];
+  const active_alerts = messages.map((message, at) => ({ id: `a${at}`, type: 'critical', message }));
+  await redis.cli('publish', 'cluster:alerts', JSON.stringify({ timestamp: 't', active_alerts, alert_count: 4 }));
+  await redis.cli('publish', 'cluster:health', JSON.stringify({ timestamp: 't', overall_status: 'warning', nodes_online: 7, nodes_total: 8, issues: ['1 nœuds hors ligne'] }));
+  const alerts = (await page.line('Redis event (cluster:alerts): ')).data.active_alerts.map(({ message }) => message);
+  // A sentence the page does not know is another program's own.
+  assert.deepEqual(alerts, ['n1: High temperature (85.5°C)', 'High average CPU: 91.0%', 'High average memory: 92.5%', 'disque plein']);
+  assert.deepEqual((await page.line('Redis event (cluster:health): ')).data.issues, ['1 nodes offline']);
+  const texts = await page.tab.locator('body').innerText();
+  for (const word of ['Connecté', 'Événement', 'Vider', 'Filtrer', 'Reprendre', 'Langue', 'Carillon']) assert.ok(!texts.includes(word), `${word} in ${texts}`);
+  await page.click('Pause');
+  await page.click('Resume');
+});
+
+test('200 messages a second are counted, filtered and paused', async (t) => {
+  const { redis, page } = await quietPage(t);
+  const counted = async (name) => {
+    const row = page.tab.locator('#counts li', { hasText: name });
+    return Number((await row.locator('.number').textContent()).replace(/\D/g, ''));
+  };
+  // As fast as Redis is told, which is more: Lua publishes 200 messages at a time, each other than the one before.
+  let sent = 0;
+  const burst = async (count = 200) => {
+    const script = "for n = ARGV[1] + 1, ARGV[1] + ARGV[2] do redis.call('publish', 'cluster:metrics', '{\"n\":' .. n .. ',\"nodes\":{},\"cluster_stats\":{}}') redis.call('publish', 'celery:metrics', '{\"c\":' .. n .. '}') end";
+    await redis.cli('eval', script, 0, sent, count);
+    sent += count;
+  };
+  await burst();
+  await burst();
+  await until(async () => await counted('celery:metrics') === 400, 'every message is counted');
+  assert.equal(await counted('cluster:metrics'), 400);
+  assert.equal(await counted('/monitoring -> cluster_metrics'), 400);
+  await until(async () => (await page.lines()).length === 500, 'only so many lines are kept');
+
+  // Paused: it counts on, and shows what it showed.
+  await page.click('Pause');
+  const before = await page.lines();
+  await burst();
+  await until(async () => await counted('celery:metrics') === 600, 'it counts while it is paused');
+  const resume = page.tab.getByRole('button', { name: /^Reprendre \(\d+ en attente\)$/ });
+  await resume.waitFor();
+  assert.deepEqual(await page.lines(), before);
+  await resume.click();
+  await until(async () => (await page.having('Événement Redis (celery:metrics): ')).some(({ text }) => JSON.parse(text.slice(text.indexOf('{'))).c === 600), 'what came meanwhile is shown');
+
+  // By name, and by text.
+  const visible = async () => (await page.lines()).filter(({ hidden }) => !hidden);
+  await page.tab.getByRole('checkbox', { name: /celery:metrics/ }).uncheck();
+  await burst(50);
+  await until(async () => await counted('celery:metrics') === 650, 'what is hidden is counted');
+  await until(async () => (await page.having('WS /monitoring -> cluster_metrics: ')).some(({ text }) => text.includes('"n": 650')), 'the others are shown');
+  assert.ok((await visible()).every(({ text }) => !text.includes('celery')));
+  await page.tab.getByRole('searchbox').fill('"n": 650');
+  assert.deepEqual((await visible()).map(({ text }) => JSON.parse(text.slice(text.indexOf('{'))).n), [650]);
+  await page.tab.getByRole('searchbox').fill('');
+  await page.tab.getByRole('checkbox', { name: /celery:metrics/ }).check();
+  assert.equal((await visible()).length, 500);
+  await picture(page.tab, 'page-busy');
+});
+
+test('/websocket-test/ is the page as well, and / leads to it in the language of the browser', async (t) => {
+  const server = await start(t);
+  assert.equal((await server.fetch('/websocket-test/')).status, 200);
+  const browser = await openBrowser(t);
+  for (const [locale, word, other] of [['fr-FR', 'page de test', 'test page'], ['en-US', 'test page', 'page de test']]) {
+    const tab = await openTab(t, browser, server.url, { locale });
+    await tab.goto(`${server.url}/`);
+    const text = await tab.locator('body').innerText();
+    for (const part of ['/health', '/monitoring', '/metrics', word]) assert.ok(text.includes(part), `${part} in ${text}`);
+    assert.ok(!text.includes(other));
+    assert.equal(await tab.locator('html').getAttribute('lang'), locale.slice(0, 2));
+    await tab.getByRole('link', { name: '/websocket-test' }).click();
+    await tab.locator('#status').waitFor();
+  }
 });
 
 test('the JavaScript of the original document runs unchanged in a browser', async (t) => {

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { startRedis } from './lib/redis.mjs';
 import { runToEnd, start, tempFolder } from './lib/server.mjs';
 
 /** Asserts that a command ends with `code` and that what it says matches, without a panic or a backtrace. */
@@ -87,6 +88,64 @@ test('logs are one JSON object a line where that is asked for', async (t) => {
   const server = await start(t, { args: ['--log-format', 'json'] });
   assert.ok(server.log.length > 0);
   for (const line of server.log) assert.doesNotThrow(() => JSON.parse(line), line);
+});
+
+test('among JSON logs numbers are numbers, and nothing is said of lines that were not left out', async (t) => {
+  const redis = await startRedis(t);
+  const server = await start(t, { args: ['--log-format', 'json', '--bus', redis.url] });
+  await server.logged(/Redis delivers/);
+  const line = JSON.parse(server.log.find((line) => line.includes('Redis delivers')));
+  assert.equal(typeof line.after_ms, 'number');
+  assert.ok(!('left_out' in line), JSON.stringify(line));
+});
+
+test('among JSON logs mistakes are JSON lines too, whatever the log level', async () => {
+  const env = { CARILLON_LOG__FORMAT: 'json', CARILLON_LOG__LEVEL: 'off', CARILLON_SERVER__WORKERS: 'many', CARILLON_NONSENSE: '1' };
+  for (const command of ['check', 'serve']) {
+    const { code, out, err } = await runToEnd('carillon', [command], { env });
+    assert.equal(code, 78);
+    assert.equal(out, '');
+    const lines = err.trimEnd().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(lines.map(({ level, key }) => [level, key]), [['ERROR', 'nonsense'], ['ERROR', 'server.workers']]);
+    assert.equal(lines[1].source, 'environment variable CARILLON_SERVER__WORKERS');
+    assert.match(lines[1].hint, /the default is/);
+  }
+  // What only the plugins together know.
+  const { code, err } = await runToEnd('carillon', ['check'], { env: { CARILLON_LOG__FORMAT: 'json', CARILLON_BUS__URL: 'redis:///' } });
+  assert.equal(code, 78);
+  assert.match(JSON.parse(err).message, /bus\.url: names no host/);
+});
+
+test('check -v prints the effective configuration with its sources, and starts nothing', async (t) => {
+  const folder = tempFolder(t);
+  const [file, secret] = [join(folder, 'carillon.toml'), join(folder, 'password')];
+  writeFileSync(secret, 'hush\n');
+  writeFileSync(file, `[server]\nlisten = "localhost:9"\n[bus]\nurl = "redis://cache.example"\npassword_file = "${secret}"\n`);
+  const { code, out, err } = await runToEnd('carillon', ['check', '-v', '--config', file], { env: { CARILLON_SERVER__WORKERS: '3' } });
+  assert.equal(code, 0, err);
+  const lines = out.trimEnd().split('\n');
+  assert.equal(lines.at(-1), 'the configuration is valid');
+  for (const line of [
+    `server.listen = "localhost:9" [${file}:2:1]`, 'server.workers = 3 [environment variable CARILLON_SERVER__WORKERS]',
+    `bus.password = "***" [${file}:5:1]`, 'router.queue_events = 64 [default]', 'plugins.echo.enabled = true [default]',
+  ]) assert.ok(lines.includes(line), `${line} is missing:\n${out}`);
+  assert.ok(!out.includes('hush'));
+});
+
+test('it listens under a host name, and a refusal says what is allowed', async (t) => {
+  const server = await start(t, { listen: 'localhost:0' });
+  assert.match(server.url, /^http:\/\/127\.0\.0\.1:\d+$/);
+  await fails(['serve', '--listen', 'localhost'], 78, /server\.listen: a port is missing: .*127\.0\.0\.1:8085.*localhost:8085.*--listen/);
+  await fails(['serve', '--listen', 'no-such-host.invalid:0'], 1, /cannot listen on no-such-host\.invalid:0: the name .* has no address/);
+});
+
+test('the start line tells program, version, revision, bus and address', async (t) => {
+  const server = await start(t, { args: ['--log-format', 'json'] });
+  const line = JSON.parse(server.log.find((line) => line.includes('listening on')));
+  assert.equal(line.message, `listening on ${server.url}`);
+  assert.match(line.version, /^\d+\.\d+\.\d+/);
+  assert.match(line.revision, /^[0-9a-f]{12}$/, 'a build from git knows its revision');
+  assert.deepEqual([line.program, line.bus], ['carillon', 'memory']);
 });
 
 test('--version and --help answer and exit 0', async () => {

@@ -7,18 +7,46 @@ export type Kind = 'info' | 'success' | 'error';
 const KEPT = 500;
 /** Characters kept of one line; a message may be a million of them long. */
 const LONGEST = 100_000;
+/** Of how many of the newest lines one may be the same message under another name. */
+const NEWEST = 10;
+/** Fields that say when: messages that differ in nothing else are repeats. */
+const TIMES = new Set(['timestamp', 'last_check', 'last_update']);
 
 /** What the console says about itself. */
 export interface Notices {
   cut(count: number): string;
   removed(count: number, kept: number): string;
+  /** How many lines wait while the console is paused. */
+  waiting(count: number): void;
 }
 
-/** The lines of the page. They are drawn once a frame, however many come, and while the page is hidden not at all. */
+/** One line: a sentence of the page's own, or a message under the names it came by, as often as it came. */
+interface Line {
+  time: string;
+  kind: Kind;
+  /** The names a message came by, each with how often it did; none for a sentence. */
+  names: Map<string, number>;
+  text: string;
+  /** The message without its times. */
+  timeless: string;
+  element?: HTMLElement;
+}
+
+/**
+ * The lines of the page. They are drawn once a frame, however many come, and while the page is hidden or paused not at
+ * all. A message that repeats the last one of its name, but for the time, and one that came by another name a moment
+ * ago, get no line of their own: the line that is there tells it.
+ */
 export class Lines {
-  #waiting: HTMLElement[] = [];
+  /** Lines that are not drawn as they are now, in the order of their last change. */
+  #changed = new Set<Line>();
+  /** The last line of each name. */
+  #last = new Map<string, Line>();
+  #newest: Line[] = [];
   #removed = 0;
   #drawing = false;
+  #paused = false;
+  #shows: (names: string[], text: string) => boolean = () => true;
 
   constructor(
     private readonly box: HTMLElement,
@@ -26,43 +54,125 @@ export class Lines {
     private readonly notices: Notices,
   ) {}
 
-  /** Adds a line at the bottom. */
+  /** Adds a sentence at the bottom. */
   add(text: string, kind: Kind): void {
-    const line = document.createElement('div');
-    line.className = `message ${kind}`;
-    const over = text.length - LONGEST;
-    line.textContent = `[${clock()}] ${over > 0 ? text.slice(0, LONGEST) + this.notices.cut(over) : text}`;
-    this.#waiting.push(line);
-    if (this.#waiting.length > KEPT) {
-      this.#waiting.shift();
-      this.#removed += 1;
+    this.#change({ time: clock(), kind, names: new Map(), text, timeless: '' });
+  }
+
+  /** Shows a message that came by `name`. */
+  message(name: string, text: string, data: unknown, kind: Kind): void {
+    const timeless = String(JSON.stringify(data, (key, value) => (TIMES.has(key) ? undefined : value)));
+    const last = this.#last.get(name);
+    const twin = this.#newest.find((line) => line.text === text && line.names.size > 0 && !line.names.has(name));
+    const line = last?.timeless === timeless ? last : twin ?? { time: '', kind, names: new Map(), text, timeless };
+    line.time = clock();
+    line.text = text;
+    line.names.set(name, (line.names.get(name) ?? 0) + 1);
+    if (line === twin && kind === 'error') line.kind = kind;
+    this.#last.set(name, line);
+    this.#change(line);
+  }
+
+  /** Draws nothing until it is resumed. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Draws what came meanwhile, and goes on. */
+  resume(): void {
+    this.#paused = false;
+    this.#drawSoon();
+  }
+
+  /** Shows only lines that pass, of those that are there and of those to come. */
+  filter(shows: (names: string[], text: string) => boolean): void {
+    this.#shows = shows;
+    for (const element of this.box.children) {
+      const line = drawn.get(element);
+      if (line) this.#hide(line);
     }
+  }
+
+  /** Takes all lines away. */
+  clear(): void {
+    this.#changed.clear();
+    this.#last.clear();
+    this.#newest = [];
+    this.#removed = 0;
+    this.box.replaceChildren();
+    this.note.hidden = true;
+    this.notices.waiting(0);
+  }
+
+  #change(line: Line): void {
+    this.#changed.delete(line);
+    this.#changed.add(line);
+    this.#newest = [...this.#newest.filter((other) => other !== line), line].slice(-NEWEST);
+    if (this.#changed.size > KEPT) {
+      const oldest = [...this.#changed].find((other) => other.element === undefined);
+      if (oldest) this.#forget(oldest);
+    }
+    this.#drawSoon();
+  }
+
+  #forget(line: Line): void {
+    this.#changed.delete(line);
+    this.#removed += 1;
+    for (const [name, last] of this.#last) if (last === line) this.#last.delete(name);
+    line.element?.remove();
+  }
+
+  #drawSoon(): void {
     if (this.#drawing) return;
     this.#drawing = true;
     requestAnimationFrame(() => this.#draw());
   }
 
-  /** Takes all lines away. */
-  clear(): void {
-    this.#waiting = [];
-    this.#removed = 0;
-    this.box.replaceChildren();
-    this.note.hidden = true;
-  }
-
   #draw(): void {
     this.#drawing = false;
+    this.notices.waiting(this.#paused ? this.#changed.size : 0);
+    if (this.#paused) return;
     // Who has scrolled up to read something is left there.
     const below = this.box.scrollHeight - this.box.scrollTop - this.box.clientHeight;
-    this.box.append(...this.#waiting.splice(0));
+    for (const line of this.#changed) this.box.append(this.#element(line));
+    this.#changed.clear();
     while (this.box.childElementCount > KEPT) {
-      this.box.firstElementChild?.remove();
-      this.#removed += 1;
+      const oldest = drawn.get(this.box.firstElementChild!);
+      if (oldest) this.#forget(oldest);
     }
     if (below < 40) this.box.scrollTop = this.box.scrollHeight;
     this.note.hidden = this.#removed === 0;
     if (this.#removed > 0) this.note.textContent = this.notices.removed(this.#removed, KEPT);
   }
+
+  #element(line: Line): HTMLElement {
+    const element = line.element ?? document.createElement('div');
+    line.element = element;
+    drawn.set(element, line);
+    element.className = `message ${line.kind}`;
+    const over = line.text.length - LONGEST;
+    const text = over > 0 ? line.text.slice(0, LONGEST) + this.notices.cut(over) : line.text;
+    const names = [...line.names.keys()].flatMap((name, at) => [at > 0 ? ' = ' : '', part('name', name)]);
+    const times = Math.max(...line.names.values());
+    const repeats = times > 1 ? [' ', part('repeats', `×${times}`)] : [];
+    element.replaceChildren(`[${line.time}] `, ...names, ...repeats, names.length > 0 ? ': ' : '', part('text', text));
+    this.#hide(line);
+    return element;
+  }
+
+  #hide(line: Line): void {
+    if (line.element) line.element.hidden = !this.#shows([...line.names.keys()], line.text);
+  }
+}
+
+/** The line that an element shows. */
+const drawn = new WeakMap<Element, Line>();
+
+function part(kind: string, text: string): HTMLElement {
+  const span = document.createElement('span');
+  span.className = kind;
+  span.textContent = text;
+  return span;
 }
 
 /** The time of day as HH:MM:SS. */

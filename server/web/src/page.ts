@@ -1,7 +1,9 @@
 //! The test page: connects to the three namespaces of live monitoring and shows everything they say.
 
 import { io, type Socket } from 'socket.io-client';
+import { Counts } from './counts';
 import { Lines, type Kind } from './lines';
+import { translate } from './phrases';
 import { language, texts, type Texts } from './texts';
 
 const ATTEMPTS = 5;
@@ -13,13 +15,19 @@ const number = new Intl.NumberFormat(chosen);
 const element = (id: string) => document.getElementById(id) as HTMLElement;
 const button = (id: string) => element(id) as HTMLButtonElement;
 
+let paused = false;
 const lines = new Lines(element('output'), element('removed'), {
   cut: (count) => say.cut(number.format(count)),
   removed: (count, kept) => say.removed(number.format(count), number.format(kept)),
+  waiting: (count) => {
+    if (paused) button('pauseBtn').textContent = count > 0 ? say.resumeAfter(number.format(count)) : say.resume;
+  },
 });
+const counts = new Counts(element('counts'), number, () => filter());
 const log = (text: string, kind: Kind = 'info') => lines.add(text, kind);
-/** As the page always wrote it: an event without data is `undefined`. */
-const json = (data: unknown) => String(JSON.stringify(data, null, 2));
+/** As the page always wrote it: an event without data is `undefined`. Sentences are in the page's language. */
+const json = (data: unknown) =>
+  String(JSON.stringify(data, (_, value) => (typeof value === 'string' ? translate(value, chosen) : value), 2));
 
 // The sockets are made once and their listeners added once, however often they reconnect: one event, one line.
 const root = io(location.origin, {
@@ -95,31 +103,37 @@ root.io.on('reconnect_failed', () => {
 });
 root.on('connection_confirmed', (data) => {
   id = data?.sid;
-  log(say.confirmation(json(data)), 'success');
+  lines.message(say.confirmation, json(data), data, 'success');
   if (root.connected) showConnected();
 });
 
-/** Shows an event of a socket as a line. */
-function show(socket: Socket, event: string, text: (data: string) => string, kind: Kind = 'success'): void {
-  socket.on(event, (data: unknown) => log(text(json(data)), kind));
+/** Shows and counts an event of a socket; `kind` may depend on what it says. */
+function show(socket: Socket, event: string, name: string, kind: (data: any) => Kind = () => 'success'): void {
+  socket.on(event, (data: unknown) => {
+    counts.count(name);
+    lines.message(name, json(data), data, kind(data));
+  });
 }
 
-show(root, 'redis_cluster_metrics', (data) => say.bus('cluster:metrics', data));
-show(root, 'redis_cluster_health', (data) => say.bus('cluster:health', data));
-show(root, 'redis_cluster_alerts', (data) => say.bus('cluster:alerts', data), 'error');
-show(root, 'redis_celery_metrics', (data) => say.bus('celery:metrics', data));
+/** Alerts look like errors when there are any. */
+const alarming = (data: any): Kind => (data?.alert_count > 0 || data?.active_alerts?.length > 0 ? 'error' : 'success');
 
-show(health, 'health_response', (data) => say.answer('Health', data));
-show(health, 'health_update', (data) => `WS /health -> health_update: ${data}`);
+show(root, 'redis_cluster_metrics', say.bus('cluster:metrics'));
+show(root, 'redis_cluster_health', say.bus('cluster:health'));
+show(root, 'redis_cluster_alerts', say.bus('cluster:alerts'), alarming);
+show(root, 'redis_celery_metrics', say.bus('celery:metrics'));
 
-show(monitoring, 'nodes_status_response', (data) => say.answer('Nodes Status', data));
-show(monitoring, 'cluster_status_response', (data) => say.answer('Cluster Status', data));
-show(monitoring, 'cluster_metrics', (data) => `WS /monitoring -> cluster_metrics: ${data}`);
-show(monitoring, 'alerts_update', (data) => `WS /monitoring -> alerts_update: ${data}`, 'error');
+show(health, 'health_response', say.answer('Health'));
+show(health, 'health_update', 'WS /health -> health_update');
+
+show(monitoring, 'nodes_status_response', say.answer('Nodes Status'));
+show(monitoring, 'cluster_status_response', say.answer('Cluster Status'));
+show(monitoring, 'cluster_metrics', 'WS /monitoring -> cluster_metrics');
+show(monitoring, 'alerts_update', 'WS /monitoring -> alerts_update', alarming);
 
 for (const [socket, namespace] of [[health, '/health'], [monitoring, '/monitoring']] as const) {
   socket.on('connect', () => log(say.joined(namespace), 'success'));
-  show(socket, 'error', (data) => say.error(namespace, data), 'error');
+  show(socket, 'error', say.error(namespace), () => 'error');
   // A connection that fails is told once, by the root socket; this is about a namespace that refuses.
   socket.on('connect_error', (error) => { if (!socket.active) log(say.refused(namespace, error.message), 'error'); });
 }
@@ -129,7 +143,25 @@ button('disconnectBtn').addEventListener('click', disconnect);
 button('healthBtn').addEventListener('click', () => ask(health, '/health', 'request_health', 'health'));
 button('nodesBtn').addEventListener('click', () => ask(monitoring, '/monitoring', 'request_nodes_status', 'nodes status'));
 button('clusterBtn').addEventListener('click', () => ask(monitoring, '/monitoring', 'request_cluster_status', 'cluster status'));
-button('clearBtn').addEventListener('click', () => lines.clear());
+button('clearBtn').addEventListener('click', () => {
+  lines.clear();
+  counts.clear();
+});
+button('pauseBtn').addEventListener('click', () => {
+  paused = !paused;
+  button('pauseBtn').textContent = paused ? say.resume : say.pause;
+  button('pauseBtn').setAttribute('aria-pressed', String(paused));
+  if (paused) lines.pause();
+  else lines.resume();
+});
+element('filter').addEventListener('input', () => filter());
+
+/** Shows the lines that hold the text somebody looks for, of the events that are not hidden. */
+function filter(): void {
+  const wanted = (element('filter') as HTMLInputElement).value.trim().toLowerCase();
+  const holds = (text: string) => text.toLowerCase().includes(wanted);
+  lines.filter((names, text) => counts.shows(names) && (wanted === '' || holds(text) || names.some(holds)));
+}
 
 document.documentElement.lang = chosen;
 document.title = say.title;
@@ -137,4 +169,5 @@ for (const part of document.querySelectorAll<HTMLElement>('[data-text]')) {
   const text = say[part.dataset.text as keyof Texts];
   if (typeof text === 'string') part.textContent = text;
 }
+element('languages').setAttribute('aria-label', say.languages);
 document.querySelector(`nav a[hreflang="${chosen}"]`)?.setAttribute('aria-current', 'true');

@@ -82,19 +82,26 @@ export class TestPage {
     return (await this.tab.locator('#status').getAttribute('class')).replace('status ', '');
   }
 
-  /** All lines of the console, `{ time, text, kind }`. */
+  /**
+   * All lines of the console, `{ time, text, kind, texts, times, hidden }`: `texts` has the line once for each name its
+   * message came by, `times` is how often it came.
+   */
   async lines() {
-    const all = await this.tab.locator('#output > div').evaluateAll((lines) => lines.map((line) => [line.textContent, line.className]));
-    return all.map(([line, kind]) => {
-      const match = /^\[([^\]]*)\] (.*)$/s.exec(line);
-      assert.ok(match, `a line with its time: ${line}`);
-      return { time: match[1], text: match[2], kind: kind.replace('message ', '') };
+    const all = await this.tab.locator('#output > div').evaluateAll((lines) => lines.map((line) => ({
+      time: line.firstChild.textContent, kind: line.className, hidden: line.hidden,
+      names: [...line.querySelectorAll('.name')].map((name) => name.textContent),
+      text: line.querySelector('.text').textContent, repeats: line.querySelector('.repeats')?.textContent,
+    })));
+    return all.map(({ time, kind, hidden, names, text, repeats }) => {
+      assert.match(time, /^\[\d\d:\d\d:\d\d\] $/, 'a line with its time');
+      const texts = names.length > 0 ? names.map((name) => `${name}: ${text}`) : [text];
+      return { time: time.slice(1, 9), kind: kind.replace('message ', ''), hidden, text: texts[0], texts, times: Number(repeats?.slice(1) ?? 1) };
     });
   }
 
-  /** The lines that begin with `start`. */
+  /** The lines that begin with `start`, under whichever of their names. */
   async having(start) {
-    return (await this.lines()).filter(({ text }) => text.startsWith(start));
+    return having(await this.lines(), start);
   }
 
   /** Resolves to the first line that begins with `start`; what follows is its `rest`, and if that is JSON, its `data`. */
@@ -102,9 +109,13 @@ export class TestPage {
     let all;
     const found = await until(async () => {
       all = await this.lines();
-      return all.find(({ text }) => text.startsWith(start));
+      return having(all, start)[0];
     }, () => `a line ${start}…; there are:\n${all.map(({ text }) => text.slice(0, 80)).join('\n')}`, ms);
     const rest = found.text.slice(start.length);
     return { ...found, rest, data: /^[[{]/.test(rest) ? JSON.parse(rest) : undefined };
   }
+}
+
+function having(lines, start) {
+  return lines.flatMap((line) => line.texts.filter((text) => text.startsWith(start)).map((text) => ({ ...line, text })));
 }

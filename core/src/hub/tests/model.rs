@@ -1,0 +1,303 @@
+//! Random schedules of publishes, joins, leaves, emits and ends, by seed, against a naive model of who has to get what.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use fastrand::Rng;
+
+use super::*;
+use crate::payload::encode_event;
+
+const ROOMS: [&str; 4] = ["r", "s", "t", "u"];
+/// Who publishes DISCONNECTs: one only, because they all look alike.
+const ENDER: Publisher = SPACES.len();
+
+/// A client as the model knows it.
+struct Member {
+    space: Space,
+    connection: usize,
+    id: String,
+    rooms: Vec<&'static str>,
+    seat: Seat,
+    sink: Arc<dyn Sink>,
+}
+
+/// Something that a connection has to get.
+struct Sent {
+    publisher: Publisher,
+    text: String,
+    mode: Mode,
+    /// The one it was published to; `None` when it was emitted.
+    id: Option<String>,
+    /// What it may replace, and be replaced by.
+    topic: String,
+}
+
+struct World {
+    random: Rng,
+    hub: Hub,
+    metrics: Arc<Metrics>,
+    connections: Vec<Arc<Connection>>,
+    members: Vec<Member>,
+    /// Ids of members that have left.
+    gone: BTreeSet<String>,
+    /// For each connection.
+    expected: Vec<Vec<Sent>>,
+    /// What each text looks like on the wire.
+    frames: HashMap<String, Vec<u8>>,
+    copies: u64,
+    next: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (shards, chunk) = (random.usize(1..3), [1, 2, 7, 64][random.usize(0..4)]);
+        let bounds = if random.u8(0..4) == 0 { Bounds { publishes: 8, bytes: 1 << 20 } } else { ROOMY };
+        let connections: Vec<Arc<Connection>> = (0..random.u64(1..60))
+            .map(|number| Arc::new(Connection { number, blocked: random.u8(0..4) == 0, ..Connection::default() }))
+            .collect();
+        Self {
+            hub: Hub::new(shards, SPACES.len(), bounds, chunk, &metrics),
+            expected: connections.iter().map(|_| Vec::new()).collect(),
+            random,
+            metrics,
+            connections,
+            members: Vec::new(),
+            gone: BTreeSet::new(),
+            frames: HashMap::new(),
+            copies: 0,
+            next: 0,
+        }
+    }
+
+    fn item(&mut self, space: Space, event: &str) -> Item {
+        self.next += 1;
+        let payload = match self.random.u8(0..20) {
+            0 => (format!(r#"[{},{{"_placeholder":true,"num":0}}]"#, self.next), vec![Bytes::from(vec![7; 200])]),
+            _ => (format!("[{}]", self.next), Vec::new()),
+        };
+        let payload = Payload::from_array(&ByteString::from(payload.0), payload.1).unwrap();
+        let item = encode_event(&SPACES[space].into(), event, &payload).unwrap();
+        let frames = item.frames().iter().flat_map(|frame| frame.to_vec()).collect();
+        self.frames.insert(item.packet().to_string(), frames);
+        item
+    }
+
+    fn add(&mut self) {
+        let (space, connection) = (self.random.usize(0..SPACES.len()), self.random.usize(0..self.connections.len()));
+        if self.members.iter().any(|member| (member.space, member.connection) == (space, connection)) {
+            return;
+        }
+        self.next += 1;
+        let id = format!("id{}", self.next);
+        let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(&self.connections[connection])));
+        let seat = self.hub.seat(space, &*sink);
+        seat.add(id.as_str().into(), Arc::clone(&sink));
+        self.members.push(Member { space, connection, id, rooms: Vec::new(), seat, sink });
+    }
+
+    fn remove(&mut self) {
+        if self.members.is_empty() {
+            return;
+        }
+        let member = self.members.swap_remove(self.random.usize(0..self.members.len()));
+        member.seat.remove(member.rooms.iter().map(|room| Arc::from(*room)).collect());
+        self.gone.insert(member.id);
+    }
+
+    fn room(&mut self) {
+        let Some(at) = self.any() else { return };
+        let room = ROOMS[self.random.usize(0..ROOMS.len())];
+        let member = &mut self.members[at];
+        match member.rooms.iter().position(|known| *known == room) {
+            Some(place) => {
+                member.rooms.swap_remove(place);
+                member.seat.leave(room.into());
+            }
+            None => {
+                member.rooms.push(room);
+                member.seat.join(room.into());
+            }
+        }
+    }
+
+    fn any(&mut self) -> Option<usize> {
+        (!self.members.is_empty()).then(|| self.random.usize(0..self.members.len()))
+    }
+
+    fn name(&mut self) -> String {
+        match self.any().filter(|_| self.random.bool()) {
+            Some(member) => self.members[member].id.clone(),
+            None => ROOMS[self.random.usize(0..ROOMS.len())].to_owned(),
+        }
+    }
+
+    fn publish(&mut self) {
+        let (space, publisher) = (self.random.usize(0..SPACES.len()), self.random.usize(0..=SPACES.len()));
+        let names = |world: &mut Self, most: usize| (0..world.random.usize(0..most)).map(|_| world.name()).collect();
+        let selection = match self.random.u8(0..4) {
+            0 => Selection::default(),
+            1 => Selection { except: names(self, 3), ..Selection::default() },
+            2 => named(vec![self.name()]),
+            _ => Selection { except: names(self, 3), ..named(names(self, 4)) },
+        };
+        let mode = [Mode::All, Mode::All, Mode::All, Mode::Latest, Mode::Volatile][self.random.usize(0..5)];
+        let item = self.item(space, if mode == Mode::Latest { "latest" } else { "e" });
+        let text = item.packet().to_string();
+        let topic = format!("{publisher} {selection:?} {}", String::from_utf8_lossy(item.topic()));
+        let series = Arc::new(self.metrics.outbound("/a", "e", Mode::All));
+        let to = selection.clone();
+        let order = Order { publisher, space, selection, item, mode, series };
+        if self.hub.publish(order).is_err() {
+            return;
+        }
+        for member in &self.members {
+            let is_in = |name: &String| member.rooms.iter().any(|room| room == name);
+            let everybody = to.to.is_empty() && to.clients.is_empty();
+            let chosen = everybody || to.to.iter().any(is_in) || to.clients.contains(&member.id);
+            let left_out = to.except.iter().any(is_in) || to.except.contains(&member.id);
+            if member.space == space && chosen && !left_out {
+                self.copies += 1;
+                let (id, text, topic) = (Some(member.id.clone()), text.clone(), topic.clone());
+                self.expected[member.connection].push(Sent { publisher, text, mode, id, topic });
+            }
+        }
+    }
+
+    fn emit(&mut self) {
+        let Some(at) = self.any() else { return };
+        let item = self.item(self.members[at].space, "e");
+        let Member { space, connection, seat, sink, .. } = &self.members[at];
+        let (text, topic) = (item.packet().to_string(), String::new());
+        self.expected[*connection].push(Sent { publisher: *space, text, mode: Mode::All, id: None, topic });
+        let sink = Arc::clone(sink);
+        seat.send(item.wire_len(), move || assert_eq!(sink.send(&item), Pushed::Delivered));
+    }
+
+    fn disconnect(&mut self) {
+        let space = self.random.usize(0..SPACES.len());
+        let room = ROOMS[self.random.usize(0..ROOMS.len())];
+        self.hub.disconnect(ENDER, space, &named(vec![room.to_owned()]));
+        for member in self.members.iter().filter(|member| member.space == space && member.rooms.contains(&room)) {
+            let (text, topic) = ("disconnect".to_owned(), String::new());
+            let id = Some(member.id.clone());
+            self.expected[member.connection].push(Sent { publisher: ENDER, text, mode: Mode::All, id, topic });
+        }
+    }
+
+    /// Everything has left: what came, in which order, is what had to.
+    fn check(&self) {
+        for (at, connection) in self.connections.iter().enumerate() {
+            let got = connection.got.lock().unwrap().clone();
+            let expected = &self.expected[at];
+            for publisher in 0..=SPACES.len() {
+                self.check_order(&got, expected.iter().filter(|sent| sent.publisher == publisher).collect(), at);
+            }
+            let known: BTreeSet<&str> = expected.iter().map(|sent| &*sent.text).collect();
+            assert!(got.iter().all(|text| known.contains(&**text)), "connection {at} got what was for others");
+            let items: Vec<&String> = got.iter().filter(|text| *text != "disconnect").collect();
+            assert_eq!(items.iter().collect::<BTreeSet<_>>().len(), items.len(), "connection {at} got something twice");
+            if !connection.blocked {
+                let wire: Vec<u8> = items.iter().flat_map(|text| self.frames[*text].clone()).collect();
+                assert!(*connection.wire.lock().unwrap() == wire, "the bytes of connection {at}");
+            }
+        }
+        assert_eq!(self.metrics.expected.get(), self.copies);
+        let ledger = self.metrics.ledger();
+        let queued = self.connections.iter().any(|connection| connection.blocked);
+        assert!(queued || ledger.is_balanced(), "{ledger}");
+        for space in 0..SPACES.len() {
+            assert_eq!(self.hub.waiting(space), Used::default(), "nothing waits in the end");
+            let members = self.members.iter().filter(|member| member.space == space).count();
+            assert_eq!(self.hub.count(space, &Selection::default()), members, "{ledger}");
+            for room in ROOMS {
+                let there = |member: &&Member| member.space == space && member.rooms.contains(&room);
+                let selection = named(vec![room.to_owned()]);
+                assert_eq!(self.hub.count(space, &selection), self.members.iter().filter(there).count());
+            }
+        }
+        let connections: BTreeSet<usize> = self.members.iter().map(|member| member.connection).collect();
+        assert_eq!(self.hub.connections(), connections.len());
+        for shard in &self.hub.shards {
+            assert!(shard.state().table.is_clean(), "nobody is remembered who has left");
+        }
+    }
+
+    /// What one publisher does comes in its order; only what may be replaced or dropped may be missing, or be early.
+    fn check_order(&self, got: &[String], expected: Vec<&Sent>, connection: usize) {
+        let strict = |text: &str| expected.iter().any(|sent| sent.text == text && sent.mode == Mode::All);
+        let mut got_strictly: Vec<&str> = got.iter().map(|text| &**text).filter(|text| strict(text)).collect();
+        // Whoever is told twice without a word in between may have been told once.
+        got_strictly.dedup_by(|one, other| one == other && *one == "disconnect");
+        let mut came = got_strictly.into_iter().peekable();
+        let mut before = "";
+        for sent in expected.iter().filter(|sent| sent.mode == Mode::All) {
+            let gone = sent.id.as_ref().is_some_and(|id| self.gone.contains(id));
+            let again = sent.text == "disconnect" && before == "disconnect";
+            match came.next_if(|text| *text == sent.text) {
+                Some(text) => before = text,
+                None => assert!(gone || again, "connection {connection} lacks {}: {:?}", sent.text, came.peek()),
+            }
+        }
+        assert_eq!(came.next(), None, "connection {connection}, out of order");
+        for (at, sent) in expected.iter().enumerate().filter(|(_, sent)| sent.mode == Mode::Latest) {
+            let newest = expected[at + 1..].iter().all(|other| other.mode != Mode::Latest || other.topic != sent.topic);
+            let gone = sent.id.as_ref().is_some_and(|id| self.gone.contains(id));
+            assert!(!newest || gone || got.contains(&sent.text), "connection {connection} lacks {}", sent.text);
+        }
+        let latest = |topic: &str| -> Vec<usize> {
+            let places = got.iter().filter_map(|text| expected.iter().position(|sent| sent.text == *text));
+            places.filter(|at| expected[*at].mode == Mode::Latest && expected[*at].topic == topic).collect()
+        };
+        assert!(expected.iter().all(|sent| latest(&sent.topic).is_sorted()), "an older one came later");
+    }
+}
+
+/// Each connection gets exactly what the model says, each publisher's in its order, in whatever runs and chunks.
+#[tokio::test]
+async fn every_schedule_gives_each_connection_what_the_model_says() {
+    let (first, count) = match std::env::var("CARILLON_HUB_SEED") {
+        Ok(seed) => (seed.parse().unwrap(), 1),
+        Err(_) => (0, 1500),
+    };
+    for seed in first..first + count {
+        println!("seed {seed}");
+        let mut world = World::new(seed);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        world.hub.start(&tasks, &stop);
+        // So many that selections make classes, and mostly nobody at first.
+        let crowd = [0, 0, 100][world.random.usize(0..3)];
+        (0..crowd).for_each(|_| world.add());
+        for _ in 0..world.random.usize(5..120) {
+            match world.random.u8(0..100) {
+                0..20 => world.add(),
+                20..26 => world.remove(),
+                26..38 => world.room(),
+                38..76 => world.publish(),
+                76..86 => world.emit(),
+                86..88 => world.disconnect(),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+        for turn in 0.. {
+            if world.hub.is_idle() {
+                break;
+            }
+            assert!(turn < 1_000_000, "the hub does not come to rest");
+            tokio::task::yield_now().await;
+        }
+        world.check();
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
+/// A selection of rooms and clients by their names.
+fn named(names: Vec<String>) -> Selection {
+    let (to, clients) = names.into_iter().partition(|name| ROOMS.contains(&&**name));
+    Selection { to, clients, except: Vec::new() }
+}

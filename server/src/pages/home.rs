@@ -1,0 +1,188 @@
+//! The page at `/`: what this server is, which namespaces it serves, and where to go from here, in French or English.
+
+use std::fmt::Write;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::{POLICY, answer};
+
+/// What is served, for the page to list.
+pub(crate) struct Served<'a> {
+    pub(crate) namespaces: Vec<&'a str>,
+    /// The plugins' routes, `{name}` and all.
+    pub(crate) routes: Vec<&'a str>,
+}
+
+/// The texts of the page in one language.
+struct Texts {
+    language: &'static str,
+    title: &'static str,
+    intro: &'static str,
+    namespaces: &'static str,
+    none: &'static str,
+    links: &'static str,
+    links_to: [(&'static str, &'static str); 4],
+    routes: &'static str,
+    docs: &'static str,
+    docs_are: &'static str,
+    other: (&'static str, &'static str),
+}
+
+const FRENCH: Texts = Texts {
+    language: "fr",
+    title: "Carillon",
+    intro: "Un routeur d'événements pour Socket.IO. Les clients se connectent à cette adresse.",
+    namespaces: "Namespaces",
+    none: "Aucun : aucun plugin n'est actif.",
+    links: "Liens",
+    links_to: [
+        ("/websocket-test", "page de test"),
+        ("/readyz", "état du serveur, composant par composant"),
+        ("/livez", "le processus répond"),
+        ("/metrics", "mesures pour Prometheus"),
+    ],
+    routes: "Routes HTTP des plugins",
+    docs: "Documentation",
+    docs_are: "<code>carillon plugins</code> décrit chaque événement, <code>carillon config default</code> chaque réglage ; \
+               le reste est dans README.md et docs/ du code source.",
+    other: ("en", "English"),
+};
+
+const ENGLISH: Texts = Texts {
+    language: "en",
+    title: "Carillon",
+    intro: "An event router for Socket.IO. Clients connect to this address.",
+    namespaces: "Namespaces",
+    none: "None: no plugin is enabled.",
+    links: "Links",
+    links_to: [
+        ("/websocket-test", "test page"),
+        ("/readyz", "how the server is, component by component"),
+        ("/livez", "the process answers"),
+        ("/metrics", "figures for Prometheus"),
+    ],
+    routes: "HTTP routes of the plugins",
+    docs: "Documentation",
+    docs_are: "<code>carillon plugins</code> describes every event, <code>carillon config default</code> every setting; \
+               the rest is in README.md and docs/ of the source code.",
+    other: ("fr", "Français"),
+};
+
+/// The page, in the language that `?lang=` asks for, else in the browser's.
+pub(crate) fn home(served: &Served<'_>, headers: &HeaderMap, query: Option<&str>) -> Response {
+    let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|accepted| accepted.to_str().ok());
+    let texts = if is_french(query.unwrap_or_default(), accepted.unwrap_or_default()) { &FRENCH } else { &ENGLISH };
+    let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", page(texts, served));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
+    response
+}
+
+fn page(texts: &Texts, served: &Served<'_>) -> String {
+    let Texts { language, title, intro, other: (other, name), .. } = texts;
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"UTF-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n</head>\n<body>\n\
+         <h1>{title}</h1>\n<p>{intro}</p>\n"
+    );
+    list(&mut page, texts.namespaces, served.namespaces.iter().map(|name| format!("<code>{}</code>", escaped(name))));
+    if served.namespaces.is_empty() {
+        section(&mut page, texts.namespaces, texts.none);
+    }
+    list(
+        &mut page,
+        texts.links,
+        texts.links_to.iter().map(|(path, what)| format!("<a href=\"{path}\">{path}</a>: {what}")),
+    );
+    list(&mut page, texts.routes, served.routes.iter().map(|path| route(path)));
+    section(&mut page, texts.docs, texts.docs_are);
+    // Writing to a String cannot fail.
+    writeln!(
+        page,
+        "<p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n</body>\n</html>"
+    )
+    .ok();
+    page
+}
+
+/// A heading and its list, or nothing where there is nothing to list.
+fn list(page: &mut String, heading: &str, entries: impl Iterator<Item = String>) {
+    let entries: String = entries.map(|entry| format!("<li>{entry}</li>\n")).collect();
+    if !entries.is_empty() {
+        write!(page, "<h2>{heading}</h2>\n<ul>\n{entries}</ul>\n").ok();
+    }
+}
+
+fn section(page: &mut String, heading: &str, text: &str) {
+    write!(page, "<h2>{heading}</h2>\n<p>{text}</p>\n").ok();
+}
+
+/// A route as a link, unless part of it is to be filled in.
+fn route(path: &str) -> String {
+    let text = escaped(path);
+    if path.contains('{') { format!("<code>{text}</code>") } else { format!("<a href=\"{text}\">{text}</a>") }
+}
+
+/// Names come from plugins, and may hold any character.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// `?lang=` decides; else the first language of the browser's that there is a page in. English for everybody else.
+fn is_french(query: &str, accepted: &str) -> bool {
+    let asked = query.split('&').find_map(|part| part.strip_prefix("lang="));
+    let known = |language: &str| {
+        let primary = language.split(['-', ';']).next().unwrap_or_default().trim();
+        [("fr", true), ("en", false)]
+            .into_iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(primary))
+            .map(|(_, french)| french)
+    };
+    // Browsers write them in the order of preference.
+    asked.and_then(known).or_else(|| accepted.split(',').find_map(known)).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page speaks one language: the one asked for, else the browser's, else English.
+    #[test]
+    fn the_home_page_has_one_language() {
+        for (query, accepted, french) in [
+            ("", "", false),
+            ("", "fr-CA,fr;q=0.9,en;q=0.8", true),
+            ("", "en-US,en;q=0.9,fr;q=0.8", false),
+            ("", "de-DE, fr;q=0.5", true),
+            ("", "fy", false),
+            ("lang=fr", "en", true),
+            ("x=1&lang=en", "fr", false),
+            ("lang=xx", "fr", true),
+        ] {
+            assert_eq!(is_french(query, accepted), french, "{query:?} {accepted:?}");
+        }
+    }
+
+    /// What is served is listed, links lead somewhere, and no name of a plugin is markup.
+    #[test]
+    fn the_home_page_lists_what_is_served() {
+        let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"] };
+        let text = page(&ENGLISH, &served);
+        for part in [
+            "<html lang=\"en\">",
+            "<li><code>/a&lt;b</code></li>",
+            "<a href=\"/api/x\">/api/x</a>",
+            "<code>/api/{id}</code>",
+            "<a href=\"/websocket-test\">",
+            "<a href=\"?lang=fr\"",
+        ] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let nothing = page(&FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new() });
+        assert!(nothing.contains("aucun plugin") && !nothing.contains("Routes HTTP"), "{nothing}");
+    }
+}

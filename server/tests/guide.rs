@@ -1,0 +1,117 @@
+//! Every block of Rust in the README and the guide is an excerpt of the files in `guide/`, which are compiled, formatted
+//! and run like all others; every `Cargo.toml` in them names what there is.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+extern crate self as acme_plugins;
+
+#[path = "guide/chat.rs"]
+mod chat;
+#[path = "guide/greeter.rs"]
+mod greeter;
+#[path = "guide/pictures.rs"]
+mod pictures;
+#[expect(unused_imports, reason = "here the library is this very test")]
+#[path = "guide/program.rs"]
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+/// The pages whose blocks are looked at.
+const PAGES: [&str; 2] = ["README.md", "docs/plugin-guide.md"];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// The blocks of `language` on a page, each with the line it begins at.
+fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
+    let text = fs::read_to_string(root().join(page)).unwrap();
+    let mut found = Vec::new();
+    let mut open: Option<(bool, usize, String)> = None;
+    for (index, line) in text.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(info)) => open = Some((info == language, index + 1, String::new())),
+            (None, None) => {}
+            (Some(_), Some(_)) => {
+                let (wanted, at, block) = open.take().unwrap();
+                found.extend(wanted.then_some((at, block)));
+            }
+            (Some((_, _, block)), None) => *block += &format!("{line}\n"),
+        }
+    }
+    assert!(open.is_none(), "{page}: a block has no end");
+    found
+}
+
+/// The lines of a text without the indentation they share.
+fn dedented(lines: &[&str]) -> Vec<String> {
+    let indents = lines.iter().filter(|line| !line.is_empty()).map(|line| line.len() - line.trim_start().len());
+    let shared = indents.min().unwrap_or(0);
+    lines.iter().map(|line| line.get(shared..).unwrap_or_default().to_owned()).collect()
+}
+
+fn stands_in(piece: &[&str], source: &str) -> bool {
+    let lines: Vec<&str> = source.lines().collect();
+    let wanted = dedented(piece);
+    lines.windows(piece.len()).any(|window| dedented(window) == wanted)
+}
+
+#[test]
+fn every_block_of_rust_is_compiled_formatted_and_run() {
+    let examples: Vec<String> = fs::read_dir(root().join("server/tests/guide"))
+        .unwrap()
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let mut strangers = Vec::new();
+    let mut seen = 0;
+    for page in PAGES {
+        for (at, block) in blocks(page, "rust") {
+            seen += 1;
+            for piece in block.trim_matches('\n').split("\n\n") {
+                let lines: Vec<&str> = piece.lines().collect();
+                if !examples.iter().any(|source| stands_in(&lines, source)) {
+                    strangers.push(format!("{page}:{at}: stands in no file of server/tests/guide:\n{piece}"));
+                }
+            }
+        }
+    }
+    assert!(strangers.is_empty(), "{}", strangers.join("\n\n"));
+    assert!(seen > 10, "{seen} blocks found");
+}
+
+#[test]
+fn no_block_of_rust_hides_behind_another_name() {
+    for page in PAGES {
+        for language in ["rs", "rust,ignore", "rust,no_run", ""] {
+            assert_eq!(blocks(page, language), [], "{page}: a block is {language:?}");
+        }
+    }
+}
+
+/// The `Cargo.toml`s of the guide: the versions are the workspace's, the features exist.
+#[test]
+fn every_cargo_toml_names_what_there_is() {
+    let workspace: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
+    let core: toml::Table = fs::read_to_string(root().join("core/Cargo.toml")).unwrap().parse().unwrap();
+    let ours = &workspace["workspace"]["dependencies"];
+    let version = |entry: &toml::Value| entry.as_str().or_else(|| entry.get("version")?.as_str()).map(str::to_owned);
+    let mut seen = 0;
+    for (at, block) in blocks("docs/plugin-guide.md", "toml") {
+        let table: toml::Table = block.parse().unwrap_or_else(|error| panic!("guide:{at}: {error}"));
+        let sections = ["dependencies", "dev-dependencies"].iter().filter_map(|name| table.get(*name)?.as_table());
+        for (name, entry) in sections.flatten().filter(|(name, _)| !name.starts_with("acme")) {
+            seen += 1;
+            let known = ours.get(name).unwrap_or_else(|| panic!("guide:{at}: {name} is not the workspace's"));
+            match version(entry) {
+                Some(told) => assert_eq!(Some(told), version(known), "guide:{at}: {name}"),
+                None => assert!(root().join(name.trim_start_matches("carillon-")).is_dir(), "guide:{at}: {name}"),
+            }
+            if name == "carillon-core" {
+                let features = entry.get("features").and_then(toml::Value::as_array).into_iter().flatten();
+                features.for_each(|feature| assert!(core["features"].get(feature.as_str().unwrap()).is_some()));
+            }
+        }
+    }
+    assert!(seen >= 6, "{seen} dependencies found");
+}
