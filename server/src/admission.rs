@@ -48,7 +48,7 @@ pub(crate) struct Guest {
     handshake: Arc<Handshake>,
     _session: Session,
     /// What the handshake keeps in memory.
-    _held: Held,
+    held: Held,
 }
 
 /// Why there is no session for somebody.
@@ -70,7 +70,12 @@ impl Guest {
         let address = handshake.address().ip();
         let session = addresses.session(address).map_err(NoGuest::TooMany)?;
         let held = budget.hold(address, handshake.len()).ok_or(NoGuest::NoMemory)?;
-        Ok(Arc::new(Self { handshake: Arc::new(handshake), _session: session, _held: held }))
+        Ok(Arc::new(Self { handshake: Arc::new(handshake), _session: session, held }))
+    }
+
+    /// Room for so many bytes that the client has sent in part; `None` when there is none.
+    pub(crate) fn hold(&self, bytes: usize) -> Option<Held> {
+        self.held.beside(bytes)
     }
 
     /// What the client's handshake said.

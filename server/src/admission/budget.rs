@@ -53,6 +53,12 @@ impl Budget {
 }
 
 impl Held {
+    /// Room for as much more of the same client's, held by itself.
+    pub(crate) fn beside(&self, bytes: usize) -> Option<Self> {
+        let mut held = Self { budget: Arc::clone(&self.budget), key: self.key, bytes: 0 };
+        held.grow(bytes).then_some(held)
+    }
+
     /// Makes it more, if there is room.
     #[must_use]
     pub(crate) fn grow(&mut self, more: usize) -> bool {

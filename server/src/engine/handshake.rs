@@ -20,6 +20,7 @@ use super::sessions::Id;
 use super::upgrade::{self, Purpose};
 use super::{Engine, polling};
 use crate::admission::Guest;
+use crate::metrics::Refused;
 
 /// RFC 6455, section 1.3: proves that the server has understood a WebSocket handshake.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -41,6 +42,8 @@ pub(super) enum Refusal {
     /// The WebSocket protocol has another version.
     WebSocketVersion,
     TooLarge,
+    /// As much is held as may be of messages that have come in part.
+    NoMemory,
     /// The system has no randomness to give.
     Failure,
 }
@@ -78,7 +81,13 @@ impl Engine {
             (session, &Method::GET) if websocket => self.websocket(&mut parts, session, guest),
             (None, _) => self.open(guest.ok_or(Refusal::Failure)?),
             (Some(session), &Method::GET) => polling::get(&session).await,
-            (Some(session), &Method::POST) => polling::post(session, body).await,
+            (Some(session), &Method::POST) => {
+                let taken = polling::post(session, body).await;
+                if matches!(taken, Err(Refusal::NoMemory)) {
+                    self.0.metrics.refused(Refused::Memory);
+                }
+                taken
+            }
             (Some(_), _) => Err(Refusal::BadRequest("not a method of this transport")),
         }
     }
@@ -167,6 +176,7 @@ impl Refusal {
             Self::WebSocketVersion => {
                 (StatusCode::UPGRADE_REQUIRED, 3, "Bad request: not a version of WebSocket known here".to_owned())
             }
+            Self::NoMemory => (StatusCode::SERVICE_UNAVAILABLE, 3, "Too much is under way".to_owned()),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Bad request: too large".to_owned()),
             Self::Failure => (StatusCode::INTERNAL_SERVER_ERROR, 3, "Internal Server Error".to_owned()),
         };
@@ -175,6 +185,9 @@ impl Refusal {
         *response.status_mut() = status;
         let head = response.headers_mut();
         head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            head.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         if status == StatusCode::UPGRADE_REQUIRED {
             head.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(WEBSOCKET));
         }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::outbox::Key;
 use super::session::{Guest, Inside, Seat, Session};
+use crate::admission::Held;
 
 /// A CONNECT packet larger than this closes the connection: it is kept in memory until it is answered.
 const CONNECT_MAX: usize = 64 << 10;
@@ -36,6 +37,8 @@ pub(super) struct Assembly {
     attachments: Vec<Bytes>,
     missing: usize,
     bytes: usize,
+    /// What has come of it counts for the memory budget.
+    held: Held,
 }
 
 /// How many CONNECT packets the client may still send.
@@ -106,6 +109,7 @@ impl Session {
                 if packet.attachments > ATTACHMENTS {
                     return Err(Reason::BadPacket);
                 }
+                let held = self.newcomer.hold(json.len()).ok_or(Reason::TransportError)?;
                 self.inside().assembly = Some(Box::new(Assembly {
                     kind,
                     namespace: packet.namespace.into(),
@@ -114,6 +118,7 @@ impl Session {
                     json,
                     attachments: Vec::new(),
                     missing: packet.attachments,
+                    held,
                 }));
                 self.awaits_attachments(Some(Instant::now() + ATTACHMENTS_TIME));
                 Ok(())
@@ -128,6 +133,10 @@ impl Session {
         assembly.bytes += data.len();
         if assembly.bytes > self.common.settings.max_message_bytes {
             return Err(Reason::BadPacket);
+        }
+        // The allocator rounds large blocks up by an eighth, and half as much again lies between them.
+        if !assembly.held.grow(data.len() + data.len() / 4) {
+            return Err(Reason::TransportError);
         }
         assembly.attachments.push(data);
         assembly.missing -= 1;

@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 
 use super::end::FAREWELL;
 use super::session::Session;
+use crate::admission::Held;
 use crate::wire::{Place, Stream};
 
 /// Bytes read at once at most.
@@ -29,6 +30,8 @@ const PONGS: usize = 4096;
 /// The close codes of an ordinary end, and of one because of what the client sent.
 const NORMAL: u16 = 1000;
 const POLICY: u16 = 1008;
+/// The close code of a server that has no room just now.
+const TRY_AGAIN: u16 = 1013;
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
@@ -41,6 +44,8 @@ pub(super) struct Connection {
     reader: Reader,
     /// What was read and is not handled yet: the client must not be heard, or it is the turn of others.
     rest: Vec<u8>,
+    /// What has come of a message in part counts for the memory budget.
+    held: Option<Box<(Held, usize)>>,
     /// The session is over: how long the client may take to close its side.
     closing: Option<Pin<Box<Sleep>>>,
     /// The place among the connections that are allowed at once.
@@ -50,13 +55,13 @@ pub(super) struct Connection {
 impl Connection {
     /// Goes on with what was read already.
     pub(super) fn new(session: Arc<Session>, stream: Arc<Stream>, place: Place, reader: Reader, rest: Vec<u8>) -> Self {
-        Self { stream, session, reader, rest, closing: None, _place: place }
+        Self { stream, session, reader, rest, held: None, closing: None, _place: place }
     }
 
     /// Handles what has been read, as far as the client may be heard.
     fn handle(&mut self, bytes: &mut [u8]) {
         let mut pongs = Vec::new();
-        let ends = self.take(bytes, &mut pongs);
+        let ends = self.take(bytes, &mut pongs).or_else(|| self.hold());
         if !pongs.is_empty() {
             self.session.pong(pongs.into());
         }
@@ -102,12 +107,35 @@ impl Connection {
         None
     }
 
+    /// Counts what is kept of an incomplete message; how the session ends when there is no room for it.
+    fn hold(&mut self) -> Option<(Reason, u16)> {
+        let bytes = self.reader.held_bytes();
+        let Some(held) = &mut self.held else {
+            if bytes > 0 {
+                let held = self.session.newcomer.hold(bytes);
+                self.held = held.map(|held| Box::new((held, bytes)));
+                return self.held.is_none().then_some((Reason::TransportError, TRY_AGAIN));
+            }
+            return None;
+        };
+        if bytes == 0 {
+            self.held = None;
+        } else if bytes > held.1 {
+            let more = bytes - held.1;
+            held.1 = bytes;
+            return (!held.0.grow(more)).then_some((Reason::TransportError, TRY_AGAIN));
+        }
+        None
+    }
+
     /// Says why, and that nothing follows; then the client closes its side.
     fn close(&mut self, reason: Reason, code: u16) {
         self.session.write_close(Some(code));
         // What keeps it from ending ends it.
         self.stream.finish().ok();
         self.session.gone(reason);
+        // What has come in part is not needed any more.
+        (self.reader, self.held, self.rest) = (Reader::new(0), None, Vec::new());
         self.farewell();
     }
 
