@@ -27,6 +27,8 @@ pub(super) struct Alarms {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Alarm {
     at: Instant,
+    /// The session's number: of two at the same time the older session's comes first.
+    number: u64,
     id: Id,
 }
 
@@ -35,11 +37,11 @@ impl Alarms {
         self.heap.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the session of this id at `at`.
-    pub(super) fn set(&self, at: Instant, id: Id) {
+    /// Looks at the session of this number and id at `at`.
+    pub(super) fn set(&self, at: Instant, number: u64, id: Id) {
         let mut heap = self.heap();
         let earlier = heap.peek().is_none_or(|Reverse(first)| at < first.at);
-        heap.push(Reverse(Alarm { at, id }));
+        heap.push(Reverse(Alarm { at, number, id }));
         drop(heap);
         if earlier {
             self.earlier.notify_one();
@@ -67,7 +69,7 @@ pub(super) async fn ring(common: Arc<Common>, stop: CancellationToken) {
             let earlier = common.alarms.earlier.notified();
             match common.alarms.due(Instant::now()) {
                 Ok(due) => {
-                    for Alarm { at, id } in due {
+                    for Alarm { at, id, .. } in due {
                         if let Some(session) = common.sessions.get(id) {
                             session.alarmed(at);
                         }

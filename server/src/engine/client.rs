@@ -120,11 +120,11 @@ impl Sink for Client {
     }
 
     fn cork(&self) {
-        self.session.cork();
+        self.session.cork(self.key);
     }
 
     fn uncork(&self) {
-        self.session.uncork();
+        self.session.uncork(self.key);
     }
 
     fn warm(&self) {

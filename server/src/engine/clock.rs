@@ -62,7 +62,7 @@ impl Session {
         let next = next.max(now);
         if clock.alarm.is_none_or(|alarm| next < alarm) {
             clock.alarm = Some(next);
-            self.common.alarms.set(next, self.id);
+            self.common.alarms.set(next, self.number, self.id);
         }
     }
 

@@ -156,7 +156,7 @@ impl Session {
     /// Answers that a run of events holds back do not wait for its end any more.
     pub(super) fn write_close(&self, code: Option<u16>) {
         let mut out = self.out();
-        out.corks = 0;
+        out.joined.iter_mut().for_each(|joined| joined.corked = false);
         out.outbox.push_urgent(Bytes::from(frame::close(code)));
         self.flush(&mut out);
     }

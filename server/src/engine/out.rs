@@ -27,11 +27,9 @@ pub(super) struct Out {
     pub(super) outbox: Outbox,
     pub(super) carrier: Carrier,
     /// The clients whose CONNECT reply is queued: nothing of others may leave.
-    pub(super) joined: SmallVec<[(Key, Arc<str>); 1]>,
+    pub(super) joined: SmallVec<[Joined; 1]>,
     /// A WebSocket has been probed, or is about to be.
     pub(super) upgrading: bool,
-    /// Runs of events whose answers wait to leave together.
-    pub(super) corks: u32,
     /// The socket took no more: the reading task writes on.
     blocked: bool,
     /// Bytes that were written, and bytes of cost that have left, since the start.
@@ -39,6 +37,14 @@ pub(super) struct Out {
     pub(super) left: u64,
     /// How the client reads, while the socket takes no more.
     pub(super) stall: Option<Box<Stall>>,
+}
+
+/// A client that may be sent to. Its cork goes with it: one that leaves in the middle of a run holds up nobody else.
+pub(super) struct Joined {
+    pub(super) key: Key,
+    pub(super) namespace: Arc<str>,
+    /// A run of its events is under way whose answers wait to leave together.
+    pub(super) corked: bool,
 }
 
 /// What carries the session.
@@ -69,7 +75,6 @@ impl Out {
             carrier: Carrier::Polling { polled: false, waiting: None },
             joined: SmallVec::new(),
             upgrading: false,
-            corks: 0,
             blocked: false,
             written: 0,
             left: 0,
@@ -78,15 +83,23 @@ impl Out {
     }
 
     fn has(&self, key: Key) -> bool {
-        self.joined.iter().any(|(of, _)| *of == key)
+        self.joined.iter().any(|joined| joined.key == key)
     }
 
     fn key(&self, namespace: &str) -> Option<Key> {
-        self.joined.iter().find(|(_, name)| **name == *namespace).map(|(key, _)| *key)
+        self.joined.iter().find(|joined| *joined.namespace == *namespace).map(|joined| joined.key)
     }
 
     fn is_idle(&self) -> bool {
-        !self.blocked && self.corks == 0 && self.outbox.is_empty()
+        !self.blocked && !self.is_corked() && self.outbox.is_empty()
+    }
+
+    fn is_corked(&self) -> bool {
+        self.joined.iter().any(|joined| joined.corked)
+    }
+
+    fn set_corked(&mut self, key: Key, corked: bool) {
+        self.joined.iter_mut().filter(|joined| joined.key == key).for_each(|joined| joined.corked = corked);
     }
 }
 
@@ -241,23 +254,32 @@ impl Session {
 
     // --- Corks -------------------------------------------------------------------------------------------------
 
-    /// A run of events begins whose answers leave together.
-    pub(super) fn cork(&self) {
-        self.out().corks += 1;
+    /// A run of this client's events begins whose answers leave together.
+    pub(super) fn cork(&self, key: Key) {
+        self.out().set_corked(key, true);
     }
 
     /// It has ended.
-    pub(super) fn uncork(&self) {
+    pub(super) fn uncork(&self, key: Key) {
         let mut out = self.out();
-        out.corks = out.corks.saturating_sub(1);
+        out.set_corked(key, false);
         self.flush(&mut out);
+    }
+
+    /// Nothing is sent to this client any more, and what was leaves; whether something could be.
+    pub(super) fn unjoin(&self, key: Key) -> bool {
+        let mut out = self.out();
+        let Some(place) = out.joined.iter().position(|joined| joined.key == key) else { return false };
+        out.joined.remove(place);
+        self.flush(&mut out);
+        true
     }
 
     // --- Out ---------------------------------------------------------------------------------------------------
 
     /// Writes what can be, or wakes the poll that waits.
     pub(super) fn flush(&self, out: &mut Out) {
-        if (out.corks > 0 && out.outbox.cost() < CORKED_BYTES) || out.outbox.is_empty() {
+        if out.outbox.is_empty() || (out.is_corked() && out.outbox.cost() < CORKED_BYTES) {
             return;
         }
         match &mut out.carrier {

@@ -15,6 +15,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::client::Client;
+use super::out::Joined;
 use super::outbox::Key;
 use super::session::{Guest, Inside, Seat, Session};
 use crate::admission::Held;
@@ -232,7 +233,7 @@ impl Session {
         let mut out = self.out();
         // Nothing of the namespace leaves before the reply, and from here on it may.
         let queued = self.queue(&mut out, engine::text_frame(Kind::Message, &reply), 0);
-        out.joined.push((ticket, Arc::clone(namespace)));
+        out.joined.push(Joined { key: ticket, namespace: Arc::clone(namespace), corked: false });
         drop(out);
         drop(inside);
         if !queued {
@@ -270,13 +271,6 @@ impl Session {
             self.say(engine::text_frame(Kind::Message, &format!("1{}", prefix(namespace))));
         }
         self.leave(namespace, Some(key), Reason::ServerDisconnect);
-    }
-
-    /// Nothing is sent to this client any more; whether something could be.
-    pub(super) fn unjoin(&self, key: Key) -> bool {
-        let mut out = self.out();
-        let place = out.joined.iter().position(|(of, _)| *of == key);
-        place.map(|place| out.joined.remove(place)).is_some()
     }
 }
 
