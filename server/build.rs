@@ -5,11 +5,11 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=web/dist");
-    println!("cargo::rerun-if-env-changed=CARILLON_REVISION");
+    println!("cargo::rerun-if-env-changed=BUILD_REVISION");
     // Named by whoever builds from an archive; otherwise git knows.
-    let named = std::env::var("CARILLON_REVISION").ok().filter(|revision| !revision.is_empty());
+    let named = std::env::var("BUILD_REVISION").ok().filter(|revision| !revision.is_empty());
     let revision = named.or_else(|| git(&["rev-parse", "--short=12", "HEAD"])).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo::rustc-env=CARILLON_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
     // Every commit and every checkout adds a line to the log of HEAD.
     for name in ["HEAD", "logs/HEAD"] {
         if let Some(file) = git(&["rev-parse", "--git-path", name]).filter(|file| Path::new(file).exists()) {

@@ -66,9 +66,9 @@ async fn run(
     // Caught before anything is up: a signal during the start stops the server right after it.
     let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
     check(registry, config).map_err(boot_failure)?;
-    let server = &allow_files(server);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = listen::open(&server.listen).await.map_err(failure)?;
+    let server = &allow_files(server);
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::cli;
 
 /// The revision of Carillon's own code that this program is built from; see `build.rs`.
-pub(crate) const REVISION: &str = env!("CARILLON_REVISION");
+pub(crate) const REVISION: &str = env!("BUILD_REVISION");
 
 /// A program that is a Carillon server. [`main!`](crate::main!) makes it of the crate it stands in.
 #[derive(Debug, Clone, Copy)]

@@ -68,7 +68,7 @@ impl Server {
     fn ask(&self, head: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        stream.write_all(format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+        stream.write_all(format!("{head}\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -168,7 +168,9 @@ fn it_is_alive_and_not_ready_while_it_drains_and_a_second_signal_ends_it() {
 
 #[test]
 fn connections_beyond_the_limit_are_told_so() {
-    let server = Server::start(carillon(&["serve"]).env("CARILLON_SERVER__MAX_CONNECTIONS", "2"));
+    // One address may have all of them here: this is about the limit of all.
+    let limits = [("CARILLON_SERVER__MAX_CONNECTIONS", "2"), ("CARILLON_SERVER__MAX_CONNECTIONS_PER_IP", "10")];
+    let server = Server::start(carillon(&["serve"]).envs(limits));
     let _taken: Vec<TcpStream> = (0..2).map(|_| TcpStream::connect(server.address).unwrap()).collect();
     let mut refused = TcpStream::connect(server.address).unwrap();
     refused.set_read_timeout(Some(SOON)).unwrap();

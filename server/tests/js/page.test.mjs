@@ -207,6 +207,8 @@ test('a server that is away is told, retried five times, and found again by hand
 
 test('the console keeps the last 500 lines and says how many went', async (t) => {
   const server = await start(t, { env: { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '60000' } });
+  // What is answered changes with the first measurement, and not again for a minute.
+  await until(async () => (await (await server.fetch('/api/cluster/overview')).json()).cluster_stats.ready_nodes > 0, 'this host is measured');
   const page = await TestPage.open(t, await openBrowser(t), server);
   await page.click('Se connecter');
   await page.line('Connecté au namespace /health');
