@@ -98,8 +98,14 @@ impl Shard {
 
     /// One chunk of a sweep; whether it was the last.
     fn step(&self, sweep: &mut Sweep) -> bool {
-        if sweep.visits.is_empty() && self.state().collect(sweep, self.chunk) {
-            return true;
+        if sweep.visits.is_empty() {
+            if self.state().collect(sweep, self.chunk) {
+                return true;
+            }
+        } else {
+            // Others had their turn: somebody may have left meanwhile, and come back.
+            let state = self.state();
+            sweep.visits.iter_mut().for_each(|visit| visit.left = state.table.left(visit.slot));
         }
         if let Task::Push(_) = sweep.what {
             sweep.visits.iter().filter_map(|visit| visit.sink.as_ref()).for_each(|sink| sink.warm());
