@@ -167,29 +167,26 @@ async fn b13_a_panic_in_what_is_dropped_leaves_the_queue_going() {
 async fn mistakes_are_told_by_field_and_shape() {
     let (_harness, mut client) = client().await;
     for (argument, expected) in [
-        (json!(7), "invalid type: integer `7`, expected an object"),
-        (json!({"count": 1}), "missing field `item`"),
-        (json!({"item": 1, "count": 1}), "item: invalid type: integer `1`, expected a string"),
+        (json!(7), "expected an object with `item` and `count`, got 7"),
+        (json!({"count": 1}), "`item` is missing: expected a string"),
+        (json!({"item": 1, "count": 1}), "`item`: expected a string, got 1"),
+        (json!({"item": "x", "count": -1}), "`count`: expected a whole number from 0 to 255, got -1"),
+        (json!({"item": "x", "count": "1"}), "`count`: expected a whole number from 0 to 255, got \"1\""),
+        (json!({"item": "x", "count": 1, "address": 5}), "`address`: expected an object with `street` or null, got 5"),
+        (json!({"item": "x", "count": 1, "address": {}}), "`address.street` is missing: expected a string"),
+        (json!({"item": "x", "count": 1, "tags": {}}), "`tags`: expected a list, got an object"),
+        (json!({"item": "x", "count": 1, "place": [1]}), "`place`: expected a list of 2 or null, got 1 items"),
+        (json!({"item": "x", "count": 1, "size": "huge"}), "`size`: expected \"small\" or \"large\", got \"huge\""),
+        (json!({"item": "x", "count": 1, "size": 1}), "`size`: expected \"small\" or \"large\" or null, got 1"),
         (
-            json!({"item": "x", "count": -1}),
-            "count: invalid value: integer `-1`, expected a whole number from 0 to 255",
+            json!({"item": "x", "count": 1, "ways": {}}),
+            "`ways`: expected a string or a whole number of at least 0, got an object",
         ),
-        (
-            json!({"item": "x", "count": "1"}),
-            "count: invalid type: string \"1\", expected a whole number from 0 to 255",
-        ),
-        (json!({"item": "x", "count": 1, "address": 5}), "address: invalid type: integer `5`, expected an object"),
-        (json!({"item": "x", "count": 1, "address": {}}), "address: missing field `street`"),
-        (json!({"item": "x", "count": 1, "tags": {}}), "tags: invalid type: object, expected an array"),
-        (json!({"item": "x", "count": 1, "place": [1]}), "place: invalid length 1, expected an array of 2 elements"),
-        (json!({"item": "x", "count": 1, "size": "huge"}), "size: unknown variant `huge`, expected `small` or `large`"),
-        (json!({"item": "x", "count": 1, "size": 1}), "size: expected a string or an object"),
-        (json!({"item": "x", "count": 1, "ways": {}}), "ways: the value has none of the shapes allowed here"),
     ] {
         assert_eq!(message(&client.call("order", argument.clone()).await), expected, "{argument}");
     }
     let ack = client.call_raw("order", "", Vec::new()).await.args_json().remove(0);
-    assert_eq!(message(&ack), "argument 1 is missing: expected an object with `item`");
+    assert_eq!(message(&ack), "missing argument 1: expected an object with `item` and `count`");
 }
 
 /// The `error` event of a call without ack names the event that failed, as the client wrote it but not without end.

@@ -98,14 +98,16 @@ impl Shard {
 
     /// One chunk of a sweep; whether it was the last.
     fn step(&self, sweep: &mut Sweep) -> bool {
-        if sweep.visits.is_empty() {
-            if self.state().collect(sweep, self.chunk) {
-                return true;
+        {
+            let mut state = self.state();
+            if sweep.visits.is_empty() {
+                if state.collect(sweep, self.chunk) {
+                    return true;
+                }
+            } else {
+                // The thread was given back since they were looked up.
+                sweep.visits.iter_mut().for_each(|visit| visit.left = state.table.left(visit.slot));
             }
-        } else {
-            // Others had their turn: somebody may have left meanwhile, and come back.
-            let state = self.state();
-            sweep.visits.iter_mut().for_each(|visit| visit.left = state.table.left(visit.slot));
         }
         if let Task::Push(_) = sweep.what {
             sweep.visits.iter().filter_map(|visit| visit.sink.as_ref()).for_each(|sink| sink.warm());
