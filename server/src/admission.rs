@@ -2,10 +2,11 @@
 //! would serve it.
 //!
 //! [`Addresses`] counts what each address has, [`Budget`] what everybody together makes the server hold, [`Proxies`]
-//! tells where a request really comes from, [`Hosts`] by which names the server may be called. A [`Guest`] is a client
+//! tells where a request really comes from, [`Hosts`] by which names the server may be called, [`body`] takes what is posted. A [`Guest`] is a client
 //! that was let in: whoever serves its session keeps it exactly as long as that.
 
 mod addresses;
+pub(crate) mod body;
 mod budget;
 mod hosts;
 mod proxies;

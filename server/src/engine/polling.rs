@@ -2,34 +2,17 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use bytes::Bytes;
 use carillon_core::packet::engine::{Kind, Posted, posted};
 use carillon_core::sink::Reason;
 use http::{HeaderValue, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::handshake::Refusal;
 use super::out::Carrier;
 use super::session::Session;
-use crate::admission::Held;
-
-/// The most a body may send beyond its limit before the connection is closed without an answer, and the longest it
-/// may take: so that the refusal can be read by a client that sends everything first.
-const OVERRUN: usize = 16 << 20;
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Why a body was not taken.
-enum NoBody {
-    TooLarge,
-    /// It was cut short, or took too long.
-    Broken,
-    /// The server holds as much as it may of messages that have come in part.
-    NoMemory,
-}
+use crate::admission::body::{self, NoBody};
 
 /// The answer to a request of a polling client.
 pub(super) fn answer(body: String) -> Response {
@@ -134,7 +117,7 @@ pub(super) async fn post(session: Arc<Session>, body: Body) -> Result<Response, 
         return Err(Refusal::BadRequest("another POST is under way"));
     };
     let held = session.newcomer.hold(0).ok_or(Refusal::NoMemory)?;
-    let (body, held) = match read(body, session.common.settings.max_message_bytes, held).await {
+    let (body, held) = match body::read(body, session.common.settings.max_message_bytes, held).await {
         Ok(taken) => taken,
         Err(NoBody::TooLarge) => {
             session.end(Reason::BadPacket);
@@ -200,60 +183,5 @@ impl Posting {
 impl Drop for Posting {
     fn drop(&mut self) {
         self.0.inside().posting = false;
-    }
-}
-
-/// A request's body, up to `limit` bytes, and what is held for it for as long as it is there.
-async fn read(body: Body, limit: usize, held: Held) -> Result<(Bytes, Held), NoBody> {
-    let reading = async {
-        let mut body = Limited::new(body, limit.saturating_add(OVERRUN));
-        let mut taken = Vec::new();
-        let mut held = Some(held);
-        let mut total = 0;
-        while let Some(frame) = body.frame().await {
-            let frame = frame
-                .map_err(|error| if error.is::<LengthLimitError>() { NoBody::TooLarge } else { NoBody::Broken })?;
-            let Some(data) = frame.data_ref() else { continue };
-            total += data.len();
-            if total > limit {
-                // The rest is read so that the client gets to reading the answer, but not kept.
-                (taken, held) = (Vec::new(), None);
-            } else if held.as_mut().is_some_and(|held| held.grow(data.len())) {
-                taken.extend_from_slice(data);
-            } else {
-                return Err(NoBody::NoMemory);
-            }
-        }
-        held.map(|held| (Bytes::from(taken), held)).ok_or(NoBody::TooLarge)
-    };
-    tokio::time::timeout(BODY_TIMEOUT, reading).await.unwrap_or(Err(NoBody::Broken))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::admission::Budget;
-
-    #[tokio::test]
-    async fn a_body_over_the_limit_is_read_to_its_end_and_refused() {
-        let budget = Budget::new(100);
-        let read = |body: Body| read(body, 5, budget.hold([127, 0, 0, 1].into(), 0).unwrap());
-        assert!(matches!(read(Body::from("12345")).await, Ok((body, _)) if body == "12345"));
-        assert!(matches!(read(Body::from("123456")).await, Err(NoBody::TooLarge)));
-        assert!(matches!(read(Body::from(vec![0; OVERRUN + 6])).await, Err(NoBody::TooLarge)));
-        assert_eq!(budget.total(), 0);
-    }
-
-    /// A6: what has come of a body is held, and there is an end to what can be.
-    #[tokio::test]
-    async fn a_body_counts_for_as_long_as_it_is_there() {
-        let budget = Budget::new(20);
-        let address = [127, 0, 0, 1].into();
-        let (body, held) = read(Body::from("123456"), 9, budget.hold(address, 0).unwrap()).await.ok().unwrap();
-        assert_eq!((body.len(), budget.total()), (6, 6));
-        let second = read(Body::from("123456"), 9, budget.hold(address, 0).unwrap()).await;
-        assert!(matches!(second, Err(NoBody::NoMemory)));
-        drop(held);
-        assert_eq!(budget.total(), 0);
     }
 }

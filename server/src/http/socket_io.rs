@@ -12,8 +12,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
-use super::polling::{self, NoBody};
+use super::polling;
 use super::{Serving, Site, checks, reply, websocket};
+use crate::admission::body::{self, NoBody};
 use crate::admission::{Guest, NoGuest, Source, TooMany};
 use crate::bridge::Engine;
 use crate::link::{Caller, Link};
@@ -152,7 +153,7 @@ async fn post(site: &Arc<Site>, engine: &Engine, parts: Parts, body: Body, link:
     };
     let Some(source) = checks::source(&parts) else { return unknown_session() };
     let Some(held) = site.admission.budget.hold(source.address.ip(), 0) else { return no_memory(site) };
-    let (body, held) = match polling::read(body, site.max_message_bytes, held).await {
+    let (body, held) = match body::read(body, site.max_message_bytes, held).await {
         Ok(taken) => taken,
         Err(NoBody::TooLarge) => {
             link.end(Reason::BadPacket);
