@@ -10,6 +10,7 @@ pub(crate) mod body;
 mod budget;
 mod hosts;
 mod proxies;
+pub(crate) mod websocket;
 
 use std::sync::Arc;
 

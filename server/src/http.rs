@@ -7,7 +7,6 @@ mod probes;
 mod queries;
 mod reply;
 mod socket_io;
-mod websocket;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
-use base64::alphabet;
-use base64::engine::GeneralPurposeConfig;
-use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
+use base64::engine::general_purpose::STANDARD;
 use carillon_core::packet::engine::Kind;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use serde::Serialize;
 use sha1::{Digest, Sha1};
@@ -20,17 +18,13 @@ use super::sessions::Id;
 use super::upgrade::{self, Purpose};
 use super::{Engine, polling};
 use crate::admission::Guest;
+use crate::admission::websocket::{self, Wrong};
 use crate::metrics::Refused;
 
 /// RFC 6455, section 1.3: proves that the server has understood a WebSocket handshake.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-/// The version of Engine.IO, and of the WebSocket protocol.
+/// The version of Engine.IO.
 const ENGINE_IO: &str = "4";
-const WEBSOCKET: &str = "13";
-
-/// Keys of handshakes, which are not always padded with zero bits.
-const LENIENT: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
 
 /// Why a request is refused; the codes are those of Engine.IO.
 pub(super) enum Refusal {
@@ -126,33 +120,13 @@ impl Engine {
 
 /// The proof for a WebSocket handshake (section 4.2), or what is wrong with it.
 fn accept(parts: &Parts) -> Result<HeaderValue, Refusal> {
-    let headers = &parts.headers;
-    let asks = has(headers, &header::CONNECTION, "upgrade") && has(headers, &header::UPGRADE, "websocket");
-    if !asks || parts.version < Version::HTTP_11 || only(headers, &header::HOST).is_none() {
-        return Err(Refusal::BadRequest("not a WebSocket handshake"));
-    }
-    if only(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != WEBSOCKET) {
-        return Err(Refusal::WebSocketVersion);
-    }
-    let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-    if LENIENT.decode(key).is_ok_and(|nonce| nonce.len() == 16) {
-        let proof = Sha1::new().chain_update(key).chain_update(GUID).finalize();
-        return HeaderValue::from_str(&STANDARD.encode(proof)).map_err(|_| Refusal::Failure);
-    }
-    Err(Refusal::BadRequest("the key of a WebSocket handshake is 16 bytes in base64"))
-}
-
-/// The value of a header that must not come twice.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
-    let mut values = headers.get_all(name).into_iter();
-    let value = values.next()?;
-    values.next().is_none().then_some(value)
-}
-
-/// Whether a header that is a list has this token.
-fn has(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    websocket::check(parts.version, &parts.headers).map_err(|wrong| match wrong {
+        Wrong::Malformed(why) => Refusal::BadRequest(why),
+        Wrong::Version => Refusal::WebSocketVersion,
+    })?;
+    let key = parts.headers.get(header::SEC_WEBSOCKET_KEY).map(|key| key.as_bytes().trim_ascii()).unwrap_or_default();
+    let proof = Sha1::new().chain_update(key).chain_update(GUID).finalize();
+    HeaderValue::from_str(&STANDARD.encode(proof)).map_err(|_| Refusal::Failure)
 }
 
 /// The first `name=` of a query. Nothing that is looked for here needs decoding.
@@ -189,7 +163,7 @@ impl Refusal {
             head.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::UPGRADE_REQUIRED {
-            head.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(WEBSOCKET));
+            head.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(websocket::VERSION));
         }
         response
     }

@@ -13,8 +13,9 @@ use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
 use super::polling;
-use super::{Serving, Site, checks, reply, websocket};
+use super::{Serving, Site, checks, reply};
 use crate::admission::body::{self, NoBody};
+use crate::admission::websocket::{self, Wrong};
 use crate::admission::{Guest, NoGuest, Source, TooMany};
 use crate::bridge::Engine;
 use crate::link::{Caller, Link};
@@ -71,7 +72,7 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
 /// Opens a session over WebSocket, or moves one there.
 async fn websocket(site: &Arc<Site>, engine: &Engine, parts: Parts, session: Option<Arc<Link>>) -> Response {
     if let Err(wrong) = websocket::check(parts.version, &parts.headers) {
-        return wrong.answer();
+        return not_a_handshake(wrong);
     }
     let (Some(wire), Some(source)) = (parts.extensions.get::<Handle>().cloned(), checks::source(&parts)) else {
         return unknown_session();
@@ -107,6 +108,25 @@ async fn websocket(site: &Arc<Site>, engine: &Engine, parts: Parts, session: Opt
         link.carried_by(&wire, upgrade);
     }
     response
+}
+
+/// The answer to a handshake that is none.
+fn not_a_handshake(wrong: Wrong) -> Response {
+    match wrong {
+        Wrong::Malformed(why) => {
+            let words = format!("Bad request: not a WebSocket handshake ({why})");
+            reply::engine(StatusCode::BAD_REQUEST, 3, &words)
+        }
+        Wrong::Version => {
+            let words = "Bad request: the version of WebSocket is 13";
+            let mut response = reply::engine(StatusCode::UPGRADE_REQUIRED, 3, words);
+            let headers = response.headers_mut();
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(websocket::VERSION));
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            response
+        }
+    }
 }
 
 /// Opens a polling session.
@@ -268,6 +288,13 @@ fn copy(name: HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handshake_of_another_version_is_told_ours() {
+        let answer = not_a_handshake(Wrong::Version);
+        assert_eq!(answer.status(), StatusCode::UPGRADE_REQUIRED);
+        assert_eq!(answer.headers()[header::SEC_WEBSOCKET_VERSION], websocket::VERSION);
+    }
 
     #[test]
     fn a_slim_request_keeps_what_socket_io_reads_and_nothing_else() {

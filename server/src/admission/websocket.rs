@@ -1,44 +1,21 @@
 //! The handshake of a WebSocket, as far as the client's part of it goes (RFC 6455, section 4.2.1).
 
-use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
-
-use super::reply;
+use http::{HeaderMap, HeaderName, Version, header};
 
 /// The only version there is.
-const VERSION: &str = "13";
+pub(crate) const VERSION: &str = "13";
 
 /// What is wrong with a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(crate) enum Wrong {
     /// It is none, for this reason.
     Malformed(&'static str),
     /// Its version is not ours.
     Version,
 }
 
-impl Wrong {
-    pub(super) fn answer(self) -> Response {
-        match self {
-            Self::Malformed(why) => {
-                let words = format!("Bad request: not a WebSocket handshake ({why})");
-                reply::engine(StatusCode::BAD_REQUEST, 3, &words)
-            }
-            Self::Version => {
-                let words = "Bad request: the version of WebSocket is 13";
-                let mut response = reply::engine(StatusCode::UPGRADE_REQUIRED, 3, words);
-                let headers = response.headers_mut();
-                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(VERSION));
-                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-                response
-            }
-        }
-    }
-}
-
 /// Whether the request, which is a GET, asks for a WebSocket as it must.
-pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Wrong> {
+pub(crate) fn check(version: Version, headers: &HeaderMap) -> Result<(), Wrong> {
     let has = |name: HeaderName, token: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
@@ -73,6 +50,8 @@ fn is_key(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -116,6 +95,5 @@ mod tests {
         }
         let twice: Vec<_> = whole.into_iter().chain([("sec-websocket-key", KEY)]).collect();
         assert!(judge(Version::HTTP_11, &twice).is_err());
-        assert_eq!(Wrong::Version.answer().headers()[header::SEC_WEBSOCKET_VERSION], VERSION);
     }
 }
