@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { Agent } from 'node:http';
+import { Agent, get } from 'node:http';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { openClient, TRANSPORTS, upgraded } from './lib/client.mjs';
@@ -39,6 +39,18 @@ http { access_log off; ${paths} include ${join(folder, 'site.conf')}; }`);
   },
 };
 
+/** The name that clients use, and what each Carillon has to be told of it and of the proxy. */
+const NAME = 'live.example.org';
+const BEHIND = { CARILLON_SERVER__HOSTS: JSON.stringify([NAME]), CARILLON_SERVER__TRUSTED_PROXIES: '["127.0.0.1"]' };
+
+/** The status of a handshake that asks for the server by this name. */
+const handshake = (url, host) => within(new Promise((done, fail) => {
+  get(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { host, connection: 'close' } }, (response) => {
+    response.resume();
+    done(response.statusCode);
+  }).on('error', fail);
+}), `a handshake with ${host} is answered`);
+
 /** Starts one of them, and resolves to its URL once a Carillon answers through it. */
 async function startProxy(t, name, servers) {
   const [folder, port] = [tempFolder(t), await freePort()];
@@ -56,7 +68,7 @@ async function startProxy(t, name, servers) {
 for (const name of Object.keys(PROXIES)) {
   test(`behind ${name}: clients of every transport, on both Carillons, hear what either is told`, async (t) => {
     const redis = await startRedis(t);
-    const servers = await Promise.all([1, 2].map(() => start(t, { env: { CARILLON_BUS__URL: redis.url } })));
+    const servers = await Promise.all([1, 2].map(() => start(t, { env: { CARILLON_BUS__URL: redis.url, ...BEHIND } })));
     await redis.subscribers(2);
     const url = await startProxy(t, name, servers);
     // Clients of many addresses, as far as one machine has them: 127.0.0.2, 127.0.0.3, ..
@@ -78,6 +90,7 @@ for (const name of Object.keys(PROXIES)) {
     for (const { socket, transport } of clients) {
       assert.deepEqual(socket.all('redis_celery_metrics').map(([{ n }]) => n), Array.from({ length: 20 }, (_, n) => n), transport);
     }
+    assert.deepEqual([await handshake(url, NAME), await handshake(url, 'elsewhere.example')], [200, 421]);
     const hidden = await within(fetch(`${url}/metrics`), '/metrics answers');
     assert.equal(hidden.status, 404, 'strangers do not see /metrics');
   });
