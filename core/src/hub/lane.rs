@@ -37,9 +37,13 @@ impl Publish {
     fn replaces(&self, older: &Self) -> bool {
         self.mode == Mode::Latest
             && older.mode == Mode::Latest
-            && self.space == older.space
-            && self.item.topic() == older.item.topic()
+            && self.is_of_topic(older)
             && self.selection == older.selection
+    }
+
+    /// Whether both say something about the same.
+    fn is_of_topic(&self, other: &Self) -> bool {
+        self.space == other.space && self.item.topic() == other.item.topic()
     }
 }
 
@@ -159,8 +163,16 @@ impl Lane {
 
     /// Puts a publish in the place of an older one; that one, if there is any.
     pub(super) fn replace(&mut self, publish: &Arc<Publish>, newer: Work) -> Option<Work> {
-        let replaces = |work: &&mut Work| matches!(&work.what, What::Publish(older) if publish.replaces(older));
-        let older = self.queue.iter_mut().rev().find(replaces)?;
+        let replaces = |work: &Work| matches!(&work.what, What::Publish(older) if publish.replaces(older));
+        let at = self.queue.iter().rposition(replaces)?;
+        let is_of_topic = |work: &Work| matches!(&work.what, What::Publish(other) if publish.is_of_topic(other));
+        if self.queue.range(at + 1..).any(is_of_topic) {
+            // To other members, or in another mode: whoever gets both ends on the newer one.
+            let older = self.queue.remove(at)?;
+            self.push(newer);
+            return Some(older);
+        }
+        let older = &mut self.queue[at];
         Some(std::mem::replace(older, Work { place: older.place, ..newer }))
     }
 

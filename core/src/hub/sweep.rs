@@ -35,7 +35,8 @@ pub(super) struct Sweep {
     /// Where the chunk under way ends.
     end: usize,
     visits: VecDeque<Visit>,
-    /// The connection for which more is held than fits into a chunk, and what it has got already.
+    /// The connection that has not got the rest of the run yet, because more is held for it than fits into a chunk; and
+    /// what it has got.
     unfinished: Option<(Slot, Moment)>,
 }
 
@@ -248,7 +249,7 @@ impl State {
                 held.extend(self.lanes[lane].take_held(slot));
                 steps = steps.saturating_sub(1);
             }
-            if !rest {
+            if !rest && after != WHOLE {
                 sweep.unfinished = Some((slot, held.last().map_or(after, |held: &Held| held.after.max(after))));
             }
             if !again {

@@ -26,6 +26,8 @@ struct Connection {
     writes: AtomicU64,
     /// Answers `queued` to plain copies and drops volatile ones.
     blocked: bool,
+    /// What other threads do while this is pushed to the next time.
+    meanwhile: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Connection {
@@ -75,6 +77,8 @@ impl Sink for Client {
             part.slices().iter().for_each(|frame| self.0.wire.lock().unwrap().extend_from_slice(frame));
         }
         self.0.writes.fetch_add(1, Ordering::Relaxed);
+        let meanwhile = std::mem::take(&mut *self.0.meanwhile.lock().unwrap());
+        meanwhile.into_iter().for_each(|something| something());
         taken
     }
 

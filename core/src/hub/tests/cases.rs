@@ -9,8 +9,15 @@ use crate::payload::encode_event;
 
 /// A hub of one shard with `count` connections that are in both namespaces, every second of them in the room `r`.
 fn hall(count: u64, bounds: Bounds) -> (Hub, Vec<Arc<Connection>>, Arc<Metrics>) {
+    let (hub, connections, _, metrics) = seated_hall(count, bounds, CHUNK);
+    (hub, connections, metrics)
+}
+
+/// Such a hub that yields after `chunk` steps, and the places of its clients in the first namespace.
+fn seated_hall(count: u64, bounds: Bounds, chunk: usize) -> (Hub, Vec<Arc<Connection>>, Vec<Arc<Seat>>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new().unwrap());
-    let hub = Hub::new(1, SPACES.len(), bounds, CHUNK, &metrics);
+    let hub = Hub::new(1, SPACES.len(), bounds, chunk, &metrics);
+    let mut seats = Vec::new();
     let connections: Vec<Arc<Connection>> =
         (0..count).map(|number| Arc::new(Connection { number, ..Connection::default() })).collect();
     for connection in &connections {
@@ -21,9 +28,12 @@ fn hall(count: u64, bounds: Bounds) -> (Hub, Vec<Arc<Connection>>, Arc<Metrics>)
             if connection.number % 2 == 0 {
                 seat.join("r".into());
             }
+            if space == 0 {
+                seats.push(Arc::new(seat));
+            }
         }
     }
-    (hub, connections, metrics)
+    (hub, connections, seats, metrics)
 }
 
 fn order(metrics: &Metrics, space: Space, selection: Selection, mode: Mode, value: usize) -> Order {
@@ -123,7 +133,7 @@ async fn what_waits_is_bounded_by_namespace() {
     stop.cancel();
     for connection in connections {
         let got = connection.got.lock().unwrap().clone();
-        assert_eq!(got, ["2/a,[\"e\",5]", "2/a,[\"e\",2]", "2/b,[\"e\",6]", "2/a,[\"e\",7]"]);
+        assert_eq!(got, ["2/a,[\"e\",2]", "2/a,[\"e\",5]", "2/b,[\"e\",6]", "2/a,[\"e\",7]"]);
     }
     let ledger = metrics.ledger();
     assert!(ledger.is_balanced(), "{ledger}");
@@ -214,6 +224,49 @@ async fn an_emit_has_its_place_within_a_run() {
     let writes: Vec<u64> = connections.iter().map(|connection| connection.writes.load(Ordering::Relaxed)).collect();
     assert!(writes.iter().enumerate().all(|(at, writes)| *writes == if at == 7 { 2 } else { 1 }), "{writes:?}");
     assert_eq!(hub.waiting(0), Used::default());
+}
+
+/// Who has more to be sent in between than fits into a chunk gets the rest of the run, whatever is emitted meanwhile to
+/// others that are served in the same chunk.
+#[tokio::test]
+async fn what_is_emitted_during_a_chunk_costs_nobody_the_rest() {
+    let (hub, connections, seats, metrics) = seated_hall(2, ROOMY, 2);
+    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    publish(1);
+    for text in ["one", "two"] {
+        says(&seats[1], &connections[1], text);
+    }
+    publish(2);
+    for text in ["three", "four"] {
+        let (seat, connection) = (Arc::clone(&seats[0]), Arc::clone(&connections[0]));
+        let emit = Box::new(move || drop(says(&seat, &connection, text)));
+        connections[0].meanwhile.lock().unwrap().push(emit);
+    }
+    drained(&hub).await;
+    let (one, two) = ("2/a,[\"e\",1]", "2/a,[\"e\",2]");
+    assert_eq!(*connections[0].got.lock().unwrap(), [one, two, "three", "four"]);
+    assert_eq!(*connections[1].got.lock().unwrap(), [one, "one", "two", two]);
+}
+
+/// A newer publish takes the place of an older one, unless others have been told something else about it since.
+#[tokio::test]
+async fn the_latest_ends_with_the_newest() {
+    let (hub, connections, metrics) = hall(4, Bounds { publishes: 3, bytes: 1 << 20 });
+    let publish = |value, selection| hub.publish(order(&metrics, 0, selection, Mode::Latest, value)).unwrap();
+    publish(1, Selection::default());
+    publish(2, room("r"));
+    publish(3, Selection { except: vec!["0".to_owned()], ..Selection::default() });
+    // Full from here.
+    publish(4, Selection::default());
+    publish(5, Selection::default());
+    drained(&hub).await;
+    let got = |at: usize| connections[at].got.lock().unwrap().join(" ");
+    let event = |value| format!("2/a,[\"e\",{value}]");
+    assert_eq!(got(0), [event(2), event(5)].join(" "));
+    assert_eq!(got(1), [event(3), event(5)].join(" "));
+    assert_eq!(got(2), [event(2), event(3), event(5)].join(" "));
+    let ledger = metrics.ledger().to_string();
+    assert_eq!(ledger, "expected 17: delivered 9, replaced 8, volatile 0, slow 0, closed 0");
 }
 
 /// What is for one client reaches it from the caller, whatever its mode; for nobody, it waits nowhere.

@@ -19,7 +19,7 @@ struct Member {
     connection: usize,
     id: String,
     rooms: Vec<&'static str>,
-    seat: Seat,
+    seat: Arc<Seat>,
     sink: Arc<dyn Sink>,
 }
 
@@ -30,8 +30,9 @@ struct Sent {
     mode: Mode,
     /// The one it was published to; `None` when it was emitted.
     id: Option<String>,
-    /// What it may replace, and be replaced by.
-    topic: String,
+    /// What it is about, and to whom: it may be replaced by another that is equal in both, and by nothing older of the
+    /// same topic.
+    topic: (String, String),
 }
 
 struct World {
@@ -41,9 +42,11 @@ struct World {
     connections: Vec<Arc<Connection>>,
     members: Vec<Member>,
     /// Ids of members that have left.
-    gone: BTreeSet<String>,
+    gone: Arc<Mutex<BTreeSet<String>>>,
     /// For each connection.
-    expected: Vec<Vec<Sent>>,
+    expected: Arc<Mutex<Vec<Vec<Sent>>>>,
+    /// The newest publish of each topic: an older one may be replaced for everybody, whoever the newer one is for.
+    newest: HashMap<(Publisher, (String, String)), String>,
     /// What each text looks like on the wire.
     frames: HashMap<String, Vec<u8>>,
     copies: u64,
@@ -61,12 +64,13 @@ impl World {
             .collect();
         Self {
             hub: Hub::new(shards, SPACES.len(), bounds, chunk, &metrics),
-            expected: connections.iter().map(|_| Vec::new()).collect(),
+            expected: Arc::new(Mutex::new(connections.iter().map(|_| Vec::new()).collect())),
             random,
             metrics,
             connections,
             members: Vec::new(),
-            gone: BTreeSet::new(),
+            gone: Arc::default(),
+            newest: HashMap::new(),
             frames: HashMap::new(),
             copies: 0,
             next: 0,
@@ -96,7 +100,7 @@ impl World {
         let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(&self.connections[connection])));
         let seat = self.hub.seat(space, &*sink);
         seat.add(id.as_str().into(), Arc::clone(&sink));
-        self.members.push(Member { space, connection, id, rooms: Vec::new(), seat, sink });
+        self.members.push(Member { space, connection, id, rooms: Vec::new(), seat: Arc::new(seat), sink });
     }
 
     fn remove(&mut self) {
@@ -105,7 +109,7 @@ impl World {
         }
         let member = self.members.swap_remove(self.random.usize(0..self.members.len()));
         member.seat.remove(member.rooms.iter().map(|room| Arc::from(*room)).collect());
-        self.gone.insert(member.id);
+        self.gone.lock().unwrap().insert(member.id);
     }
 
     fn room(&mut self) {
@@ -147,34 +151,63 @@ impl World {
         let mode = [Mode::All, Mode::All, Mode::All, Mode::Latest, Mode::Volatile][self.random.usize(0..5)];
         let item = self.item(space, if mode == Mode::Latest { "latest" } else { "e" });
         let text = item.packet().to_string();
-        let topic = format!("{publisher} {selection:?} {}", String::from_utf8_lossy(item.topic()));
+        let topic = (String::from_utf8_lossy(item.topic()).into_owned(), format!("{selection:?}"));
         let series = Arc::new(self.metrics.outbound("/a", "e", Mode::All));
         let to = selection.clone();
         let order = Order { publisher, space, selection, item, mode, series };
-        if self.hub.publish(order).is_err() {
-            return;
-        }
+        let mut served = Vec::new();
         for member in &self.members {
             let is_in = |name: &String| member.rooms.iter().any(|room| room == name);
             let everybody = to.to.is_empty() && to.clients.is_empty();
             let chosen = everybody || to.to.iter().any(is_in) || to.clients.contains(&member.id);
             let left_out = to.except.iter().any(is_in) || to.except.contains(&member.id);
             if member.space == space && chosen && !left_out {
-                self.copies += 1;
                 let (id, text, topic) = (Some(member.id.clone()), text.clone(), topic.clone());
-                self.expected[member.connection].push(Sent { publisher, text, mode, id, topic });
+                self.expected.lock().unwrap()[member.connection].push(Sent { publisher, text, mode, id, topic });
+                served.push(member.connection);
             }
+        }
+        // What is emitted while this is pushed comes after it.
+        match self.hub.publish(order) {
+            Ok(()) => {
+                self.copies += served.len() as u64;
+                self.newest.insert((publisher, topic), text);
+            }
+            Err(Full) => served.into_iter().for_each(|at| drop(self.expected.lock().unwrap()[at].pop())),
         }
     }
 
     fn emit(&mut self) {
-        let Some(at) = self.any() else { return };
+        if let Some(emit) = self.emission() {
+            emit();
+        }
+    }
+
+    /// While a connection is pushed to, other threads emit.
+    fn emit_meanwhile(&mut self) {
+        let emits: Vec<Box<dyn FnOnce() + Send>> = (0..self.random.usize(1..6))
+            .filter_map(|_| Some(Box::new(self.emission()?) as Box<dyn FnOnce() + Send>))
+            .collect();
+        let connection = self.random.usize(0..self.connections.len());
+        self.connections[connection].meanwhile.lock().unwrap().extend(emits);
+    }
+
+    /// Emits something to one member, unless it is gone by then.
+    fn emission(&mut self) -> Option<impl FnOnce() + Send + use<>> {
+        let at = self.any()?;
         let item = self.item(self.members[at].space, "e");
-        let Member { space, connection, seat, sink, .. } = &self.members[at];
-        let (text, topic) = (item.packet().to_string(), String::new());
-        self.expected[*connection].push(Sent { publisher: *space, text, mode: Mode::All, id: None, topic });
-        let sink = Arc::clone(sink);
-        seat.send(item.wire_len(), move || assert_eq!(sink.send(&item), Pushed::Delivered));
+        let Member { space, connection, id, seat, sink, .. } = &self.members[at];
+        let (publisher, connection, id) = (*space, *connection, id.clone());
+        let (seat, sink) = (Arc::clone(seat), Arc::clone(sink));
+        let (gone, expected) = (Arc::clone(&self.gone), Arc::clone(&self.expected));
+        Some(move || {
+            if gone.lock().unwrap().contains(&id) {
+                return;
+            }
+            let (text, topic) = (item.packet().to_string(), Default::default());
+            expected.lock().unwrap()[connection].push(Sent { publisher, text, mode: Mode::All, id: None, topic });
+            seat.send(item.wire_len(), move || assert_eq!(sink.send(&item), Pushed::Delivered));
+        })
     }
 
     fn disconnect(&mut self) {
@@ -182,9 +215,15 @@ impl World {
         let room = ROOMS[self.random.usize(0..ROOMS.len())];
         self.hub.disconnect(ENDER, space, &named(vec![room.to_owned()]));
         for member in self.members.iter().filter(|member| member.space == space && member.rooms.contains(&room)) {
-            let (text, topic) = ("disconnect".to_owned(), String::new());
+            let (text, topic) = ("disconnect".to_owned(), Default::default());
             let id = Some(member.id.clone());
-            self.expected[member.connection].push(Sent { publisher: ENDER, text, mode: Mode::All, id, topic });
+            self.expected.lock().unwrap()[member.connection].push(Sent {
+                publisher: ENDER,
+                text,
+                mode: Mode::All,
+                id,
+                topic,
+            });
         }
     }
 
@@ -192,7 +231,7 @@ impl World {
     fn check(&self) {
         for (at, connection) in self.connections.iter().enumerate() {
             let got = connection.got.lock().unwrap().clone();
-            let expected = &self.expected[at];
+            let expected = &self.expected.lock().unwrap()[at];
             for publisher in 0..=SPACES.len() {
                 self.check_order(&got, expected.iter().filter(|sent| sent.publisher == publisher).collect(), at);
             }
@@ -233,26 +272,28 @@ impl World {
         // Whoever is told twice without a word in between may have been told once.
         got_strictly.dedup_by(|one, other| one == other && *one == "disconnect");
         let mut came = got_strictly.into_iter().peekable();
+        let gone = self.gone.lock().unwrap();
         let mut before = "";
         for sent in expected.iter().filter(|sent| sent.mode == Mode::All) {
-            let gone = sent.id.as_ref().is_some_and(|id| self.gone.contains(id));
+            let has_gone = sent.id.as_ref().is_some_and(|id| gone.contains(id));
             let again = sent.text == "disconnect" && before == "disconnect";
             match came.next_if(|text| *text == sent.text) {
                 Some(text) => before = text,
-                None => assert!(gone || again, "connection {connection} lacks {}: {:?}", sent.text, came.peek()),
+                None => assert!(has_gone || again, "connection {connection} lacks {}: {:?}", sent.text, came.peek()),
             }
         }
         assert_eq!(came.next(), None, "connection {connection}, out of order");
-        for (at, sent) in expected.iter().enumerate().filter(|(_, sent)| sent.mode == Mode::Latest) {
-            let newest = expected[at + 1..].iter().all(|other| other.mode != Mode::Latest || other.topic != sent.topic);
-            let gone = sent.id.as_ref().is_some_and(|id| self.gone.contains(id));
-            assert!(!newest || gone || got.contains(&sent.text), "connection {connection} lacks {}", sent.text);
+        for sent in expected.iter().filter(|sent| sent.mode == Mode::Latest) {
+            let newest =
+                self.newest.get(&(sent.publisher, sent.topic.clone())).is_some_and(|newest| *newest == sent.text);
+            let has_gone = sent.id.as_ref().is_some_and(|id| gone.contains(id));
+            assert!(!newest || has_gone || got.contains(&sent.text), "connection {connection} lacks {}", sent.text);
         }
-        let latest = |topic: &str| -> Vec<usize> {
+        let latest = |topic: &String| -> Vec<usize> {
             let places = got.iter().filter_map(|text| expected.iter().position(|sent| sent.text == *text));
-            places.filter(|at| expected[*at].mode == Mode::Latest && expected[*at].topic == topic).collect()
+            places.filter(|at| expected[*at].mode == Mode::Latest && expected[*at].topic.0 == *topic).collect()
         };
-        assert!(expected.iter().all(|sent| latest(&sent.topic).is_sorted()), "an older one came later");
+        assert!(expected.iter().all(|sent| latest(&sent.topic.0).is_sorted()), "an older one came later");
     }
 }
 
@@ -277,7 +318,8 @@ async fn every_schedule_gives_each_connection_what_the_model_says() {
                 20..26 => world.remove(),
                 26..38 => world.room(),
                 38..76 => world.publish(),
-                76..86 => world.emit(),
+                76..83 => world.emit(),
+                83..86 => world.emit_meanwhile(),
                 86..88 => world.disconnect(),
                 _ => tokio::task::yield_now().await,
             }
