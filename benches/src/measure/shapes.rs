@@ -13,8 +13,9 @@ use crate::report::row::Shape as Row;
 use crate::report::stats::Figure;
 use crate::report::table::{self, Table, figure};
 
-/// The floor's only row: one write for each message, as a message to one client needs.
+/// The floor's rows: one write for each message, to all in turn, and one message to each in turn.
 const FLOOR_OF_ONE: &str = "floor, n = 1";
+const FLOOR_OF_CLIENT: &str = "floor, client";
 
 /// Beside whom shapes are measured when nobody is named.
 pub(super) fn peers() -> Vec<Peer> {
@@ -23,7 +24,7 @@ pub(super) fn peers() -> Vec<Peer> {
 
 /// About how long it takes.
 pub(crate) fn seconds(options: &Fanout) -> f64 {
-    let rows = |peer: &Peer| if *peer == Peer::Floor { 1 } else { options.shape.len() };
+    let rows = |peer: &Peer| if *peer == Peer::Floor { 2 } else { options.shape.len() };
     let rows: usize = options.common.servers(&peers()).iter().map(rows).sum();
     ((options.rounds + 1) * rows) as f64 * (options.seconds + 0.3) + 2.0
 }
@@ -66,7 +67,7 @@ pub(crate) fn measure(contest: &mut Contest, options: &Fanout) -> Result<Part> {
          {seconds} s, window {window}",
         options.rounds
     );
-    let text = text(&rows, |name| Some(name.rsplit_once(' ')?.0));
+    let text = text(&rows, |name| Some(name.split_once(' ')?.0));
     Part::new("shapes", (options, &rounds, &rows), (vec![format!("{head}\n{text}")], Vec::new()))
 }
 
@@ -81,6 +82,7 @@ fn one(
     let run = Run { mode: Mode::Flood, window, burst, shape, clients: clients as u64, ..paced };
     let mut round = round::run(contest, contestant, (&run, nth), |_| Ok(()))?;
     round.server = match contestant.peer {
+        Some(Peer::Floor) if shape == Shape::Client => FLOOR_OF_CLIENT.to_owned(),
         Some(Peer::Floor) => FLOOR_OF_ONE.to_owned(),
         _ => format!("{} {}", contestant.name, name(shape)),
     };
@@ -89,7 +91,7 @@ fn one(
 }
 
 fn shapes(contestant: &Contestant, options: &Fanout) -> Vec<Shape> {
-    if contestant.peer == Some(Peer::Floor) { vec![Shape::Plain] } else { options.shape.clone() }
+    if contestant.peer == Some(Peer::Floor) { vec![Shape::Plain, Shape::Client] } else { options.shape.clone() }
 }
 
 fn name(shape: Shape) -> String {

@@ -1,9 +1,10 @@
 //! The floor: what the kernel alone takes. One thread writes the same prebuilt frame to every socket, and does nothing else.
 //!
 //! It speaks just enough of the protocol to be driven like the others. `batch` messages leave in one `write`, so it also
-//! tells what coalescing is worth: no server that makes one system call for so many messages can cost less.
+//! tells what coalescing is worth: no server that makes one system call for so many messages can cost less. And it knows
+//! one shape besides: a message to one client each.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,10 +16,13 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::protocol::{DONE, Done, Mode, Run, TICK, Tick, dialect};
 use crate::load::packet::{Dialect, Packet};
+use crate::load::shape::{Shape, To};
 use crate::load::target::ACCEPT;
 use crate::{Result, clock};
 
 const LISTENER: Token = Token(usize::MAX);
+/// Messages to single clients between two looks at what has come in, as [`publisher`](super::publisher) has it.
+const SINGLE_BURST: usize = 64;
 /// What opens an Engine.IO session.
 const OPEN: &str = r#"0{"sid":"floor","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
 
@@ -31,6 +35,8 @@ struct Floor {
     poll: Poll,
     listener: TcpListener,
     clients: Vec<Option<Client>>,
+    /// Where each client is, by the number it gave.
+    numbers: HashMap<u64, usize>,
     dialect: Dialect,
     publishing: Option<Publishing>,
 }
@@ -73,7 +79,7 @@ impl Floor {
     fn listen(address: SocketAddr) -> Result<Self> {
         let (poll, mut listener) = (Poll::new()?, TcpListener::bind(address)?);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
-        Ok(Self { poll, listener, clients: Vec::new(), dialect: dialect(), publishing: None })
+        Ok(Self { poll, listener, clients: Vec::new(), numbers: HashMap::new(), dialect: dialect(), publishing: None })
     }
 
     fn run(mut self) -> Result<()> {
@@ -83,6 +89,10 @@ impl Floor {
             let wait = match self.publishing.as_ref().map(|publishing| publishing.next(now)) {
                 None => None,
                 Some(Next::In(wait)) => Some(wait),
+                Some(Next::Now(_)) if self.is_to_single_clients() => {
+                    self.publish_to_single_clients();
+                    Some(Duration::ZERO)
+                }
                 Some(Next::Now(at)) => {
                     self.publish(at);
                     Some(Duration::ZERO)
@@ -124,8 +134,35 @@ impl Floor {
                 input: Vec::new(),
                 reader: Reader::new(1 << 20),
                 member: false,
+                number: None,
                 queue: VecDeque::new(),
             }));
+        }
+    }
+
+    fn is_to_single_clients(&self) -> bool {
+        self.publishing.as_ref().is_some_and(|publishing| publishing.run.shape == Shape::Client)
+    }
+
+    /// Writes the next messages, each to another client, for as long as a publisher inside a server goes on.
+    fn publish_to_single_clients(&mut self) {
+        let Some(publishing) = &mut self.publishing else { return };
+        for _ in 0..SINGLE_BURST {
+            let now = clock::now();
+            if !matches!(publishing.next(now), Next::Now(_)) {
+                return;
+            }
+            let (number, run) = (publishing.sent, &publishing.run);
+            let To::Client(client) = run.shape.to(number, run.clients) else { return };
+            let tick = Tick::new(number, now, run.bytes);
+            let packet = self.dialect.event(TICK, &format!("{{\"text\":\"{}\"}}", tick.text));
+            let message = frame(Opcode::Text, packet.as_bytes()).into();
+            publishing.sent += 1;
+            let Some(place) = self.numbers.get(&client).copied() else { continue };
+            let slot = &mut self.clients[place];
+            if slot.as_mut().is_some_and(|client| client.send(&message).is_err()) {
+                *slot = None;
+            }
         }
     }
 
@@ -192,6 +229,7 @@ impl Floor {
             Packet::Connected => {
                 if let Some(Some(client)) = self.clients.get_mut(index) {
                     client.member = true;
+                    self.numbers.extend(client.number.map(|number| (number, index)));
                 }
                 let reply = format!("{}{{\"sid\":\"floor\"}}", self.dialect.connect());
                 self.tell(index, &reply);
@@ -216,6 +254,8 @@ struct Client {
     input: Vec<u8>,
     reader: Reader,
     member: bool,
+    /// What it calls itself in the query of its handshake.
+    number: Option<u64>,
     /// What the kernel had no room for.
     queue: VecDeque<Bytes>,
 }
@@ -266,6 +306,7 @@ impl Client {
         if self.input.starts_with(b"GET ") {
             let Some(end) = memchr::memmem::find(&self.input, b"\r\n\r\n") else { return Ok(texts) };
             at = end + 4;
+            self.number = number(&self.input[..end]);
             texts.push("GET".to_owned());
         }
         let nonsense = |violation| io::Error::other(format!("{violation:?}"));
@@ -277,4 +318,11 @@ impl Client {
         self.input.clear();
         Ok(texts)
     }
+}
+
+/// The number in the query of a request.
+fn number(head: &[u8]) -> Option<u64> {
+    let at = memchr::memmem::find(head, b"client=")? + b"client=".len();
+    let digits = head[at..].iter().take_while(|byte| byte.is_ascii_digit());
+    Some(digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
