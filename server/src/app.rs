@@ -20,7 +20,7 @@ use crate::admission::Admission;
 use crate::check::check;
 use crate::drain::Running;
 use crate::exit::Exit;
-use crate::http::{Origins, Serving, Site};
+use crate::http::{Origins, Scrapes, Serving, Site};
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::program::{Program, REVISION};
@@ -136,6 +136,7 @@ fn start(
         origins: Origins::new(&server.origins),
         admission: Arc::clone(&admission),
         metrics: Arc::clone(&metrics),
+        scrapes: Scrapes::default(),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
         tasks: tasks.clone(),

@@ -6,6 +6,7 @@ mod polling;
 mod probes;
 mod queries;
 mod reply;
+mod scrapes;
 mod socket_io;
 
 use std::sync::{Arc, Weak};
@@ -23,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 pub(crate) use self::origins::Origins;
+pub(crate) use self::scrapes::Scrapes;
 use crate::admission::{Admission, Source};
 use crate::bridge::Engine;
 use crate::links::Links;
@@ -41,6 +43,7 @@ pub(crate) struct Site {
     pub(crate) origins: Origins,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) scrapes: Scrapes,
     /// Gone once the application stops.
     pub(crate) app: Weak<App>,
     pub(crate) plugins: Plugins,

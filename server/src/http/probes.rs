@@ -11,7 +11,7 @@ use super::{Site, reply};
 /// `/metrics`: the Prometheus text format.
 pub(super) async fn metrics(State(site): State<Arc<Site>>) -> Response {
     let Some(app) = site.app.upgrade() else { return stopping() };
-    match app.metrics().render() {
+    match site.scrapes.text(|| app.metrics().render()).await {
         Ok(text) => {
             let mut response = reply::json(StatusCode::OK, text);
             let kind = HeaderValue::from_static(prometheus::TEXT_FORMAT);

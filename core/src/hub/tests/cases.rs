@@ -9,14 +9,14 @@ use crate::payload::encode_event;
 
 /// A hub of one shard with `count` connections that are in both namespaces, every second of them in the room `r`.
 fn hall(count: u64, bounds: Bounds) -> (Hub, Vec<Arc<Connection>>, Arc<Metrics>) {
-    let (hub, connections, _, metrics) = seated_hall(count, bounds, CHUNK);
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let hub = Hub::new(1, SPACES.len(), bounds, CHUNK, &metrics);
+    let (connections, _) = seated(&hub, count);
     (hub, connections, metrics)
 }
 
-/// Such a hub that yields after `chunk` steps, and the places of its clients in the first namespace.
-fn seated_hall(count: u64, bounds: Bounds, chunk: usize) -> (Hub, Vec<Arc<Connection>>, Vec<Arc<Seat>>, Arc<Metrics>) {
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let hub = Hub::new(1, SPACES.len(), bounds, chunk, &metrics);
+/// Connections that are in both namespaces of a hub, and their places in the first one.
+fn seated(hub: &Hub, count: u64) -> (Vec<Arc<Connection>>, Vec<Arc<Seat>>) {
     let mut seats = Vec::new();
     let connections: Vec<Arc<Connection>> =
         (0..count).map(|number| Arc::new(Connection { number, ..Connection::default() })).collect();
@@ -33,7 +33,7 @@ fn seated_hall(count: u64, bounds: Bounds, chunk: usize) -> (Hub, Vec<Arc<Connec
             }
         }
     }
-    (hub, connections, seats, metrics)
+    (connections, seats)
 }
 
 fn order(metrics: &Metrics, space: Space, selection: Selection, mode: Mode, value: usize) -> Order {
@@ -230,7 +230,9 @@ async fn an_emit_has_its_place_within_a_run() {
 /// others that are served in the same chunk.
 #[tokio::test]
 async fn what_is_emitted_during_a_chunk_costs_nobody_the_rest() {
-    let (hub, connections, seats, metrics) = seated_hall(2, ROOMY, 2);
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let hub = Hub::new(1, SPACES.len(), ROOMY, 2, &metrics);
+    let (connections, seats) = seated(&hub, 2);
     let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
     publish(1);
     for text in ["one", "two"] {
