@@ -11,7 +11,8 @@ use carillon_config::{Loader, house_sections};
 pub fn check(data: &[u8]) {
     // In memory where there is such a folder: a disk is slow to forget what a file held.
     let folder = Some(PathBuf::from("/dev/shm")).filter(|folder| folder.is_dir()).unwrap_or_else(std::env::temp_dir);
-    let path = folder.join(format!("carillon-fuzz-{}.toml", std::process::id()));
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let path = folder.join(format!("carillon-fuzz-{process}-{thread:?}.toml"));
     std::fs::write(&path, data).expect("a file for the configuration");
     let text = String::from_utf8_lossy(data);
     let value = Some(text.trim()).filter(|text| !text.contains('\n'));

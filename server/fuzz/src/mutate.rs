@@ -4,11 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 const MUTATIONS: usize = 100_000;
+/// So many threads share them, each with random numbers of its own.
+const THREADS: usize = 4;
 /// Bytes that mean something to one decoder or another.
 const TELLING: &[u8] = b"\0\x01\x7d\x7e\x7f\x80\x81\x82\x88\xff\x1e\n\"\\[]{},:-/=.#0123456b";
 
 /// Holds `check` to every file of the corpus of this target, and to random mutations of them.
-pub fn run(target: &str, check: impl Fn(&[u8])) {
+pub fn run(target: &str, check: impl Fn(&[u8]) + Sync) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/fuzz/corpus").join(target);
     let mut corpus: Vec<_> = std::fs::read_dir(&folder)
         .unwrap()
@@ -23,14 +25,21 @@ pub fn run(target: &str, check: impl Fn(&[u8])) {
         assert!(held.is_ok(), "{target} fails on \"{}\"", data.escape_ascii());
     };
     corpus.iter().for_each(|data| hold(data));
-    let mut random = fastrand::Rng::with_seed(1);
-    for _ in 0..MUTATIONS {
-        let mut data = random.choice(&corpus).unwrap().clone();
-        for _ in 0..random.usize(1..4) {
-            mutate(&mut data, &corpus, &mut random);
+    std::thread::scope(|scope| {
+        for seed in 1..=THREADS {
+            let (hold, corpus) = (&hold, &corpus);
+            scope.spawn(move || {
+                let mut random = fastrand::Rng::with_seed(seed as u64);
+                for _ in 0..MUTATIONS / THREADS {
+                    let mut data = random.choice(corpus).unwrap().clone();
+                    for _ in 0..random.usize(1..4) {
+                        mutate(&mut data, corpus, &mut random);
+                    }
+                    hold(&data);
+                }
+            });
         }
-        hold(&data);
-    }
+    });
 }
 
 fn mutate(data: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut fastrand::Rng) {

@@ -17,6 +17,7 @@ test('GET /api/health tells the true state and publishes the health of the clust
   // One connection in two namespaces.
   const second = both.io.socket('/health');
   await new Promise((done) => second.on('connect', done).connect());
+  const from = performance.now();
   const response = await server.fetch('/api/health');
   assert.equal(response.status, 200);
   const body = await response.json();
@@ -31,7 +32,8 @@ test('GET /api/health tells the true state and publishes the health of the clust
   const [update] = await health.next('health_update');
   assert.deepEqual({ ...update, timestamp: null }, { timestamp: null, overall_status: 'healthy', nodes_online: 0, nodes_total: 0, issues: [] });
   await Promise.all(Array.from({ length: 20 }, () => server.fetch('/api/health')));
-  assert.ok(health.all('health_update').length <= 2, 'at most once a second');
+  const allowed = 1 + Math.ceil((performance.now() - from) / 1_000);
+  assert.ok(health.all('health_update').length <= allowed, `at most once a second: ${health.all('health_update').length}`);
 });
 
 test('GET /api/cluster/nodes publishes what it answers', async (t) => {

@@ -60,7 +60,7 @@ row('a client that answers no ping', CLOSED, '`disconnections_total{reason="ping
   const raw = await server.raw({ namespace: '/tiny' });
   await raw.ends();
   await left(server, 'ping_timeout');
-}, { env: { CARILLON_SERVER__PING_INTERVAL_MS: '200', CARILLON_SERVER__PING_TIMEOUT_MS: '400' } });
+}, { env: { CARILLON_SERVER__PING_INTERVAL_MS: '200', CARILLON_SERVER__PING_TIMEOUT_MS: '1500' } });
 
 // ---- HTTP and WebSocket ----
 

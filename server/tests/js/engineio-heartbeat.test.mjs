@@ -8,7 +8,8 @@ import { sharedServer, table } from './lib/table.mjs';
 import { frame, OPCODE, text, upgradeRequest } from './lib/websocket.mjs';
 
 const INTERVAL_MS = 300;
-const TIMEOUT_MS = 500;
+// So long a busy machine may need for a pong.
+const TIMEOUT_MS = 1_500;
 const server = sharedServer({ env: { CARILLON_SERVER__PING_INTERVAL_MS: String(INTERVAL_MS), CARILLON_SERVER__PING_TIMEOUT_MS: String(TIMEOUT_MS), CARILLON_SERVER__CONNECT_TIMEOUT_MS: '20000' } });
 // What clocks of two processes may disagree.
 const SLACK_MS = 20;
@@ -45,8 +46,9 @@ table('engineio heartbeat', server, [
     assert.ok(after >= INTERVAL_MS - SLACK_MS, `after ${after} ms`);
   }],
   ['pings come at the interval', PING, async (one) => {
+    const before = performance.now();
     const times = await answers(await one.open({ namespace: null }), 4);
-    assert.ok(times.at(-1) - times[0] >= 3 * INTERVAL_MS - 100, `four pings within ${times.at(-1) - times[0]} ms`);
+    assert.ok(times.at(-1) - before >= 4 * INTERVAL_MS - SLACK_MS, `four pings within ${times.at(-1) - before} ms`);
   }],
   ['who answers stays, over a WebSocket', PING, async (one) => {
     const peer = await one.open();

@@ -6,7 +6,8 @@ import { refused } from './lib/client.mjs';
 import { runToEnd, start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
-const TIMEOUT_MS = 500;
+// Long enough for what is quick on a busy machine.
+const TIMEOUT_MS = 1_000;
 const rough = (t, env = {}) => start(t, {
   program: 'fixture',
   env: { CARILLON_ROUTER__HANDLER_TIMEOUT_MS: String(TIMEOUT_MS), CARILLON_ROUTER__STEP_TIMEOUT_MS: '1000', ...env },
@@ -62,13 +63,13 @@ test('a call that blocks its thread delays no other plugin, no new client, no sc
   // More blocking calls than the machine and the plugin have threads.
   const blockers = await Promise.all(Array.from({ length: 8 }, () => server.connect('/rough')));
   let done = 0;
-  const blocked = blockers.map((socket) => socket.call('block', { ms: 1_000 }).then(([answer]) => { done += 1; return answer; }));
+  const blocked = blockers.map((socket) => socket.call('block', { ms: 1_500 }).then(([answer]) => { done += 1; return answer; }));
   await until(async () => (await server.metrics()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) > 0, 'a call blocks');
   const longest = await healthyCalls(healthy);
   const fresh = await server.connect('/tiny');
   await healthyCalls(fresh);
   assert.ok(done < blockers.length, 'the plugin was blocked all the while');
-  assert.ok(longest < 500, `a call to a healthy plugin took ${longest} ms`);
+  assert.ok(longest < 1_000, `a call to a healthy plugin took ${longest} ms`);
   for (const answer of await Promise.all(blocked)) assert.equal(answer.ok, true, 'late, but answered');
 });
 

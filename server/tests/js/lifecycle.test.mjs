@@ -42,7 +42,7 @@ test('unknown paths and methods are answered with JSON', async (t) => {
 test('SIGTERM: running calls are answered, clients see a transport close, the exit code is 0', async (t) => {
   const server = await start(t, { program: 'fixture' });
   const sockets = await Promise.all([['websocket'], ['polling']].map((transports) => server.connect('/rough', { transports })));
-  const calls = sockets.map((socket) => socket.call('slow', { ms: 500 }));
+  const calls = sockets.map((socket) => socket.call('slow', { ms: 1_500 }));
   await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_handlers_in_flight', { namespace: '/rough' }), 2));
   server.child.kill('SIGTERM');
   for (const call of calls) assert.equal((await call)[0].ok, true);
@@ -64,7 +64,7 @@ test('while it drains it is alive and not ready; a second signal ends it now', a
   await until(async () => (await server.fetch('/readyz')).status === 503, '/readyz says 503');
   assert.equal((await server.fetch('/livez')).status, 200);
   server.child.kill('SIGTERM');
-  const end = await within(server.exit, 'the server ends at the second signal', 2_000);
+  const end = await within(server.exit, 'the server ends at the second signal');
   assert.equal(end.signal, null, 'it ends by itself');
 });
 
@@ -177,7 +177,7 @@ test('SIGHUP under load: nothing is lost, nobody is disconnected, and the log sa
 });
 
 test('SIGQUIT stops it as SIGTERM does, and a hang-up meanwhile is no second signal', async (t) => {
-  const server = await start(t, { env: { CARILLON_DRAIN__PRE_DELAY_MS: '300' } });
+  const server = await start(t, { env: { CARILLON_DRAIN__PRE_DELAY_MS: '1500' } });
   await server.connect('/');
   server.child.kill('SIGQUIT');
   await server.logged(/SIGQUIT: stopping/);

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
-import { within } from './wait.mjs';
+import { DEADLINE_MS, within } from './wait.mjs';
 
 const ENDPOINT = '/socket.io/';
 export const SEPARATOR = '\x1e';
@@ -41,7 +41,7 @@ export const packets = (body) => body.split(SEPARATOR).filter((packet) => packet
 /** A session: what its polls have brought so far, and requests in its name. */
 export class Session {
   constructor(port, open) {
-    Object.assign(this, { port, open, sid: open.sid, got: [], asked: [], patience: 5_000 });
+    Object.assign(this, { port, open, sid: open.sid, got: [], asked: [], patience: DEADLINE_MS });
   }
 
   request(options = {}) {

@@ -9,11 +9,11 @@ import { fileURLToPath } from 'node:url';
 import { openClient } from './client.mjs';
 import { parseMetrics } from './metrics.mjs';
 import { openRaw } from './raw.mjs';
-import { until, within } from './wait.mjs';
+import { DEADLINE_MS, until, within } from './wait.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
 const programs = {
-  // The server as it ships.
+  // The server, with the checks of a debug build.
   carillon: process.env.CARILLON_BINARY ?? join(root, 'target/debug/carillon'),
   // The crate outside the workspace, which adds the namespaces /order, /proto, /second, /rough and /tiny.
   fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/release/carillon-fixture'),
@@ -125,7 +125,7 @@ export class Server {
   }
 
   /** Resolves once `check(metrics)` no longer throws; fails with its last words at the deadline. */
-  async metricsSettle(check, ms = 5_000) {
+  async metricsSettle(check, ms = DEADLINE_MS) {
     let last;
     await until(async () => {
       const metrics = await this.metrics();

@@ -5,12 +5,13 @@ import { after, describe, test } from 'node:test';
 import { differenceOf } from './engine-differences.mjs';
 import { openSession } from './polling.mjs';
 import { start } from './server.mjs';
+import { DEADLINE_MS } from './wait.mjs';
 import { openPeer, Peer } from './websocket.mjs';
 
 /** How many rows are under way at once. */
 const ROWS_AT_ONCE = 8;
 /** How long a row waits for what must come, and one of which is known that it waits in vain. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = DEADLINE_MS;
 const IN_VAIN_MS = 400;
 
 /** What a row has at hand: the server, and connections that end with the row. */

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { DEADLINE_MS } from './wait.mjs';
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
@@ -76,7 +77,7 @@ export function parse(octets) {
 
 /** One TCP connection to a server: first the answer to the upgrade request, then frames. */
 export class Peer {
-  constructor(port, { host = '127.0.0.1', localAddress, patience = 5_000 } = {}) {
+  constructor(port, { host = '127.0.0.1', localAddress, patience = DEADLINE_MS } = {}) {
     this.patience = patience;
     this.head = undefined;
     this.frames = [];
