@@ -31,6 +31,7 @@ mod logs;
 mod metrics;
 mod outbox;
 mod pages;
+mod probe;
 mod process;
 mod program;
 pub mod reference;

@@ -227,3 +227,76 @@ fn the_program_tells_its_name_and_version() {
     let (code, said, _) = run(&mut carillon(&["--version"]));
     assert_eq!((code, said.trim_end()), (Some(0), concat!("carillon ", env!("CARGO_PKG_VERSION"))));
 }
+
+/// `probe` as a health check runs it: its exit code, standard output and standard error.
+fn probe(address: SocketAddr, args: &[&str]) -> (Option<i32>, String, String) {
+    run(carillon(&["probe"]).args(args).args(["--url", &format!("http://{address}")]))
+}
+
+#[test]
+fn a_probe_tells_by_its_exit_code_and_in_one_line() {
+    let server = Server::start(
+        carillon(&["serve"]).env("CARILLON_DRAIN__PRE_DELAY_MS", "60000").env("CARILLON_DRAIN__DEADLINE_MS", "100000"),
+    );
+    assert_eq!(probe(server.address, &["ready"]), (Some(0), "ready\n".to_owned(), String::new()));
+    assert_eq!(probe(server.address, &["live"]), (Some(0), "live\n".to_owned(), String::new()));
+    // Without a URL the settings say where the server is.
+    let listen = format!("0.0.0.0:{}", server.address.port());
+    assert_eq!(run(carillon(&["probe", "ready"]).env("CARILLON_SERVER__LISTEN", listen)).0, Some(0));
+    server.signal("-TERM");
+    server.says("SIGTERM");
+    while server.ask("GET /readyz HTTP/1.1").starts_with("HTTP/1.1 200 ") {}
+    let (code, out, err) = probe(server.address, &["ready"]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1), "{err}");
+    assert!(err.contains("draining"), "{err}");
+    assert_eq!(probe(server.address, &["live"]).0, Some(0), "it is alive while it drains");
+}
+
+#[test]
+fn a_probe_gives_up_in_time_and_says_why() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let (code, _, err) = probe(address, &["live", "--timeout", "100"]);
+    assert_eq!((code, err), (Some(1), format!("carillon: {address}: no answer within 100 ms\n")));
+    drop(silent);
+    let (code, _, err) = probe(address, &["live"]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("cannot be asked"), "{err}");
+    let (code, _, err) = run(&mut carillon(&["probe", "ready", "--url", "https://localhost"]));
+    assert_eq!(code, Some(2), "{err}");
+    assert_eq!(run(carillon(&["probe", "live"]).env("CARILLON_SERVER__LISTEN", "nowhere")).0, Some(78));
+}
+
+#[test]
+fn shells_get_completions_that_they_understand() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, text, err) = run(&mut carillon(&["completions", shell]));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{shell}");
+        for word in ["probe", "--log-format", "schema"] {
+            assert!(text.contains(word.trim_start_matches('-')), "{shell} does not know {word}");
+        }
+    }
+    // bash is asked itself, as it asks when the tab key is pressed after `carillon probe re`.
+    let asked = "source /dev/stdin; COMP_WORDS=(carillon probe re); COMP_CWORD=2; \
+                 _carillon carillon re probe; echo \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash");
+    let bash = bash.args(["--norc", "-c", asked]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = bash.spawn().unwrap();
+    let script = run(&mut carillon(&["completions", "bash"])).1;
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let said = child.wait_with_output().unwrap();
+    assert_eq!((said.status.code(), String::from_utf8(said.stdout).unwrap().trim()), (Some(0), "ready"));
+    assert_eq!(run(&mut carillon(&["completions", "tcsh"])).0, Some(2));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let pages = [("CARILLON", &[][..], "plugins"), ("CARILLON-SERVE", &["serve"][..], "server.listen")];
+    for (title, path, text) in pages.into_iter().chain([("CARILLON-PROBE-READY", &["probe", "ready"][..], "timeout")]) {
+        let (code, page, err) = run(carillon(&["man"]).args(path));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{path:?}");
+        assert!(page.contains(&format!(".TH {title} 1")) && page.contains(text), "{path:?}: {page}");
+    }
+    let (code, _, err) = run(&mut carillon(&["man", "probe", "nothing"]));
+    assert_eq!((code, err.as_str()), (Some(2), "carillon: carillon probe has no command \"nothing\"\n"));
+}
