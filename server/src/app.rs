@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::check::check;
+use crate::contract::{Contract, Documents};
 use crate::drain::Running;
 use crate::exit::Exit;
 use crate::http::{Origins, Serving, Site};
@@ -77,7 +78,8 @@ async fn run(
     started
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .map_err(|error| failure(error.message()))?;
-    let running = match start(program, app, config, server, listener) {
+    let documents = Documents::new(&Contract::new(registry, config), program);
+    let running = match start(program, app, config, server, listener, documents) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
@@ -105,6 +107,7 @@ fn start(
     config: &Loaded,
     server: &ServerSettings,
     listener: TcpListener,
+    documents: Documents,
 ) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
@@ -138,6 +141,7 @@ fn start(
         metrics: Arc::clone(&metrics),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
+        documents,
         tasks: tasks.clone(),
         websocket: server.transports.contains(&TransportName::Websocket),
         max_message_bytes: server.max_message_bytes,

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod contract;
 mod describe;
 mod plugins;
 mod probe;
@@ -69,6 +70,18 @@ enum Command {
     Config {
         #[command(subcommand)]
         what: config::What,
+    },
+    /// Print types for the programs of clients: every event, what it carries and what it is answered with
+    Types {
+        /// The language
+        language: contract::Language,
+        #[command(flatten)]
+        file: File,
+    },
+    /// Print the AsyncAPI 3.0 document of all namespaces and events
+    Asyncapi {
+        #[command(flatten)]
+        file: File,
     },
     /// Ask a running server whether it lives or is ready: exit code 0 is yes, 1 is no; for health checks of containers
     #[command(after_help = EXIT_CODES)]
@@ -150,6 +163,8 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
         Command::Check { file, verbose } => check::run(&registry, file.loader(&registry), verbose),
         Command::Plugins { file, json } => plugins::run(&registry, file.loader(&registry), json),
         Command::Config { what } => config::run(&registry, what),
+        Command::Types { language, file } => contract::types(&registry, file.loader(&registry), language),
+        Command::Asyncapi { file } => contract::asyncapi(&registry, file.loader(&registry), program),
         Command::Probe { what } => probe::run(what, |file| file.loader(&registry)),
         Command::Completions { shell } => describe::completions(command(program), shell),
         Command::Man { path } => describe::manual(command(program), &path),

@@ -19,6 +19,7 @@ pub mod bench;
 mod bridge;
 mod check;
 mod cli;
+mod contract;
 mod drain;
 mod engine;
 mod exit;
