@@ -28,7 +28,7 @@ use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::signals::{Caught, Signals};
 use crate::wire::Options;
-use crate::{accept, bridge, engine, http, listen, logs, process, say};
+use crate::{accept, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -65,7 +65,7 @@ async fn run(
     reload: &mut Reload<'_>,
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
-    let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
+    let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
     check(registry, config).map_err(boot_failure)?;
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = listen::open(&server.listen).await.map_err(failure)?;
@@ -83,6 +83,22 @@ async fn run(
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
+    supervisor::ready();
+    let drain: DrainSettings = config.get("drain");
+    let watchdog = supervisor::watchdog(running.tasks.clone());
+    tokio::select! {
+        end = until_stopped(running, &drain, signals, reload) => end,
+        never = watchdog => match never {},
+    }
+}
+
+/// Waits for a signal and does what it asks for, until the server has stopped.
+async fn until_stopped(
+    running: Running,
+    drain: &DrainSettings,
+    mut signals: Signals,
+    reload: &mut Reload<'_>,
+) -> Result<(), Failure> {
     let signal = loop {
         match signals.next().await {
             Caught::Stop(signal) => break signal,
@@ -90,9 +106,9 @@ async fn run(
         }
     };
     tracing::info!("{signal}: stopping; a second signal ends the server at once");
-    let drain: DrainSettings = config.get("drain");
+    supervisor::stopping();
     tokio::select! {
-        () = running.stop(&drain) => {
+        () = running.stop(drain) => {
             tracing::info!("the server has stopped");
             Ok(())
         }

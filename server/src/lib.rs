@@ -41,6 +41,7 @@ mod say;
 mod signals;
 #[cfg(test)]
 mod simulation;
+mod supervisor;
 mod wire;
 
 use std::process::ExitCode;
