@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::check::check;
+use crate::contract::{Contract, Documents};
 use crate::drain::Running;
 use crate::exit::Exit;
 use crate::http::{Origins, Scrapes, Serving, Site};
@@ -27,7 +28,7 @@ use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::signals::{Caught, Signals};
 use crate::wire::Options;
-use crate::{accept, bridge, engine, http, listen, logs, process, say};
+use crate::{accept, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -64,7 +65,7 @@ async fn run(
     reload: &mut Reload<'_>,
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
-    let mut signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
+    let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
     check(registry, config).map_err(boot_failure)?;
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = listen::open(&server.listen).await.map_err(failure)?;
@@ -77,10 +78,27 @@ async fn run(
     started
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .map_err(|error| failure(error.message()))?;
-    let running = match start(program, app, config, server, listener) {
+    let documents = Documents::new(&Contract::new(registry, config), program);
+    let running = match start(program, app, config, server, listener, documents) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
+    supervisor::ready();
+    let drain: DrainSettings = config.get("drain");
+    let watchdog = supervisor::watchdog(running.tasks.clone());
+    tokio::select! {
+        end = until_stopped(running, &drain, signals, reload) => end,
+        never = watchdog => match never {},
+    }
+}
+
+/// Waits for a signal and does what it asks for, until the server has stopped.
+async fn until_stopped(
+    running: Running,
+    drain: &DrainSettings,
+    mut signals: Signals,
+    reload: &mut Reload<'_>,
+) -> Result<(), Failure> {
     let signal = loop {
         match signals.next().await {
             Caught::Stop(signal) => break signal,
@@ -88,9 +106,9 @@ async fn run(
         }
     };
     tracing::info!("{signal}: stopping; a second signal ends the server at once");
-    let drain: DrainSettings = config.get("drain");
+    supervisor::stopping();
     tokio::select! {
-        () = running.stop(&drain) => {
+        () = running.stop(drain) => {
             tracing::info!("the server has stopped");
             Ok(())
         }
@@ -105,6 +123,7 @@ fn start(
     config: &Loaded,
     server: &ServerSettings,
     listener: TcpListener,
+    documents: Documents,
 ) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
@@ -139,6 +158,7 @@ fn start(
         scrapes: Scrapes::default(),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
+        documents,
         tasks: tasks.clone(),
         websocket: server.transports.contains(&TransportName::Websocket),
         max_message_bytes: server.max_message_bytes,

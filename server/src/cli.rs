@@ -2,7 +2,10 @@
 
 mod check;
 mod config;
+mod contract;
+mod describe;
 mod plugins;
+mod probe;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,7 @@ use std::path::{Path, PathBuf};
 use carillon_config::{Loaded, Loader, LogSettings, Source, all_sections};
 use carillon_core::registry::Registry;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::exit::Exit;
 use crate::program::Program;
@@ -26,6 +30,10 @@ const SETTINGS: &str = "Settings come from flags, then environment variables (CA
 server.listen), then the configuration file, then the defaults, which `carillon config default` prints with their \
 meaning. The file is the one named by --config or CARILLON_CONFIG, else ./carillon.toml where there is one. Where none of these set it, the variables
 of DispyCluster count: HOST, PORT, REDIS_HOST and others (docs/migrating.md).";
+const COMPLETIONS: &str = "Where shells look for it, for all users:
+  bash  carillon completions bash > /usr/share/bash-completion/completions/carillon
+  zsh   carillon completions zsh > /usr/share/zsh/site-functions/_carillon
+  fish  carillon completions fish > /usr/share/fish/vendor_completions.d/carillon.fish";
 
 /// An event router for Socket.IO: finds plugins at link time, dispatches clients' events to them, fans events out.
 #[derive(Debug, Parser)]
@@ -62,6 +70,37 @@ enum Command {
     Config {
         #[command(subcommand)]
         what: config::What,
+    },
+    /// Print types for the programs of clients: every event, what it carries and what it is answered with
+    Types {
+        /// The language
+        language: contract::Language,
+        #[command(flatten)]
+        file: File,
+    },
+    /// Print the AsyncAPI 3.0 document of all namespaces and events
+    Asyncapi {
+        #[command(flatten)]
+        file: File,
+    },
+    /// Ask a running server whether it lives or is ready: exit code 0 is yes, 1 is no; for health checks of containers
+    #[command(after_help = EXIT_CODES)]
+    Probe {
+        #[command(subcommand)]
+        what: probe::What,
+    },
+    /// Print what a shell reads to complete this command line
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of this program, or of one of its commands
+    #[command(after_help = "For example: carillon man serve | man -l -")]
+    Man {
+        /// The words that lead to the command, as in `probe ready`
+        #[arg(value_name = "COMMAND")]
+        path: Vec<String>,
     },
 }
 
@@ -124,6 +163,11 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
         Command::Check { file, verbose } => check::run(&registry, file.loader(&registry), verbose),
         Command::Plugins { file, json } => plugins::run(&registry, file.loader(&registry), json),
         Command::Config { what } => config::run(&registry, what),
+        Command::Types { language, file } => contract::types(&registry, file.loader(&registry), language),
+        Command::Asyncapi { file } => contract::asyncapi(&registry, file.loader(&registry), program),
+        Command::Probe { what } => probe::run(what, |file| file.loader(&registry)),
+        Command::Completions { shell } => describe::completions(command(program), shell),
+        Command::Man { path } => describe::manual(command(program), &path),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the server answers over HTTP, route by route.
 
 mod checks;
+mod contract;
 mod origins;
 mod polling;
 mod probes;
@@ -27,6 +28,7 @@ pub(crate) use self::origins::Origins;
 pub(crate) use self::scrapes::Scrapes;
 use crate::admission::{Admission, Source};
 use crate::bridge::Engine;
+use crate::contract::Documents;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::{engine, pages};
@@ -47,6 +49,7 @@ pub(crate) struct Site {
     /// Gone once the application stops.
     pub(crate) app: Weak<App>,
     pub(crate) plugins: Plugins,
+    pub(crate) documents: Documents,
     /// Own what goes on beyond a request.
     pub(crate) tasks: TaskTracker,
     /// Whether WebSocket is offered.
@@ -64,12 +67,14 @@ pub(crate) enum Serving {
 }
 
 /// The house's own routes, beside Socket.IO and the pages.
-fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 4] {
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 6] {
     [
         ("/", get(home)),
         ("/metrics", get(probes::metrics)),
         ("/livez", get(probes::live)),
         ("/readyz", get(probes::ready)),
+        ("/types.d.ts", get(contract::types)),
+        ("/asyncapi.json", get(contract::asyncapi)),
     ]
 }
 

@@ -19,6 +19,7 @@ pub mod bench;
 mod bridge;
 mod check;
 mod cli;
+mod contract;
 mod drain;
 mod engine;
 mod exit;
@@ -31,6 +32,7 @@ mod logs;
 mod metrics;
 mod outbox;
 mod pages;
+mod probe;
 mod process;
 mod program;
 pub mod reference;
@@ -39,6 +41,7 @@ mod say;
 mod signals;
 #[cfg(test)]
 mod simulation;
+mod supervisor;
 mod wire;
 
 use std::process::ExitCode;

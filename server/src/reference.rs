@@ -11,6 +11,7 @@ use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
 use serde_json::{Map, Value, json};
 
+use crate::contract::Contract;
 use crate::logs;
 use crate::metrics::Metrics;
 use crate::process;
@@ -32,9 +33,12 @@ pub struct File {
 pub fn files() -> Result<Vec<File>, Box<dyn std::error::Error>> {
     let registry = Registry::linked()?;
     let sections = all_sections(registry.sections());
+    let contract = Contract::new(&registry, &Loader::new(sections.clone()).load()?);
     Ok(vec![
         File { path: "config/default.toml", text: default_toml(&sections) },
         File { path: "config/schema.json", text: config_schema(&sections) },
+        File { path: "docs/reference/asyncapi.json", text: contract.asyncapi(Program::CARILLON) },
+        File { path: "docs/reference/types.d.ts", text: contract.typescript() },
         File { path: "docs/reference/config.md", text: carillon_config::reference_markdown(&sections) },
         File { path: "docs/reference/events.json", text: events(&registry, &sections)? },
         File { path: "docs/reference/metrics.md", text: metrics(&described(&registry, &sections)?) },

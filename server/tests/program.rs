@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -16,6 +17,8 @@ fn carillon(args: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.env("CARILLON_DRAIN__WINDOW_MS", "0");
+    // Whoever runs the tests may be a service itself.
+    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
     command
 }
 
@@ -226,4 +229,150 @@ fn the_list_of_plugins_ends_with_the_crates_they_were_found_in() {
 fn the_program_tells_its_name_and_version() {
     let (code, said, _) = run(&mut carillon(&["--version"]));
     assert_eq!((code, said.trim_end()), (Some(0), concat!("carillon ", env!("CARGO_PKG_VERSION"))));
+}
+
+/// `probe` as a health check runs it: its exit code, standard output and standard error.
+fn probe(address: SocketAddr, args: &[&str]) -> (Option<i32>, String, String) {
+    run(carillon(&["probe"]).args(args).args(["--url", &format!("http://{address}")]))
+}
+
+#[test]
+fn a_probe_tells_by_its_exit_code_and_in_one_line() {
+    let server = Server::start(
+        carillon(&["serve"]).env("CARILLON_DRAIN__PRE_DELAY_MS", "60000").env("CARILLON_DRAIN__DEADLINE_MS", "100000"),
+    );
+    assert_eq!(probe(server.address, &["ready"]), (Some(0), "ready\n".to_owned(), String::new()));
+    assert_eq!(probe(server.address, &["live"]), (Some(0), "live\n".to_owned(), String::new()));
+    // Without a URL the settings say where the server is.
+    let listen = format!("0.0.0.0:{}", server.address.port());
+    assert_eq!(run(carillon(&["probe", "ready"]).env("CARILLON_SERVER__LISTEN", listen)).0, Some(0));
+    server.signal("-TERM");
+    server.says("SIGTERM");
+    while server.ask("GET /readyz HTTP/1.1").starts_with("HTTP/1.1 200 ") {}
+    let (code, out, err) = probe(server.address, &["ready"]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1), "{err}");
+    assert!(err.contains("draining"), "{err}");
+    assert_eq!(probe(server.address, &["live"]).0, Some(0), "it is alive while it drains");
+}
+
+#[test]
+fn a_probe_gives_up_in_time_and_says_why() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let (code, _, err) = probe(address, &["live", "--timeout", "100"]);
+    assert_eq!((code, err), (Some(1), format!("carillon: {address}: no answer within 100 ms\n")));
+    drop(silent);
+    let (code, _, err) = probe(address, &["live"]);
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.contains("cannot be asked"), "{err}");
+    let (code, _, err) = run(&mut carillon(&["probe", "ready", "--url", "https://localhost"]));
+    assert_eq!(code, Some(2), "{err}");
+    assert_eq!(run(carillon(&["probe", "live"]).env("CARILLON_SERVER__LISTEN", "nowhere")).0, Some(78));
+}
+
+#[test]
+fn shells_get_completions_that_they_understand() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, text, err) = run(&mut carillon(&["completions", shell]));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{shell}");
+        for word in ["probe", "--log-format", "schema"] {
+            assert!(text.contains(word.trim_start_matches('-')), "{shell} does not know {word}");
+        }
+    }
+    // bash is asked itself, as it asks when the tab key is pressed after `carillon probe re`.
+    let asked = "source /dev/stdin; COMP_WORDS=(carillon probe re); COMP_CWORD=2; \
+                 _carillon carillon re probe; echo \"${COMPREPLY[@]}\"";
+    let mut bash = Command::new("bash");
+    let bash = bash.args(["--norc", "-c", asked]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = bash.spawn().unwrap();
+    let script = run(&mut carillon(&["completions", "bash"])).1;
+    child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let said = child.wait_with_output().unwrap();
+    assert_eq!((said.status.code(), String::from_utf8(said.stdout).unwrap().trim()), (Some(0), "ready"));
+    assert_eq!(run(&mut carillon(&["completions", "tcsh"])).0, Some(2));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let pages = [("CARILLON", &[][..], "plugins"), ("CARILLON-SERVE", &["serve"][..], "server.listen")];
+    for (title, path, text) in pages.into_iter().chain([("CARILLON-PROBE-READY", &["probe", "ready"][..], "timeout")]) {
+        let (code, page, err) = run(carillon(&["man"]).args(path));
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{path:?}");
+        assert!(page.contains(&format!(".TH {title} 1")) && page.contains(text), "{path:?}: {page}");
+    }
+    let (code, _, err) = run(&mut carillon(&["man", "probe", "nothing"]));
+    assert_eq!((code, err.as_str()), (Some(2), "carillon: carillon probe has no command \"nothing\"\n"));
+}
+
+/// A socket as systemd has one for each service, and the environment that a service gets.
+struct Supervisor {
+    socket: UnixDatagram,
+    path: std::path::PathBuf,
+}
+
+impl Supervisor {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("carillon-{test}-{}", std::process::id()));
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(SOON)).unwrap();
+        Self { socket, path }
+    }
+
+    /// The next thing it is told.
+    fn told(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).unwrap();
+        std::str::from_utf8(&buffer[..length]).unwrap().trim_end().to_owned()
+    }
+
+    /// What it is told next that is not that the server is alive.
+    fn news(&self) -> String {
+        std::iter::repeat_with(|| self.told()).find(|news| news != "WATCHDOG=1").unwrap()
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+#[test]
+fn systemd_is_told_that_the_server_is_ready_alive_and_stopping() {
+    let supervisor = Supervisor::new("watched");
+    let server = Server::start(
+        carillon(&["serve"])
+            .env("NOTIFY_SOCKET", &supervisor.path)
+            .env("WATCHDOG_USEC", "100000")
+            .env("CARILLON_DRAIN__PRE_DELAY_MS", "60000")
+            .env("CARILLON_DRAIN__DEADLINE_MS", "100000"),
+    );
+    assert_eq!(supervisor.told(), "READY=1");
+    assert_eq!((supervisor.told(), supervisor.told()), ("WATCHDOG=1".to_owned(), "WATCHDOG=1".to_owned()));
+    server.signal("-TERM");
+    assert_eq!(supervisor.news(), "STOPPING=1");
+    assert_eq!(supervisor.told(), "WATCHDOG=1", "it is alive while it drains");
+    server.signal("-TERM");
+    assert_eq!(server.exit(), Some(1));
+}
+
+#[test]
+fn without_a_watchdog_systemd_is_told_of_start_and_stop_only() {
+    let supervisor = Supervisor::new("unwatched");
+    let server = Server::start(carillon(&["serve"]).env("NOTIFY_SOCKET", &supervisor.path));
+    assert_eq!(supervisor.told(), "READY=1");
+    server.signal("-TERM");
+    assert_eq!(supervisor.told(), "STOPPING=1");
+    assert_eq!(server.exit(), Some(0));
+}
+
+#[test]
+fn a_server_that_does_not_start_is_never_called_ready() {
+    let supervisor = Supervisor::new("failed");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = carillon(&["serve", "--listen", &address]);
+    assert_eq!(run(command.env("NOTIFY_SOCKET", &supervisor.path)).0, Some(1));
+    supervisor.socket.set_nonblocking(true).unwrap();
+    assert!(supervisor.socket.recv(&mut [0; 64]).is_err(), "it was told something");
 }

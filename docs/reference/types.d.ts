@@ -1,0 +1,432 @@
+// What this Carillon and its clients send each other. Generated: `carillon types ts`, or /types.d.ts of a server.
+//
+//   import { io, type Socket } from "socket.io-client";
+//   import type { Emit, Listen } from "./types";
+//   const monitoring: Socket<Listen<"/monitoring">, Emit<"/monitoring">> = io("http://127.0.0.1:8085/monitoring");
+
+/** Why a call failed. */
+export interface Failure {
+  /** For programs: `bad_payload`, `timeout` and others. */
+  code: string;
+  /** For people. */
+  message: string;
+  /** Whether the same call may succeed later. */
+  retryable: boolean;
+  /** Finds the cause in the server's log. */
+  id?: string;
+}
+
+/** What a call is answered with. */
+export type Ack<T> = { ok: true; data: T } | Refused;
+
+/** A call that failed. */
+export type Refused = { ok: false; error: Failure };
+
+/** What a namespace sends: the first type parameter of `Socket`. */
+export type Listen<N extends keyof Namespaces> = Namespaces[N]["listen"];
+
+/** What a namespace takes: the second type parameter of `Socket`. Use `emitWithAck`, or `emit` with a function at the end. */
+export type Emit<N extends keyof Namespaces> = Namespaces[N]["emit"];
+
+/** Every namespace. */
+export interface Namespaces {
+  "/": {
+    listen: {
+      /** Once, right after a client connected. */
+      connection_confirmed: (...args: [payload: ConnectionConfirmed]) => void;
+      /** A call without ack failed. */
+      error: (...args: [payload: ErrorEvent]) => void;
+      /** Each message of bus channel `celery:metrics`, as it was published. */
+      redis_celery_metrics: (...args: [payload: unknown]) => void;
+      /** Each message of bus channel `cluster:alerts`, as it was published. */
+      redis_cluster_alerts: (...args: [payload: Alerts]) => void;
+      /** Each message of bus channel `cluster:health`, as it was published. */
+      redis_cluster_health: (...args: [payload: HealthUpdate]) => void;
+      /** Each message of bus channel `cluster:metrics`, as it was published. */
+      redis_cluster_metrics: (...args: [payload: Aggregate]) => void;
+    };
+    emit: {
+    };
+  };
+  "/echo": {
+    listen: {
+      /** A call without ack failed. */
+      error: (...args: [payload: ErrorEvent]) => void;
+    };
+    emit: {
+      /** Answers with the same text. */
+      say: (...args: [payload: Text, ack: (answer: Ack<Text>) => void]) => void;
+    };
+  };
+  "/health": {
+    listen: {
+      /** A call without ack failed. */
+      error: (...args: [payload: ErrorEvent]) => void;
+      /** Once, right after a client connected. */
+      health_connected: (...args: [payload: HealthConnected]) => void;
+      /** Before the ack of `request_health`, to who asked. */
+      health_response: (...args: [payload: HealthResponse]) => void;
+      /**
+       * After `health_connected` when something is known, then whenever the nodes were asked, or somebody asked `/api/health`.
+       * Each message of bus channel `cluster:health`, as it was published.
+       */
+      health_update: (...args: [payload: HealthUpdate]) => void;
+    };
+    emit: {
+      /** Answers with the state of the server and the cluster. */
+      request_health: (...args: [payload: unknown, ack: (answer: Ack<HealthResponse>) => void]) => void;
+    };
+  };
+  "/monitoring": {
+    listen: {
+      /**
+       * Whenever the nodes were measured.
+       * Each message of bus channel `cluster:alerts`, as it was published.
+       */
+      alerts_update: (...args: [payload: Alerts]) => void;
+      /**
+       * After `monitoring_connected` when something was measured, then whenever it was.
+       * Each message of bus channel `cluster:metrics`, as it was published.
+       */
+      cluster_metrics: (...args: [payload: Aggregate]) => void;
+      /** Before the ack of `request_cluster_status`, to who asked. */
+      cluster_status_response: (...args: [payload: ClusterStatusResponse]) => void;
+      /** A call without ack failed. */
+      error: (...args: [payload: ErrorEvent]) => void;
+      /** Once, right after a client connected. */
+      monitoring_connected: (...args: [payload: MonitoringConnected]) => void;
+      /** Before the ack of `request_nodes_status`, to who asked. */
+      nodes_status_response: (...args: [payload: NodesStatusResponse]) => void;
+      /** Before the ack of `subscribe_to_updates`, to who asked. */
+      subscribed_to_updates: (...args: [payload: Subscribed]) => void;
+    };
+    emit: {
+      /** Answers with the cluster at a glance. */
+      request_cluster_status: (...args: [payload: unknown, ack: (answer: Ack<ClusterStatusResponse>) => void]) => void;
+      /** Answers with every node. */
+      request_nodes_status: (...args: [payload: unknown, ack: (answer: Ack<NodesStatusResponse>) => void]) => void;
+      /** Puts the client into the room `updates`. */
+      subscribe_to_updates: (...args: [payload: unknown, ack: (answer: Ack<Subscribed>) => void]) => void;
+    };
+  };
+}
+
+/** `cluster_metrics`: what was measured on all nodes in one round. */
+export type Aggregate = {
+  /** All of them together. */
+  cluster_stats: ClusterStats;
+  /** The nodes that answered, by name. */
+  nodes: Record<string, Metrics>;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** One thing that is too high. */
+export type Alert = {
+  /** What it is about: `high_cpu_avg`, `high_memory_avg`, `high_temp_<node>`. */
+  id: string;
+  /** The alert, for people. */
+  message: string;
+  /** How bad it is. */
+  type: Severity;
+};
+
+/** `alerts_update`: everything that is too high now. */
+export type Alerts = {
+  /** The alerts that hold now. */
+  active_alerts: Array<Alert>;
+  /** How many there are. */
+  alert_count: number;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** What connects the server to other programs. */
+export type BusReport = {
+  /** Its kind, such as `memory` or `redis`. */
+  kind: string;
+  /** Whether messages get through. */
+  up: boolean;
+};
+
+/** How the cluster is. */
+export type ClusterHealth = {
+  /** What is wrong, for people. */
+  issues: Array<string>;
+  /** Nodes that answer. */
+  nodes_online: number;
+  /** All nodes. */
+  nodes_total: number;
+  /** In a word; `unknown` when there are nodes and nobody has measured them lately. */
+  overall_status: Status;
+};
+
+/** How the cluster is, by the number of its nodes. */
+export type ClusterReport = {
+  /** Nodes that do not answer. */
+  nodes_down: number;
+  /** Nodes that answer. */
+  nodes_online: number;
+  /** All nodes. */
+  nodes_total: number;
+  /** In a word; `unknown` while the bus is away. */
+  overall_status: Status;
+};
+
+/** All nodes together. */
+export type ClusterStats = {
+  /** The mean CPU use of those, in percent. */
+  avg_cpu: number;
+  /** Their mean memory use, in percent. */
+  avg_memory: number;
+  /** The mean temperature of those that measure it, in degrees Celsius; null when none does. */
+  avg_temperature?: number | null;
+  /** How many of them answered. */
+  online_nodes: number;
+  /** How many nodes there are. */
+  total_nodes: number;
+};
+
+/** `cluster_status_response`: the answer to `request_cluster_status`. */
+export type ClusterStatusResponse = {
+  /** The cluster at a glance. */
+  data: Overview;
+  /** When this was sent, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** `connection_confirmed`: the client is connected. */
+export type ConnectionConfirmed = {
+  /** The client's public id. */
+  sid: string;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** Who is connected to the server. */
+export type Connections = {
+  /** Connections, each counted once. */
+  connected_clients: number;
+  /** Clients of each namespace; one connection may be in several. */
+  namespaces: Record<string, number>;
+};
+
+/** An object without fields, where the original system has one. */
+export type Empty = Record<string, unknown>;
+
+/** `error`: a call without ack failed. */
+export type ErrorEvent = {
+  /** The code, as in the ack's envelope. */
+  code: string;
+  /** The event that failed; missing when it was none. */
+  event?: string | null;
+  /** What went wrong, for a person. */
+  message: string;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** `health_connected`: the client is connected. */
+export type HealthConnected = {
+  /** The namespace it is connected to. */
+  namespace: string;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** `health_response`: the answer to `request_health`. */
+export type HealthResponse = {
+  /** How things are. */
+  data: Report;
+  /** When this was sent, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** `health_update`: how the cluster is. */
+export type HealthUpdate = {
+  /** What is wrong, for people. */
+  issues: Array<string>;
+  /** Nodes that answer. */
+  nodes_online: number;
+  /** All nodes. */
+  nodes_total: number;
+  /** In a word. */
+  overall_status: Status;
+  /** When this was said, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** What was measured on one node. Percentages go from 0 to 100. */
+export type Metrics = {
+  /** CPU time in use since the last measurement, over all cores, in percent. */
+  cpu_usage: number;
+  /** What is free there, in bytes. */
+  disk_available: number;
+  /** The size of the file system at `/`, in bytes. */
+  disk_total: number;
+  /** Disk space in use, in percent. */
+  disk_usage: number;
+  /** Memory that new programs could have, in bytes. */
+  memory_available: number;
+  /** Memory, in bytes. */
+  memory_total: number;
+  /** Memory in use, in percent. */
+  memory_usage: number;
+  /** In degrees Celsius; null where nothing measures it. */
+  temperature?: number | null;
+};
+
+/** `monitoring_connected`: the client is connected. */
+export type MonitoringConnected = {
+  /** The namespace it is connected to. */
+  namespace: string;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** One node, as lists show it. */
+export type Node = {
+  /** Always 0. */
+  active_jobs: number;
+  /** What it is there for; always the same. */
+  capabilities: Array<string>;
+  /** CPU time in use, in percent; 0 when it does not answer. */
+  cpu_usage: number;
+  /** Disk space in use, in percent; 0 when it does not answer. */
+  disk_usage: number;
+  /** True when it answers. */
+  is_healthy: boolean;
+  /** When it was measured last; null when it does not answer. */
+  last_update?: string | null;
+  /** Memory in use, in percent; 0 when it does not answer. */
+  memory_usage: number;
+  /** Its name. */
+  node: string;
+  /** Always the same. */
+  performance_score: number;
+  /** Whether it answers. */
+  status: NodeStatus;
+  /** Always 0. */
+  success_rate: number;
+  /** In degrees Celsius; null where nothing measures it, 0 when the node does not answer. */
+  temperature?: number | null;
+  /** Always 0. */
+  total_jobs: number;
+};
+
+/** Which node is asked for. */
+export type NodeRequest = {
+  /** Its name. */
+  name: string;
+};
+
+/** Whether a node answers. */
+export type NodeStatus = "ready" | "unknown";
+
+/** `nodes_status_response`: the answer to `request_nodes_status`. */
+export type NodesStatusResponse = {
+  /** Every node. */
+  data: Array<Node>;
+  /** When this was sent, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+/** The cluster at a glance. */
+export type Overview = {
+  /** In numbers. */
+  cluster_stats: OverviewStats;
+  /** Always empty. */
+  dispatch_stats: Empty;
+  /** Always empty. */
+  health_status: Empty;
+  /** The parts of the original system; always online. */
+  services_status: Services;
+  /** In a word; `unknown` before anything was measured. */
+  status: Status;
+  /** Always empty. */
+  task_stats: Empty;
+  /** When the nodes were measured last, else now. */
+  timestamp: string;
+  /** Always empty. */
+  worker_stats: Empty;
+};
+
+/** The cluster in numbers. */
+export type OverviewStats = {
+  /** The mean CPU use of those that answer, in percent, with one decimal. */
+  cpu_usage_avg: number;
+  /** Their mean use of disk space, in percent, with one decimal. */
+  disk_usage_avg: number;
+  /** Those that do not. */
+  down_nodes: number;
+  /** When this was put together, RFC 3339 in UTC. */
+  last_check: string;
+  /** Their mean memory use, in percent, with one decimal. */
+  memory_usage_avg: number;
+  /** Those that answer. */
+  ready_nodes: number;
+  /** All nodes. */
+  total_nodes: number;
+};
+
+/** How the server and the cluster are. */
+export type Report = {
+  /** How the cluster is. */
+  cluster: ClusterReport;
+  /** How the server itself is. */
+  status: ServerStatus;
+  /** When this was found out, RFC 3339 in UTC. */
+  timestamp: string;
+  /** The server's version. */
+  version: string;
+};
+
+/** `GET /api/health`: how the server is. */
+export type ServerHealth = {
+  /** What connects it to other programs. */
+  bus: BusReport;
+  /** In a word. */
+  status: ServerStatus;
+  /** When this was found out, RFC 3339 in UTC. */
+  timestamp: string;
+  /** The server's version. */
+  version: string;
+  /** Who is connected to it. */
+  websocket: Connections;
+};
+
+/** How the server itself is. */
+export type ServerStatus = "healthy" | "degraded" | "unhealthy";
+
+/** The parts of the original system. */
+export type Services = {
+  /** Always online. */
+  cluster_controller: string;
+  /** Always online. */
+  monitoring: string;
+  /** Always online. */
+  scheduler: string;
+  /** Always online. */
+  scraper: string;
+};
+
+/** How bad an alert is. */
+export type Severity = "warning" | "critical";
+
+/** How the cluster is, in a word. */
+export type Status = "healthy" | "warning" | "critical" | "unknown";
+
+/** `subscribed_to_updates`: the answer to `subscribe_to_updates`. */
+export type Subscribed = {
+  /** The events it will be sent. */
+  events: Array<string>;
+  /** The room the client is in now. */
+  room: string;
+  /** When, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
+export type Text = {
+  /** What to repeat. */
+  text: string;
+};
