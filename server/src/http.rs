@@ -1,6 +1,7 @@
 //! What the server answers over HTTP, route by route.
 
 mod checks;
+mod failures;
 mod origins;
 mod polling;
 mod probes;
@@ -61,12 +62,13 @@ pub(crate) enum Serving {
 }
 
 /// The house's own routes, beside Socket.IO and the pages.
-fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 4] {
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 5] {
     [
         ("/", get(home)),
         ("/metrics", get(probes::metrics)),
         ("/livez", get(probes::live)),
         ("/readyz", get(probes::ready)),
+        ("/api/failures", get(failures::answer)),
     ]
 }
 
