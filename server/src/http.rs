@@ -2,6 +2,7 @@
 
 mod checks;
 mod contract;
+mod failures;
 mod origins;
 mod polling;
 mod probes;
@@ -67,7 +68,7 @@ pub(crate) enum Serving {
 }
 
 /// The house's own routes, beside Socket.IO and the pages.
-fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 6] {
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 7] {
     [
         ("/", get(home)),
         ("/metrics", get(probes::metrics)),
@@ -75,6 +76,7 @@ fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 6] {
         ("/readyz", get(probes::ready)),
         ("/types.d.ts", get(contract::types)),
         ("/asyncapi.json", get(contract::asyncapi)),
+        ("/api/failures", get(failures::answer)),
     ]
 }
 

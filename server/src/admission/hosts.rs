@@ -10,8 +10,9 @@ use http::{HeaderMap, Version, header};
 /// The names.
 #[derive(Debug, Clone)]
 pub(crate) struct Hosts {
-    /// `None`: any.
-    listed: Option<HashSet<String>>,
+    listed: HashSet<String>,
+    /// Whether every name will do.
+    any: bool,
 }
 
 /// Why a request is not answered.
@@ -28,11 +29,20 @@ impl Hosts {
     pub(crate) fn new(server: &ServerSettings) -> Self {
         let closed = server.listen.is_loopback() || !server.hosts.is_empty();
         let listed = server.hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
-        Self { listed: closed.then_some(listed) }
+        Self { listed, any: !closed }
     }
 
     /// Whether a request is for us.
     pub(crate) fn check(&self, version: Version, headers: &HeaderMap) -> Result<(), NoHost> {
+        self.judge(self.any, version, headers)
+    }
+
+    /// The same for what only the server's own pages may read: a name has to be local or listed wherever it listens.
+    pub(crate) fn check_own(&self, version: Version, headers: &HeaderMap) -> Result<(), NoHost> {
+        self.judge(false, version, headers)
+    }
+
+    fn judge(&self, any: bool, version: Version, headers: &HeaderMap) -> Result<(), NoHost> {
         let mut values = headers.get_all(header::HOST).iter();
         let host = match (values.next(), values.next()) {
             // As probes of older load balancers do.
@@ -41,10 +51,9 @@ impl Hosts {
             _ => return Err(NoHost::Malformed),
         };
         let name = name(host).ok_or(NoHost::Malformed)?.trim_end_matches('.').to_ascii_lowercase();
-        let Some(listed) = &self.listed else { return Ok(()) };
         // No page of another site is served from an address.
         let local = name == "localhost" || name.ends_with(".localhost") || is_address(&name);
-        if local || listed.contains(&name) { Ok(()) } else { Err(NoHost::Unknown(name)) }
+        if any || local || self.listed.contains(&name) { Ok(()) } else { Err(NoHost::Unknown(name)) }
     }
 }
 
@@ -98,6 +107,25 @@ mod tests {
         assert_eq!(check(loopback, &["Board.example"], &["board.example:443"]), Ok(()));
         assert_eq!(check("0.0.0.0:80", &[], &["anything.example"]), Ok(()));
         assert!(check("0.0.0.0:80", &["board.example"], &["anything.example"]).is_err());
+    }
+
+    /// A name that anybody can give this server's address is not one of its own, wherever it listens.
+    #[test]
+    fn what_is_for_own_pages_is_under_local_and_listed_names_everywhere() {
+        let hosts = ["board.example".to_owned()];
+        for (hosts, name, own) in [
+            (&[][..], "10.0.0.1:80", true),
+            (&[], "localhost", true),
+            (&[], "evil.example", false),
+            (&hosts, "board.example", true),
+        ] {
+            let (listen, hosts) = ("0.0.0.0:80".parse().unwrap(), hosts.to_vec());
+            let server = ServerSettings { listen, hosts, ..ServerSettings::default() };
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(name))]);
+            let (hosts, version) = (Hosts::new(&server), Version::HTTP_11);
+            assert_eq!(hosts.check(version, &headers), Ok(()), "{name}");
+            assert_eq!(hosts.check_own(version, &headers).is_ok(), own, "{name}");
+        }
     }
 
     #[test]

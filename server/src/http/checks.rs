@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 
-use super::{Site, reply};
+use super::{Origins, Site, reply};
 use crate::admission::{NoHost, Source};
 use crate::metrics::Refused;
 use crate::wire::Handle;
@@ -42,6 +42,22 @@ fn refuse(why: &NoHost) -> Response {
             reply::detail(StatusCode::MISDIRECTED_REQUEST, &line)
         }
     }
+}
+
+/// Refuses every page that is not the server's own, also where `server.origins` lets others in, and names that such a
+/// page could have given itself.
+pub(super) fn own_page(site: &Site, parts: &Parts) -> Result<(), Box<Response>> {
+    if let Err(why) = site.admission.hosts.check_own(parts.version, &parts.headers) {
+        site.metrics.refused(Refused::Host);
+        return Err(refuse(&why).into());
+    }
+    let secure = source(parts).and_then(|source| source.secure);
+    if Origins::is_foreign(&parts.headers, secure) {
+        site.metrics.refused(Refused::Origin);
+        let words = "Forbidden: no page of another origin may read this";
+        return Err(reply::detail(StatusCode::FORBIDDEN, words).into());
+    }
+    Ok(())
 }
 
 /// Where the request comes from.

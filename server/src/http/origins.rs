@@ -65,6 +65,23 @@ impl Origins {
         Err(explain(&origin, written))
     }
 
+    /// Whether a page of another origin is behind a request, whatever the list says of it: as far as the browser tells, a
+    /// page of a neighbouring host included.
+    pub(crate) fn is_foreign(headers: &HeaderMap, secure: Option<bool>) -> bool {
+        let site = headers.get(FETCH_SITE).map(HeaderValue::as_bytes);
+        if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+            return true;
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (None, _) => false,
+            (Some(origin), None) => {
+                !origin.to_str().is_ok_and(|origin| is_own(&normal(origin), headers.get(header::HOST), secure))
+            }
+            _ => true,
+        }
+    }
+
     /// Tells the log of a refusal, now and then.
     pub(crate) fn report(&self, stranger: &Stranger) {
         if let Some(left_out) = self.0.log.allow() {
@@ -219,5 +236,24 @@ mod tests {
         let origin = HeaderValue::from_static("https://a.example");
         assert!(Origins::new(&["https://a.example".to_owned()]).is_listed(&origin));
         assert!(!Origins::new(&["*".to_owned()]).is_listed(&origin) && !Origins::new(&[]).is_listed(&origin));
+    }
+
+    /// What is for the server's own pages is for no other, and for whoever is no page.
+    #[test]
+    fn a_foreign_page_is_told_by_its_origin_or_by_its_browser() {
+        let own = (header::HOST, "localhost:8085");
+        for (lines, foreign) in [
+            (vec![own.clone()], false),
+            (vec![own.clone(), (FETCH_SITE, "none")], false),
+            (vec![own.clone(), (FETCH_SITE, "same-origin")], false),
+            (vec![own.clone(), (FETCH_SITE, "same-site")], true),
+            (vec![own.clone(), (FETCH_SITE, "cross-site")], true),
+            (vec![own.clone(), (header::ORIGIN, "http://localhost:8085")], false),
+            (vec![own.clone(), (header::ORIGIN, "http://localhost:3000")], true),
+            (vec![own.clone(), (header::ORIGIN, "null")], true),
+            (vec![(header::ORIGIN, "http://localhost:8085")], true),
+        ] {
+            assert_eq!(Origins::is_foreign(&headers(&lines), None), foreign, "{lines:?}");
+        }
     }
 }

@@ -38,6 +38,7 @@ pub(super) async fn ready(State(site): State<Arc<Site>>) -> Response {
     reply::value(status, &readiness)
 }
 
-fn stopping() -> Response {
+/// The answer once the application is gone.
+pub(super) fn stopping() -> Response {
     reply::detail(StatusCode::SERVICE_UNAVAILABLE, "The server is stopping")
 }

@@ -53,6 +53,21 @@ test('origins = ["*"] lets every page in', async (t) => {
   assert.equal(any.allowed, 'https://elsewhere.example');
 });
 
+test('no page of another origin reads what failed, not even where every page may connect', async (t) => {
+  const server = await start(t, { config: '[server]\norigins = ["*"]\n' });
+  const ask = (headers) => http(server.url, 'GET', '/api/failures', undefined, undefined, headers);
+  assert.equal((await ask({})).status, 200);
+  assert.equal((await ask({ origin: server.url })).status, 200);
+  for (const headers of [
+    { origin: 'https://elsewhere.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' },
+  ]) {
+    const refused = await ask(headers);
+    assert.equal(refused.status, 403, JSON.stringify(headers));
+  }
+  // A page that gave its own name this server's address: to its browser it is the same origin.
+  assert.equal((await ask({ host: 'elsewhere.example', 'sec-fetch-site': 'same-origin' })).status, 421);
+});
+
 test('transports = ["websocket"] refuses polling', async (t) => {
   const server = await start(t, { config: '[server]\ntransports = ["websocket"]\n' });
   await server.connect('/', { transports: ['websocket'] });

@@ -86,6 +86,31 @@ test('panics do not flood the log', async (t) => {
   assert.ok(lines >= 1 && lines <= allowed, `${lines} lines`);
 });
 
+test('every error.id is found at /api/failures, also where the log left it out', async (t) => {
+  const server = await rough(t, { CARILLON_ROUTER__HANDLER_TIMEOUT_MS: '30000' });
+  assert.deepEqual(await (await server.fetch('/api/failures')).json(), []);
+  const socket = await server.connect('/rough');
+  const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => socket.call('panic', { text: `number ${n}.` })));
+  const ids = answers.map(([answer]) => answer.error.id);
+  const logged = ids.filter((id) => server.log.some((line) => line.includes('handler failed') && line.includes(id)));
+  assert.ok(logged.length < ids.length, 'the log was throttled');
+  const response = await server.fetch('/api/failures');
+  assert.equal(response.headers.get('cache-control'), 'no-store');
+  const all = await response.json();
+  assert.deepEqual(all.map(({ id }) => id), [...ids].reverse(), 'the newest first');
+  for (const [n, id] of ids.entries()) {
+    const [{ time, cause, ...rest }, ...others] = all.filter((failure) => failure.id === id);
+    assert.deepEqual(others, []);
+    assert.deepEqual(rest, { id, plugin: 'rough', namespace: '/rough', event: 'panic' });
+    assert.match(cause, new RegExp(`^panic at .*rough\\.rs:\\d+:\\d+: number ${n}\\.$`));
+    assert.ok(Math.abs(Date.now() - Date.parse(time)) < 60_000, time);
+  }
+  const left_out = ids.find((id) => !logged.includes(id));
+  assert.deepEqual(await (await server.fetch(`/api/failures?id=${left_out}`)).json(), all.filter(({ id }) => id === left_out));
+  assert.deepEqual(await (await server.fetch('/api/failures?id=none')).json(), []);
+  assert.equal((await server.fetch('/api/failures?ID=1')).status, 400);
+});
+
 test('a plugin with both threads blocked is answered for in time, and works again afterwards', async (t) => {
   const server = await rough(t);
   const [one, two, beside, healthy] = await Promise.all([

@@ -29,7 +29,7 @@ test('unknown paths and methods are answered with JSON', async (t) => {
     assert.match(headers['content-type'], /^application\/json/);
     assert.doesNotThrow(() => JSON.parse(body));
   }
-  for (const path of ['/metrics', '/livez', '/readyz']) {
+  for (const path of ['/metrics', '/livez', '/readyz', '/api/failures']) {
     const { status, headers, body } = await http(server.url, 'POST', path, 'x');
     assert.equal(status, 405, path);
     assert.match(headers.allow, /GET/);

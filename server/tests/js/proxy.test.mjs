@@ -91,7 +91,9 @@ for (const name of Object.keys(PROXIES)) {
       assert.deepEqual(socket.all('redis_celery_metrics').map(([{ n }]) => n), Array.from({ length: 20 }, (_, n) => n), transport);
     }
     assert.deepEqual([await handshake(url, NAME), await handshake(url, 'elsewhere.example')], [200, 421]);
-    const hidden = await within(fetch(`${url}/metrics`), '/metrics answers');
-    assert.equal(hidden.status, 404, 'strangers do not see /metrics');
+    for (const path of ['/metrics', '/api/failures']) {
+      const hidden = await within(fetch(url + path), `${path} answers`);
+      assert.equal(hidden.status, 404, `strangers do not see ${path}`);
+    }
   });
 }
