@@ -65,6 +65,20 @@ impl Code {
         }
     }
 
+    /// The HTTP status that says the same.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::BadPayload => 400,
+            Self::NotFound | Self::UnknownEvent => 404,
+            Self::Forbidden => 403,
+            Self::TooLarge => 413,
+            Self::RateLimited => 429,
+            Self::Overloaded | Self::Unavailable | Self::Timeout => 503,
+            Self::Internal => 500,
+        }
+    }
+
     /// Whether the same call may succeed later without a change by the client.
     const fn retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::Overloaded | Self::Timeout | Self::Unavailable)

@@ -35,6 +35,7 @@ pub mod plugin;
 pub mod prelude;
 mod question;
 pub mod readiness;
+mod refusal;
 pub mod registry;
 pub mod router;
 pub mod routes;
@@ -52,6 +53,7 @@ pub use ctx::Ctx;
 pub use error::{Code, Error, Result};
 pub use host::{Host, Target};
 pub use plugin::Plugin;
+pub use refusal::Refusal;
 
 #[doc(hidden)]
 pub mod __private {

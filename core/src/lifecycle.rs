@@ -153,8 +153,9 @@ impl App {
             cluster,
         });
         let mut http = Vec::new();
+        let mut handshakes = Vec::new();
         let mut app = Self {
-            router: Router::new(Arc::clone(&shared), Vec::new()),
+            router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared: Arc::clone(&shared),
             running: Mutex::default(),
             clients,
@@ -180,6 +181,7 @@ impl App {
                 namespace: entry.namespace().into(),
                 index,
             }));
+            handshakes.extend(plan.outline().handshake.as_ref().map(|_| Arc::from(entry.namespace())));
             let init = plan.init(host.clone());
             let module = match ask(&own.handle, step, init).await {
                 Ok(module) => module,
@@ -194,7 +196,7 @@ impl App {
                 _threads: own,
             });
         }
-        app.router = Router::new(shared, http);
+        app.router = Router::new(shared, http, handshakes);
         app.start();
         Ok(app)
     }

@@ -1,5 +1,6 @@
 //! A plugin with its type erased: what the router and the lifecycle call.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use crate::params::Params;
 use crate::payload::Arguments;
 use crate::peer::Peer;
 use crate::plugin::Plugin;
+use crate::refusal::Refusal;
 use crate::routes::{Answer, Table};
 use crate::sink::Reason;
 
@@ -20,6 +22,7 @@ pub(crate) trait Module: Send + Sync + 'static {
     /// Starts a call: declared event `route`, or the catch-all for `None`. Decodes; the future runs the handler.
     fn call(&self, route: Option<usize>, ctx: Ctx, arguments: &Arguments, ack: Option<i64>) -> Result<Answer>;
     fn get(&self, route: usize, params: &Params) -> Result<BoxFuture<'static, Result<Bytes>>>;
+    fn handshake(&self, peer: Peer) -> BoxFuture<'static, Result<(), Refusal>>;
     fn admit(&self, peer: Peer) -> BoxFuture<'static, Result<()>>;
     fn connected(&self, ctx: Ctx) -> BoxFuture<'static, Result<()>>;
     fn disconnected(&self, ctx: Ctx, reason: Reason) -> BoxFuture<'static, Result<()>>;
@@ -47,6 +50,13 @@ impl<P: Plugin> Module for Typed<P> {
     fn get(&self, route: usize, params: &Params) -> Result<BoxFuture<'static, Result<Bytes>>> {
         let handler = self.table.gets.get(route).ok_or_else(|| Error::not_found("no such route"))?;
         handler(&self.plugin, params)
+    }
+
+    fn handshake(&self, peer: Peer) -> BoxFuture<'static, Result<(), Refusal>> {
+        match &self.table.handshake {
+            Some(decide) => decide(&self.plugin, peer),
+            None => Box::pin(ready(Ok(()))),
+        }
     }
 
     fn admit(&self, peer: Peer) -> BoxFuture<'static, Result<()>> {

@@ -23,6 +23,7 @@ const HEADERS: [&str; 4] = ["authorization", "cookie", "origin", "user-agent"];
 pub struct Handshake {
     address: SocketAddr,
     secure: bool,
+    path: ByteString,
     query: ByteString,
     headers: Box<[(ByteString, ByteString)]>,
 }
@@ -31,7 +32,14 @@ impl Handshake {
     /// A handshake from `address`, over TLS or not, with its query string.
     #[must_use]
     pub fn new(address: SocketAddr, secure: bool, query: impl Into<ByteString>) -> Self {
-        Self { address, secure, query: query.into(), headers: Box::default() }
+        Self { address, secure, path: ByteString::default(), query: query.into(), headers: Box::default() }
+    }
+
+    /// Sets the path of the URL, as the client wrote it.
+    #[must_use]
+    pub fn with_path(mut self, path: impl Into<ByteString>) -> Self {
+        self.path = path.into();
+        self
     }
 
     /// Takes those of the headers that plugins may see. Names are in lower case.
@@ -51,7 +59,9 @@ impl Handshake {
     /// Bytes that are kept for as long as the session lasts.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.query.len() + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+        self.path.len()
+            + self.query.len()
+            + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
     }
 
     /// Whether nothing is kept.
@@ -168,16 +178,22 @@ impl Peer {
         self.0.connected_at
     }
 
-    /// The handshake's query string, without the question mark. As [`auth`](Self::auth), it is there in `admit` and
-    /// `connected` only, and empty afterwards.
+    /// The handshake's query string, without the question mark. It is there while a
+    /// [handshake](crate::routes::Routes::handshake) is decided about, in `admit` and in `connected`, and empty afterwards.
     #[must_use]
     pub fn query(&self) -> ByteString {
         self.told().as_ref().map(|told| told.handshake.query.clone()).unwrap_or_default()
     }
 
+    /// The path of the handshake's URL, as the client wrote it: `server.path`, with or without the slash at its end, or
+    /// what a proxy made of it. It is there as long as the [query](Self::query).
+    #[must_use]
+    pub fn path(&self) -> ByteString {
+        self.told().as_ref().map(|told| told.handshake.path.clone()).unwrap_or_default()
+    }
+
     /// The first header of this name, in lower case, that the handshake had: `authorization`, `cookie`, `origin`,
-    /// `user-agent` and `x-forwarded-..`; others are not kept. As [`auth`](Self::auth), it is there in `admit` and
-    /// `connected` only.
+    /// `user-agent` and `x-forwarded-..`; others are not kept. It is there as long as the [query](Self::query).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<ByteString> {
         let told = self.told();
@@ -268,6 +284,7 @@ mod tests {
     fn what_was_sent_to_be_let_in_is_told_and_forgotten() {
         let sent = [("cookie", "id=s3cr3t"), ("x-forwarded-for", "10.0.0.1"), ("accept", "*/*"), ("cookie", "second")];
         let handshake = Handshake::new(([10, 0, 0, 1], 0).into(), true, "token=s3cr3t").with_headers(sent.into_iter());
+        let handshake = handshake.with_path("/socket.io/");
         let handshake = Arc::new(handshake);
         let peer = Peer::of(&handshake, Transport::Polling, Some("\"s3cr3t\"".into()));
         let header = |name| peer.header(name).map(|value| value.to_string());
@@ -275,11 +292,12 @@ mod tests {
         assert_eq!(header("x-forwarded-for").as_deref(), Some("10.0.0.1"));
         assert_eq!((header("accept"), header("origin")), (None, None));
         assert_eq!((&*peer.query(), peer.is_secure()), ("token=s3cr3t", true));
+        assert_eq!(&*peer.path(), "/socket.io/");
         let shown = format!("{peer:?} {handshake:?}");
         assert!(shown.contains("10.0.0.1") && !shown.contains("s3cr3t"), "{shown}");
         let copy = peer.clone();
         peer.forget();
-        assert_eq!((copy.auth(), copy.header("cookie"), &*copy.query()), (None, None, ""));
+        assert_eq!((copy.auth(), copy.header("cookie"), &*copy.query(), &*copy.path()), (None, None, "", ""));
         assert_eq!(Arc::strong_count(&handshake), 1);
     }
 }

@@ -16,6 +16,7 @@ pub use crate::payload::{AnyEvent, Args, Attachment, Ignored, Payload, Plain};
 pub use crate::peer::Peer;
 pub use crate::plugin;
 pub use crate::plugin::Plugin;
+pub use crate::refusal::Refusal;
 pub use crate::routes::Routes;
 pub use crate::sink::{Mode, Reason, Transport};
 pub use crate::time::timestamp;

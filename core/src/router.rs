@@ -1,4 +1,4 @@
-//! The router's face towards the server: CONNECT, events and the end of a client; HTTP routes.
+//! The router's face towards the server: handshakes, CONNECT, events and the end of a client; HTTP routes.
 
 use std::sync::{Arc, Weak};
 
@@ -12,6 +12,7 @@ use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
 use crate::question::ask_running;
+use crate::refusal::Refusal;
 use crate::sink::{Reason, Sink};
 
 /// Routes clients to namespaces. Cheap to clone.
@@ -19,6 +20,8 @@ use crate::sink::{Reason, Sink};
 pub struct Router {
     shared: Arc<Shared>,
     http: Arc<Vec<HttpRoute>>,
+    /// The namespaces whose plugins are asked about handshakes, in the order of asking.
+    handshakes: Arc<[Arc<str>]>,
 }
 
 /// An HTTP GET route of a plugin.
@@ -32,8 +35,8 @@ pub struct HttpRoute {
 }
 
 impl Router {
-    pub(crate) fn new(shared: Arc<Shared>, http: Vec<HttpRoute>) -> Self {
-        Self { shared, http: Arc::new(http) }
+    pub(crate) fn new(shared: Arc<Shared>, http: Vec<HttpRoute>, handshakes: Vec<Arc<str>>) -> Self {
+        Self { shared, http: Arc::new(http), handshakes: handshakes.into() }
     }
 
     /// The namespaces served.
@@ -49,6 +52,33 @@ impl Router {
 
     fn namespace(&self, name: &str) -> Result<&Arc<Namespace>> {
         self.shared.namespaces.get(name).ok_or_else(|| Error::not_found("Invalid namespace"))
+    }
+
+    /// Whether any plugin is asked about handshakes.
+    #[must_use]
+    pub fn decides_handshakes(&self) -> bool {
+        !self.handshakes.is_empty()
+    }
+
+    /// Asks the plugins that decide about handshakes whether `peer` may have a session. Called while there is none; what
+    /// the peer sent is forgotten afterwards, whoever kept a copy of it.
+    ///
+    /// # Errors
+    /// The first refusal; a plugin that fails, or does not answer in time, refuses too.
+    pub async fn handshake(&self, peer: Peer) -> Result<(), Refusal> {
+        let told = Told(peer);
+        for namespace in &*self.handshakes {
+            let namespace = self.namespace(namespace)?;
+            let module = Arc::clone(namespace.module()?);
+            let asking = told.0.clone();
+            let question = async move { Ok(module.handshake(asking).await) };
+            let verdict = ask_running(namespace, "handshake".to_owned(), question).await;
+            let verdict = verdict.unwrap_or_else(|failure| Err(failure.into_error().into()));
+            verdict.inspect_err(|refusal| {
+                namespace.failed(|| "handshake".to_owned(), refusal.error());
+            })?;
+        }
+        Ok(())
     }
 
     /// Asks the plugin of `namespace` whether `peer` may connect. Called while the CONNECT is being answered; the
@@ -85,6 +115,15 @@ impl Router {
             namespace.failed(what, &error);
             error
         })
+    }
+}
+
+/// A peer that is forgotten when it is decided about, also when nobody waits for that any more.
+struct Told(Peer);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.forget();
     }
 }
 

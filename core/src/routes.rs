@@ -16,12 +16,15 @@ use crate::error::Result;
 use crate::packet::Item;
 use crate::params::Params;
 use crate::payload::{AnyEvent, Arguments, Decode, Reply};
+use crate::peer::Peer;
+use crate::refusal::Refusal;
 use crate::sink::Mode;
 
 /// A started call: resolves to the ack packet, where one was asked for.
 pub(crate) type Answer = BoxFuture<'static, Result<Option<Item>>>;
 
 type EventFn<P> = Box<dyn Fn(&Arc<P>, Ctx, &Arguments, Option<i64>) -> Result<Answer> + Send + Sync>;
+type HandshakeFn<P> = Box<dyn Fn(&Arc<P>, Peer) -> BoxFuture<'static, Result<(), Refusal>> + Send + Sync>;
 type GetFn<P> = Box<dyn Fn(&Arc<P>, &Params) -> Result<BoxFuture<'static, Result<Bytes>>> + Send + Sync>;
 
 /// Where a plugin declares what its namespace does. Frozen at boot: documentation, schemas and metric labels come from it.
@@ -66,12 +69,16 @@ pub(crate) struct Table<P> {
     pub(crate) events: Vec<EventFn<P>>,
     pub(crate) any: Option<EventFn<P>>,
     pub(crate) gets: Vec<GetFn<P>>,
+    pub(crate) handshake: Option<HandshakeFn<P>>,
     pub(crate) outline: Outline,
 }
 
 /// What a namespace does, as data: for `carillon plugins` and `events.json`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Outline {
+    /// What is decided about handshakes, if the plugin is asked about them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<String>,
     /// Events a client may send.
     pub events: Vec<EventOutline>,
     /// What becomes of all other events, if the namespace takes them.
@@ -183,7 +190,8 @@ impl<P: Send + Sync + 'static> Routes<P> {
         let mut settings = schemars::generate::SchemaSettings::draft2020_12();
         settings.definitions_path = "/definitions".into();
         settings.meta_schema = None;
-        let table = Table { events: Vec::new(), any: None, gets: Vec::new(), outline: Outline::default() };
+        let outline = Outline::default();
+        let table = Table { events: Vec::new(), any: None, gets: Vec::new(), handshake: None, outline };
         let mut routes = Self { table, schemas: settings.into_generator() };
         routes.emits::<ErrorEvent>("error", "A call without ack failed.");
         routes
@@ -226,6 +234,20 @@ impl<P: Send + Sync + 'static> Routes<P> {
             envelope: Rsp::ENVELOPE,
             at,
         });
+    }
+
+    /// Asks `decide` about every handshake with this server, before there is a session and whatever namespaces its client
+    /// will want. What it refuses is answered with its status and text. Plugins are asked one after the other, in the
+    /// order of their names; one that fails, or takes longer than `router.handler_timeout_ms`, refuses.
+    ///
+    /// The peer has the request's address, headers, query and path, and neither an `auth` nor the id of a later client.
+    pub fn handshake<F, Fut>(&mut self, doc: &str, decide: F)
+    where
+        F: Fn(Arc<P>, Peer) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), Refusal>> + Send + 'static,
+    {
+        self.table.outline.handshake = Some(doc.to_owned());
+        self.table.handshake = Some(Box::new(move |plugin, peer| Box::pin(decide(Arc::clone(plugin), peer))));
     }
 
     /// Declares what clients send as `auth` in their CONNECT; `admit` reads it with

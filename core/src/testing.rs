@@ -14,8 +14,9 @@ use crate::error::{Error, Result};
 use crate::lifecycle::{App, BootError};
 use crate::params::Params;
 use crate::payload::Payload;
-use crate::peer::Peer;
+use crate::peer::{Handshake, Peer};
 use crate::plugin::Plugin;
+use crate::refusal::Refusal;
 use crate::registry::Registry;
 use crate::sink::Transport;
 use crate::threads::Threads;
@@ -96,6 +97,14 @@ impl Harness {
     #[must_use]
     pub fn app(&self) -> &App {
         &self.app
+    }
+
+    /// Asks the plugins that decide about handshakes.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn handshake(&self, handshake: Handshake) -> Result<(), Refusal> {
+        self.app.router().handshake(Peer::of(&Arc::new(handshake), Transport::WebSocket, None)).await
     }
 
     /// Connects a client to `namespace`, over WebSocket, without auth.

@@ -43,12 +43,14 @@ pub(crate) enum Refused {
     Host,
     /// The page's origin is not in `server.origins`.
     Origin,
+    /// A plugin refused the handshake.
+    Plugin,
     /// The server is going away.
     Draining,
 }
 
 impl Refused {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::TooManyConnections,
         Self::TooManySessions,
         Self::TooManyFromAddress,
@@ -56,6 +58,7 @@ impl Refused {
         Self::Memory,
         Self::Host,
         Self::Origin,
+        Self::Plugin,
         Self::Draining,
     ];
 
@@ -68,6 +71,7 @@ impl Refused {
             Self::Memory => "memory",
             Self::Host => "host",
             Self::Origin => "origin",
+            Self::Plugin => "plugin",
             Self::Draining => "draining",
         }
     }

@@ -43,6 +43,7 @@ fn describe(config: &Loaded, plugin: &Description, settings: &[Setting]) -> Stri
     let off = if config.plugin_enabled(plugin.name) { "" } else { "  (disabled)" };
     let mut rows = Vec::new();
     let outline = &plugin.outline;
+    rows.extend(outline.handshake.iter().map(|doc| ("decides", "(handshakes)".to_owned(), doc.clone())));
     rows.extend(outline.events.iter().map(|event| ("takes", event.name.clone(), event.doc.clone())));
     rows.extend(outline.any.iter().map(|doc| ("takes", "(any other)".to_owned(), doc.clone())));
     rows.extend(outline.emits.iter().map(|emit| {

@@ -7,6 +7,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use carillon_core::packet::engine::Kind;
+use carillon_core::sink::Transport;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
@@ -48,7 +49,17 @@ impl Engine {
         self.answer(parts, body, guest).await.unwrap_or_else(Refusal::into_response)
     }
 
-    async fn answer(&self, mut parts: Parts, body: Body, guest: Option<Arc<Guest>>) -> Result<Response, Refusal> {
+    /// The transport of the session that a request would open, given a guest; `None` when it opens none.
+    pub(crate) fn opens(&self, parts: &Parts) -> Option<Transport> {
+        match self.check(parts).ok()? {
+            (_, Some(_)) => None,
+            (true, None) => accept(parts).ok().map(|_| Transport::WebSocket),
+            (false, None) => Some(Transport::Polling),
+        }
+    }
+
+    /// Whether a request is for a WebSocket, and which session it is for; with `None` it opens one.
+    fn check(&self, parts: &Parts) -> Result<(bool, Option<Arc<Session>>), Refusal> {
         let settings = &self.0.settings;
         let query = parts.uri.query().unwrap_or_default();
         let websocket = match param(query, "transport") {
@@ -71,6 +82,11 @@ impl Engine {
                 return Err(Refusal::UnsupportedProtocol);
             }
         }
+        Ok((websocket, session))
+    }
+
+    async fn answer(&self, mut parts: Parts, body: Body, guest: Option<Arc<Guest>>) -> Result<Response, Refusal> {
+        let (websocket, session) = self.check(&parts)?;
         match (session, &parts.method) {
             (session, &Method::GET) if websocket => self.websocket(&mut parts, session, guest),
             (None, _) => self.open(guest.ok_or(Refusal::Failure)?),

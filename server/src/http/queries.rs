@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, RawPathParams, State};
 use axum::response::Response;
+use carillon_core::Error;
 use carillon_core::params::Params;
 use carillon_core::router::HttpRoute;
-use carillon_core::{Code, Error};
 use http::StatusCode;
 use http::request::Parts;
 use serde::Serialize;
@@ -46,17 +46,5 @@ fn failure(error: &Error) -> Response {
         code: &'static str,
     }
     let body = Failure { detail: error.message(), code: error.code().as_str() };
-    reply::value(status(error.code()), &body)
-}
-
-fn status(code: Code) -> StatusCode {
-    match code {
-        Code::BadPayload => StatusCode::BAD_REQUEST,
-        Code::NotFound | Code::UnknownEvent => StatusCode::NOT_FOUND,
-        Code::Forbidden => StatusCode::FORBIDDEN,
-        Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        Code::Overloaded | Code::Unavailable | Code::Timeout => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    reply::value(reply::status(error.code().status()), &body)
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use carillon_core::peer::Handshake;
-use carillon_core::sink::Reason;
+use carillon_core::peer::{Handshake, Peer};
+use carillon_core::sink::{Reason, Transport};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::BodyExt;
@@ -41,6 +41,12 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
                     Err(refusal) => return *refusal,
                 },
             };
+            if let Some(guest) = &guest
+                && let Some(transport) = own.opens(&parts)
+                && let Some(refusal) = decided(&site, guest, transport).await
+            {
+                return refusal;
+            }
             return own.call(parts, body, guest).await;
         }
         Serving::Bridge(engine) => engine,
@@ -85,6 +91,9 @@ async fn websocket(site: &Arc<Site>, engine: &Engine, parts: Parts, session: Opt
         Some(link) => (link, None),
         None => match guest(site, &parts, source) {
             Ok(guest) => {
+                if let Some(refusal) = decided(site, &guest, Transport::WebSocket).await {
+                    return refusal;
+                }
                 let link = site.links.open();
                 (Arc::clone(&link), Some(Caller { guest, link }))
             }
@@ -136,6 +145,9 @@ async fn handshake(site: &Arc<Site>, engine: &Engine, parts: Parts) -> Response 
         Ok(guest) => guest,
         Err(why) => return no_guest(site, why),
     };
+    if let Some(refusal) = decided(site, &guest, Transport::Polling).await {
+        return refusal;
+    }
     let link = site.links.open();
     let mut request = slim(&parts, Body::empty());
     request.extensions_mut().insert(Caller { guest, link: Arc::clone(&link) });
@@ -230,8 +242,25 @@ fn newcomer(site: &Site, parts: &Parts) -> Result<Arc<Guest>, Box<Response>> {
 fn guest(site: &Site, parts: &Parts, source: Source) -> Result<Arc<Guest>, NoGuest> {
     let headers = parts.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
     let query = parts.uri.query().unwrap_or_default();
-    let handshake = Handshake::new(source.address, source.secure == Some(true), query).with_headers(headers);
+    let handshake = Handshake::new(source.address, source.secure == Some(true), query)
+        .with_headers(headers)
+        .with_path(parts.uri.path());
     Guest::admit(&site.admission.addresses, &site.admission.budget, handshake)
+}
+
+/// The answer when a plugin refuses the handshake of `guest`.
+async fn decided(site: &Site, guest: &Guest, transport: Transport) -> Option<Response> {
+    if !site.plugins.decides_handshakes() {
+        return None;
+    }
+    let Err(refusal) = site.plugins.handshake(Peer::of(guest.handshake(), transport, None)).await else {
+        // That took a while: meanwhile others came, or the server began to stop.
+        return full(site);
+    };
+    site.metrics.refused(Refused::Plugin);
+    let response = reply::engine(reply::status(refusal.status()), 4, refusal.message());
+    let passing = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    Some(if passing { reply::later(response) } else { response })
 }
 
 /// The answer when there is none.

@@ -85,6 +85,7 @@ impl Plugin for Chat {
     }
 
     fn routes(on: &mut Routes<Self>, _: &ChatConfig) {
+        on.handshake("Sends clients of the first version away.", Self::handshake);
         on.auth::<Auth>();
         on.event("enter", "Enters a room; answers with its last messages.", Self::enter);
         on.event("say", "Says something in a room.", Self::say);
@@ -119,6 +120,13 @@ impl Plugin for Chat {
 }
 
 impl Chat {
+    async fn handshake(self: Arc<Self>, peer: Peer) -> Result<(), Refusal> {
+        if peer.query_pairs().contains(&("version".to_owned(), "1".to_owned())) {
+            return Err(Refusal::new(410, "this version is not served any more: please update"));
+        }
+        Ok(())
+    }
+
     async fn enter(self: Arc<Self>, ctx: Ctx, enter: Enter) -> Result<Vec<Said>> {
         ctx.join(&enter.room)?;
         Ok(self.last(&enter.room))
@@ -165,6 +173,7 @@ plugin!(Chat);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use carillon_core::peer::Handshake;
     use carillon_core::testing::Harness;
     use serde_json::json;
 
@@ -184,6 +193,14 @@ mod tests {
         assert_eq!(last, json!([{"room": "lobby", "name": "Ann", "text": "two"}]));
         ann.close(Reason::TransportClose);
         assert_eq!(bob.expect("left").await, json!({"name": "Ann"}));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_version_is_sent_away() {
+        let harness = Harness::of::<Chat>().await;
+        let handshake = |query: &'static str| Handshake::new(([127, 0, 0, 1], 1).into(), false, query);
+        assert_eq!(harness.handshake(handshake("version=1")).await.unwrap_err().status(), 410);
+        assert!(harness.handshake(handshake("version=2")).await.is_ok());
     }
 
     #[tokio::test(start_paused = true)]

@@ -83,3 +83,36 @@ test('clients find the server at server.path, over both transports, and nowhere 
   assert.equal((await http(server.url, 'GET', POLLING)).status, 404);
   assert.equal((await http(server.url, 'GET', '/app/io?EIO=4&transport=polling')).status, 200);
 });
+
+test('a plugin decides about handshakes before there is a session', async (t) => {
+  const deciding = { CARILLON_PLUGINS__ROUGH__HANDSHAKES: 'true' };
+  const server = await start(t, { program: 'fixture', env: { ...deciding, CARILLON_ROUTER__HANDLER_TIMEOUT_MS: '30000' } });
+  const impatient = await start(t, { program: 'fixture', env: { ...deciding, CARILLON_ROUTER__HANDLER_TIMEOUT_MS: '500' } });
+  const upgrade = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==' };
+  const transports = { polling: {}, websocket: upgrade };
+  const ask = (transport, query, { url } = server) => http(url, 'GET', `/socket.io/?EIO=4&transport=${transport}&${query}`, undefined, undefined,
+    { cookie: 'id=7', accept: '*/*', ...transports[transport] });
+  for (const transport of Object.keys(transports)) {
+    const refused = await ask(transport, 'refuse=402');
+    assert.equal(refused.status, 402, transport);
+    const known = `(127.0.0.1, false, "${transport}") (Some("id=7"), None, "/socket.io/") None`;
+    assert.deepEqual(JSON.parse(refused.body), { code: 4, message: known });
+    const panicked = await ask(transport, 'manner=panic');
+    assert.deepEqual([panicked.status, JSON.parse(panicked.body).message], [500, 'internal error'], transport);
+    const late = await ask(transport, 'manner=hang', impatient);
+    assert.deepEqual([late.status, late.headers['retry-after']], [503, '1'], transport);
+    const busy = await ask(transport, 'manner=error');
+    assert.deepEqual([busy.status, JSON.parse(busy.body).message], [503, 'no luck today'], transport);
+  }
+  assert.deepEqual((await (await server.fetch('/api/failures')).json()).map(({ plugin, event }) => `${plugin} ${event}`), ['rough handshake', 'rough handshake']);
+  await server.metricsSettle((metrics) => {
+    assert.equal(metrics.sum('carillon_connections_refused_total', { reason: 'plugin' }), 6);
+    assert.equal(metrics.sum('carillon_sessions_open'), 0);
+  });
+  for (const transport of Object.keys(transports)) {
+    const socket = await server.connect('/tiny', { transports: [transport] });
+    assert.deepEqual(await socket.call('hello', { name: 'you' }), [{ ok: true, data: 'hello, you' }]);
+    // Whatever namespace it wants: it never gets as far as to say so.
+    await refused(server.client('/tiny', { transports: [transport], query: { refuse: '403' } }));
+  }
+});
