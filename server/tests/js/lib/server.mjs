@@ -32,7 +32,7 @@ const LEGACY = new Set(['HOST', 'PORT', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_METRI
 
 /** The environment of this process without any setting of Carillon's but the engine under test, `CARILLON_TEST_ENGINE`. */
 function cleanEnv(extra = {}) {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_') && !LEGACY.has(name)));
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_') && name !== 'NOTIFY_SOCKET' && !LEGACY.has(name)));
   const engine = process.env.CARILLON_TEST_ENGINE;
   return { ...env, NO_COLOR: '1', ...(engine && { CARILLON_SERVER__ENGINE: engine }), ...extra };
 }
