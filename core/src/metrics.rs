@@ -6,6 +6,7 @@ mod series;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, Gauge, IntCounter, TextEncoder};
 
 pub use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
@@ -174,12 +175,19 @@ impl Metrics {
     /// # Errors
     /// When a collector hands out malformed families.
     pub fn render(&self) -> Result<String> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.gather(), &mut text)?;
+        Ok(String::from_utf8(text)?)
+    }
+
+    /// Every series as `/metrics` would show it now, for a plugin that tells how the router is. It costs what a scrape
+    /// costs.
+    #[must_use]
+    pub fn gather(&self) -> Vec<MetricFamily> {
         for refresh in self.refreshers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             refresh();
         }
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;
-        Ok(String::from_utf8(text)?)
+        self.families.registry.gather()
     }
 
     /// Registers a counter family `carillon_<name>`.

@@ -109,6 +109,18 @@ export interface Namespaces {
       subscribe_to_updates: (...args: [payload: unknown, ack: (answer: Ack<Subscribed>) => void]) => void;
     };
   };
+  "/router": {
+    listen: {
+      /** A call without ack failed. */
+      error: (...args: [payload: ErrorEvent]) => void;
+      /** Once a second, to the clients of this node. */
+      router_state: (...args: [payload: RouterState]) => void;
+    };
+    emit: {
+      /** Answers with the last 15 minutes. */
+      request_history: (...args: [payload: unknown, ack: (answer: Ack<History>) => void]) => void;
+    };
+  };
 }
 
 /** `cluster_metrics`: what was measured on all nodes in one round. */
@@ -149,6 +161,16 @@ export type BusReport = {
   up: boolean;
 };
 
+/** What connects the router to other programs. */
+export type BusState = {
+  /** What to tell an operator. */
+  detail: string;
+  /** Its kind, such as `memory` or `redis`. */
+  kind: string;
+  /** Whether messages get through. */
+  up: boolean;
+};
+
 /** How the cluster is. */
 export type ClusterHealth = {
   /** What is wrong, for people. */
@@ -159,6 +181,20 @@ export type ClusterHealth = {
   nodes_total: number;
   /** In a word; `unknown` when there are nodes and nobody has measured them lately. */
   overall_status: Status;
+};
+
+/** The means over the nodes of the cluster that answered; place by place the columns belong together. */
+export type ClusterHistory = {
+  /** CPU use, in percent. */
+  cpu: Array<number | null>;
+  /** Use of disk space, in percent. */
+  disk: Array<number | null>;
+  /** Memory use, in percent. */
+  memory: Array<number | null>;
+  /** The temperature, in degrees Celsius; null where no node measures it. */
+  temperature: Array<number | null>;
+  /** When, in milliseconds since 1970. */
+  time: Array<number>;
 };
 
 /** How the cluster is, by the number of its nodes. */
@@ -256,6 +292,14 @@ export type HealthUpdate = {
   timestamp: string;
 };
 
+/** The answer to `request_history`: the last 15 minutes, oldest first, in columns of equal length. */
+export type History = {
+  /** The means over the nodes of the cluster, each time they were measured. */
+  cluster: ClusterHistory;
+  /** The router, second by second. */
+  router: RouterHistory;
+};
+
 /** What was measured on one node. Percentages go from 0 to 100. */
 export type Metrics = {
   /** CPU time in use since the last measurement, over all cores, in percent. */
@@ -282,6 +326,16 @@ export type MonitoringConnected = {
   namespace: string;
   /** When, RFC 3339 in UTC. */
   timestamp: string;
+};
+
+/** The clients of one namespace. */
+export type NamespaceClients = {
+  /** The namespace. */
+  namespace: string;
+  /** Clients that poll. */
+  polling: number;
+  /** Clients on a WebSocket. */
+  websocket: number;
 };
 
 /** One node, as lists show it. */
@@ -369,6 +423,26 @@ export type OverviewStats = {
   total_nodes: number;
 };
 
+/** One plugin. */
+export type PluginState = {
+  /** Its name. */
+  name: string;
+  /** How often its background work was started again. */
+  restarts: number;
+  /** Whether its background work runs or ended well; else it failed and is about to be started again. */
+  up: boolean;
+};
+
+/** What waits in the router. */
+export type Queues = {
+  /** Their bytes. */
+  bytes: number;
+  /** Handlers that run now. */
+  handlers: number;
+  /** Publishes that wait to be sent to this node's clients. */
+  publishes: number;
+};
+
 /** How the server and the cluster are. */
 export type Report = {
   /** How the cluster is. */
@@ -378,6 +452,54 @@ export type Report = {
   /** When this was found out, RFC 3339 in UTC. */
   timestamp: string;
   /** The server's version. */
+  version: string;
+};
+
+/** The router, second by second; place by place the columns belong together. */
+export type RouterHistory = {
+  /** Connections. */
+  connections: Array<number>;
+  /** Copies that reached a client's transport, a second. */
+  deliveries: Array<number>;
+  /** Events received from clients, a second. */
+  events_in: Array<number>;
+  /** The mean time from a publish to its last delivery, in milliseconds; null when nothing was published. */
+  fanout_ms: Array<number | null>;
+  /** Copies lost with clients that did not read fast enough, a second. */
+  lost: Array<number>;
+  /** When, in milliseconds since 1970. */
+  time: Array<number>;
+};
+
+/** `router_state`: what the router does. Rates are those since the last look, a second ago. */
+export type RouterState = {
+  /** What connects the router to other programs. */
+  bus: BusState;
+  /** Who is connected, namespace by namespace. */
+  clients: Array<NamespaceClients>;
+  /** Connections, each counted once however many namespaces it is in. */
+  connections: number;
+  /** Published copies that reached a client's transport, a second. */
+  deliveries: number;
+  /** Events received from clients, a second. */
+  events_in: number;
+  /** The mean time from a publish to its last delivery, in milliseconds; null when nothing was published. */
+  fanout_ms?: number | null;
+  /** Published copies lost with clients that did not read fast enough, a second. */
+  lost: number;
+  /** Every plugin that is enabled. */
+  plugins: Array<PluginState>;
+  /** What waits. */
+  queues: Queues;
+  /** Clients that do not keep up. */
+  slow: Slow;
+  /** When this process began, RFC 3339 in UTC. */
+  started: string;
+  /** How the router is, in a word. */
+  status: Word;
+  /** When this was found out, RFC 3339 in UTC. */
+  timestamp: string;
+  /** Carillon's version. */
   version: string;
 };
 
@@ -413,6 +535,16 @@ export type Services = {
 /** How bad an alert is. */
 export type Severity = "warning" | "critical";
 
+/** Clients that do not keep up, since this process began. */
+export type Slow = {
+  /** Clients that were closed because they did not read fast enough. */
+  closed: number;
+  /** Copies lost with them. */
+  lost: number;
+  /** Times a client was not read from because its events came faster than they were handled. */
+  read_pauses: number;
+};
+
 /** How the cluster is, in a word. */
 export type Status = "healthy" | "warning" | "critical" | "unknown";
 
@@ -430,3 +562,6 @@ export type Text = {
   /** What to repeat. */
   text: string;
 };
+
+/** How the router is. */
+export type Word = "ready" | "degraded" | "unready";

@@ -8,6 +8,7 @@ mod echo;
 mod health;
 mod monitoring;
 mod relay;
+mod router;
 
 // The bus to other programs and other Carillons.
 mod redis;

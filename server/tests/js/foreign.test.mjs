@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { refused } from './lib/client.mjs';
 import { runToEnd, start } from './lib/server.mjs';
 
-const OWN = ['echo', 'health', 'monitoring', 'relay'];
+const OWN = ['echo', 'health', 'monitoring', 'relay', 'router'];
 const FOREIGN = ['order', 'proto', 'rough', 'second', 'tiny'];
 
 async function plugins(program) {

@@ -93,7 +93,7 @@ export const STEPS = [
     now: ({ body: { celery, ...body }, ...step }) => {
       const health = { timestamp: NOW, overall_status: 'warning', nodes_online: 7, nodes_total: 8, issues: ['1 nœuds hors ligne'] };
       return [
-        { ...step, body: { ...body, bus: { kind: 'redis', up: true }, websocket: { ...body.websocket, namespaces: { '/': 1, '/echo': 0, '/health': 1, '/monitoring': 1 } } } },
+        { ...step, body: { ...body, bus: { kind: 'redis', up: true }, websocket: { ...body.websocket, namespaces: { '/': 1, '/echo': 0, '/health': 1, '/monitoring': 1, '/router': 0 } } } },
         { from: 'server', namespace: '/', event: 'redis_cluster_health', args: [health] },
         { from: 'server', namespace: '/health', event: 'health_update', args: [health] },
       ];
