@@ -9,10 +9,10 @@ need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2
 need_cargo = $(call need,cargo,install Rust 1.94 or newer (https://rustup.rs))
 need_node = $(call need,node,install Node.js 20 or newer)
 
-# The test page, and what it is built from.
+# The pages, and what they are built from.
 web = server/web
 page = $(web)/dist/index.html
-page_sources = $(addprefix $(web)/,index.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
+page_sources = $(addprefix $(web)/,index.html websocket-test.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
 packages = $(web)/node_modules/.package-lock.json
 
 benches = cargo run --quiet --locked --release -p carillon-benches --
@@ -22,15 +22,15 @@ help: ## list what there is to do
 
 run: ## build and start the server on http://127.0.0.1:8085, nothing to configure
 	$(need_cargo)
-	@if ! command -v npm >/dev/null; then echo "without the test page: it is built with Node.js 20, which is missing" >&2; \
-	elif ! $(MAKE) --no-print-directory web; then echo "without the test page: see the lines above" >&2; fi
+	@if ! command -v npm >/dev/null; then echo "without the pages: they are built with Node.js 20, which is missing" >&2; \
+	elif ! $(MAKE) --no-print-directory web; then echo "without the pages: see the lines above" >&2; fi
 	cargo run --locked --release -p carillon-server --bin carillon -- serve
 
 dev: ## the same from a build without optimisation: seconds after a change, for writing plugins
 	$(need_cargo)
 	cargo run --locked -p carillon-server --bin carillon -- serve
 
-web: $(page) ## build the test page and the client bundle that the server takes in
+web: $(page) ## build the pages and the client bundle that the server takes in
 
 $(packages): $(web)/package-lock.json
 	$(need_node)

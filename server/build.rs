@@ -1,4 +1,4 @@
-//! Lets cargo see when `make web` has built the test page, and tells the program which revision it is built from.
+//! Lets cargo see when `make web` has built the pages, and tells the program which revision it is built from.
 
 use std::path::Path;
 use std::process::Command;

@@ -68,9 +68,10 @@ pub(crate) enum Serving {
 }
 
 /// The house's own routes, beside Socket.IO and the pages.
-fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 7] {
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 8] {
     [
-        ("/", get(home)),
+        ("/", get(dashboard)),
+        ("/docs", get(home)),
         ("/metrics", get(probes::metrics)),
         ("/livez", get(probes::live)),
         ("/readyz", get(probes::ready)),
@@ -119,7 +120,15 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-/// `/`: what this server is, for whoever opens it in a browser.
+/// `/`: the dashboard, for whoever opens it in a browser; what this server is where it was built without.
+async fn dashboard(site: State<Arc<Site>>, query: RawQuery, headers: HeaderMap) -> Response {
+    match pages::dashboard(&headers) {
+        Some(page) => page,
+        None => home(site, query, headers).await,
+    }
+}
+
+/// `/docs`: what this server is, and where to read on.
 async fn home(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let mut namespaces: Vec<_> = site.plugins.namespaces().collect();
     namespaces.sort_unstable();

@@ -1,7 +1,8 @@
-//! The page at `/`, the test page at `/websocket-test` and the stock Socket.IO client at `/socket.io/socket.io.js`, from inside the binary.
+//! The dashboard at `/`, the test page at `/websocket-test`, the plain page at `/docs` and the stock Socket.IO client at
+//! `/socket.io/socket.io.js`, from inside the binary.
 //!
-//! `make web` builds both into `server/web/dist`; what is there when the server is compiled is what it serves. A server
-//! compiled without them says so in their place.
+//! `make web` builds all but the plain page into `server/web/dist`; what is there when the server is compiled is what it
+//! serves. A server compiled without them says so in their place, and has the plain page at `/`.
 
 mod asset;
 mod home;
@@ -16,10 +17,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use self::asset::{Asset, Find};
 pub(crate) use self::home::{Served, home};
 
-/// Where the page is.
+/// Where the test page is.
 const PAGE: &str = "/websocket-test";
-/// Where its parts are, under names that change with their content.
-const PARTS: &str = "/websocket-test/assets/{file}";
+/// Where the parts of the pages are, under names that change with their content.
+const PARTS: &str = "/assets/{file}";
 /// Browsers ask for it beside whatever they show; there is none.
 const ICON: &str = "/favicon.ico";
 /// The builds of the stock client, where every Socket.IO server has them, and what a debugger asks for.
@@ -32,7 +33,7 @@ const CLIENT: [&str; 6] = [
     "/socket.io/socket.io.esm.min.js.map",
 ];
 
-/// The page may load its own parts and connect to its own server, and nothing else; no other page may frame it.
+/// A page may load its own parts and connect to its own server, and nothing else; no other page may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
 base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// For names that stay when the content changes: asked again each time, answered with 304 mostly.
@@ -61,12 +62,8 @@ fn collect<S: Clone + Send + Sync + 'static>(routes: Vec<(String, MethodRouter<S
 
 fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Vec<(String, MethodRouter<S>)> {
     let page = move |headers: HeaderMap| async move {
-        let found = Asset::negotiate(find, "index.html", &headers);
-        let mut response = found.map_or_else(unbuilt, |asset| asset.respond(&headers, CHECK));
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        response
+        let found = Asset::negotiate(find, "websocket-test.html", &headers);
+        guarded(found.map_or_else(unbuilt, |asset| asset.respond(&headers, CHECK)))
     };
     let part = move |Path(file): Path<String>, headers: HeaderMap| async move {
         let found = Asset::negotiate(find, &format!("assets/{file}"), &headers);
@@ -88,6 +85,19 @@ fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Vec<(String, MethodRo
         (path.to_owned(), get(client))
     }));
     routes
+}
+
+/// The dashboard, where it was built.
+pub(crate) fn dashboard(headers: &HeaderMap) -> Option<Response> {
+    Asset::negotiate(asset::embedded, "index.html", headers).map(|asset| guarded(asset.respond(headers, CHECK)))
+}
+
+/// A page with its policy.
+fn guarded(mut page: Response) -> Response {
+    let headers = page.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    page
 }
 
 /// Says how to get the real page.
@@ -118,8 +128,8 @@ mod tests {
     /// A build with every kind of file, each also compressed with gzip.
     fn built(path: &str) -> Option<(std::borrow::Cow<'static, [u8]>, [u8; 32])> {
         let (plain, number): (&[u8], u8) = match path {
-            "index.html" => (b"<!DOCTYPE html>", 1),
-            "index.html.gz" => (b"gzipped page", 2),
+            "websocket-test.html" => (b"<!DOCTYPE html>", 1),
+            "websocket-test.html.gz" => (b"gzipped page", 2),
             "assets/index-1a.js" => (b"page()", 3),
             "client/socket.io.js" => (b"client()", 4),
             "client/socket.io.js.map" => (b"{}", 5),
@@ -197,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_are_kept_for_good_and_the_client_is_asked_about_again() {
-        let (head, body) = ask(built, Method::GET, "/websocket-test/assets/index-1a.js", &[]).await;
+        let (head, body) = ask(built, Method::GET, "/assets/index-1a.js", &[]).await;
         assert_eq!((body.as_str(), head.headers["cache-control"].to_str().unwrap()), ("page()", FOREVER));
         assert_eq!(head.headers["content-type"], "text/javascript; charset=utf-8");
         let (head, body) = ask(built, Method::GET, "/socket.io/socket.io.js", &[]).await;
@@ -205,7 +215,7 @@ mod tests {
         let (head, _) = ask(built, Method::GET, "/socket.io/socket.io.js.map", &[]).await;
         assert_eq!(head.headers["content-type"], "application/json");
         assert_eq!(ask(built, Method::GET, ICON, &[]).await.0.status, StatusCode::NO_CONTENT);
-        for path in ["/websocket-test/assets/none.js", "/websocket-test/assets/..%2Findex.html"] {
+        for path in ["/assets/none.js", "/assets/..%2Fwebsocket-test.html"] {
             let (head, body) = ask(built, Method::GET, path, &[]).await;
             assert_eq!((head.status, body.as_str()), (StatusCode::NOT_FOUND, NOT_FOUND), "{path}");
         }

@@ -1,4 +1,4 @@
-//! How the test page is built into dist/, from where the server's build takes it. Beside the page lies the stock client.
+//! How the pages are built into dist/, from where the server's build takes them. Beside them lies the stock client.
 
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -37,18 +37,18 @@ function complete(): Plugin {
 }
 
 export default defineConfig({
-  base: '/websocket-test/',
   publicDir: false,
   plugins: [complete()],
   build: {
     outDir: dist,
     emptyOutDir: false,
     target: 'es2022',
-    // The server's Content-Security-Policy lets nothing in that is written into the page.
+    // The server's Content-Security-Policy lets nothing in that is written into a page.
     assetsInlineLimit: 0,
     modulePreload: false,
     rolldownOptions: {
-      // The page runs on the very client that the server hands out to others.
+      input: ['index.html', 'websocket-test.html'],
+      // The pages run on the very client that the server hands out to others.
       external: ['socket.io-client'],
       output: { paths: { 'socket.io-client': '/socket.io/socket.io.esm.min.js' } },
     },

@@ -27,7 +27,7 @@ pub struct ServerSettings {
     /// `10.0.0.0/8`). Only from these are `X-Forwarded-For` and `X-Forwarded-Proto` taken: limits for each address count
     /// the client's then, plugins see it, and origins are compared with their scheme.
     pub trusted_proxies: Vec<String>,
-    /// Where Socket.IO clients find the server: the option `path` of every client. The test page looks at the default.
+    /// Where Socket.IO clients find the server: the option `path` of every client. The pages look at the default.
     #[schemars(length(min = 2, max = 200))]
     pub path: String,
     /// The transports offered to clients.

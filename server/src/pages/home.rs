@@ -1,11 +1,11 @@
-//! The page at `/`: what this server is, which namespaces it serves, and where to go from here, in French or English.
+//! The page at `/docs`: what this server is, which namespaces it serves, and where to go from here, in French or English.
 
 use std::fmt::Write;
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{POLICY, answer};
+use super::{answer, guarded};
 
 /// What is served, for the page to list.
 pub(crate) struct Served<'a> {
@@ -22,7 +22,7 @@ struct Texts {
     namespaces: &'static str,
     none: &'static str,
     links: &'static str,
-    links_to: [(&'static str, &'static str); 4],
+    links_to: [(&'static str, &'static str); 5],
     routes: &'static str,
     docs: &'static str,
     docs_are: &'static str,
@@ -37,6 +37,7 @@ const FRENCH: Texts = Texts {
     none: "Aucun : aucun plugin n'est actif.",
     links: "Liens",
     links_to: [
+        ("/", "tableau de bord"),
         ("/websocket-test", "page de test"),
         ("/readyz", "état du serveur, composant par composant"),
         ("/livez", "le processus répond"),
@@ -57,6 +58,7 @@ const ENGLISH: Texts = Texts {
     none: "None: no plugin is enabled.",
     links: "Links",
     links_to: [
+        ("/", "dashboard"),
         ("/websocket-test", "test page"),
         ("/readyz", "how the server is, component by component"),
         ("/livez", "the process answers"),
@@ -73,11 +75,8 @@ const ENGLISH: Texts = Texts {
 pub(crate) fn home(served: &Served<'_>, headers: &HeaderMap, query: Option<&str>) -> Response {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|accepted| accepted.to_str().ok());
     let texts = if is_french(query.unwrap_or_default(), accepted.unwrap_or_default()) { &FRENCH } else { &ENGLISH };
-    let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", page(texts, served));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
+    let mut response = guarded(answer(StatusCode::OK, "text/html; charset=utf-8", page(texts, served)));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-language"));
     response
 }
 
@@ -86,7 +85,7 @@ fn page(texts: &Texts, served: &Served<'_>) -> String {
     let mut page = format!(
         "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"UTF-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n</head>\n<body>\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n</head>\n<body>\n<main>\n\
          <h1>{title}</h1>\n<p>{intro}</p>\n"
     );
     list(&mut page, texts.namespaces, served.namespaces.iter().map(|name| format!("<code>{}</code>", escaped(name))));
@@ -103,7 +102,7 @@ fn page(texts: &Texts, served: &Served<'_>) -> String {
     // Writing to a String cannot fail.
     writeln!(
         page,
-        "<p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n</body>\n</html>"
+        "<p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n</main>\n</body>\n</html>"
     )
     .ok();
     page

@@ -347,13 +347,13 @@ test('200 messages a second are counted, filtered and paused', async (t) => {
   await picture(page.tab, 'page-busy');
 });
 
-test('/websocket-test/ is the page as well, and / leads to it in the language of the browser', async (t) => {
+test('/websocket-test/ is the page as well, and /docs leads to it in the language of the browser', async (t) => {
   const server = await start(t);
   assert.equal((await server.fetch('/websocket-test/')).status, 200);
   const browser = await openBrowser(t);
   for (const [locale, word, other] of [['fr-FR', 'page de test', 'test page'], ['en-US', 'test page', 'page de test']]) {
     const tab = await openTab(t, browser, server.url, { locale });
-    await tab.goto(`${server.url}/`);
+    await tab.goto(`${server.url}/docs`);
     const text = await tab.locator('body').innerText();
     for (const part of ['/health', '/monitoring', '/metrics', word]) assert.ok(text.includes(part), `${part} in ${text}`);
     assert.ok(!text.includes(other));

@@ -4,7 +4,7 @@ import { io, type Socket } from 'socket.io-client';
 import { Counts } from './counts';
 import { Lines, type Kind } from './lines';
 import { translate } from './phrases';
-import { language, texts, type Texts } from './texts';
+import { language, place, texts } from './texts';
 
 const ATTEMPTS = 5;
 
@@ -163,11 +163,4 @@ function filter(): void {
   lines.filter((names, text) => counts.shows(names) && (wanted === '' || holds(text) || names.some(holds)));
 }
 
-document.documentElement.lang = chosen;
-document.title = say.title;
-for (const part of document.querySelectorAll<HTMLElement>('[data-text]')) {
-  const text = say[part.dataset.text as keyof Texts];
-  if (typeof text === 'string') part.textContent = text;
-}
-element('languages').setAttribute('aria-label', say.languages);
-document.querySelector(`nav a[hreflang="${chosen}"]`)?.setAttribute('aria-current', 'true');
+place(say, chosen);

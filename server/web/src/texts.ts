@@ -1,6 +1,13 @@
-//! Every text of the page in French, as it always was, and in English.
+//! Every text of the test page in French, as it always was, and in English.
+
+/** The names of the pages, the same in every header. */
+export const PAGES = {
+  fr: { toDashboard: 'Tableau de bord', toTest: 'Page de test', toMetrics: 'Mesures', toDocs: 'Documentation' },
+  en: { toDashboard: 'Dashboard', toTest: 'Test page', toMetrics: 'Metrics', toDocs: 'Documentation' },
+};
 
 const fr = {
+  ...PAGES.fr,
   title: 'Test WebSocket - DispyCluster',
   disconnected: 'Déconnecté',
   connecting: 'Connexion en cours...',
@@ -42,6 +49,7 @@ const fr = {
 export type Texts = typeof fr;
 
 const en: Texts = {
+  ...PAGES.en,
   title: 'WebSocket test - DispyCluster',
   disconnected: 'Disconnected',
   connecting: 'Connecting...',
@@ -84,6 +92,18 @@ export function language(query: string, browser: string): 'fr' | 'en' {
   const asked = new URLSearchParams(query).get('lang')?.toLowerCase();
   if (asked === 'fr' || asked === 'en') return asked;
   return /^fr\b/i.test(browser) ? 'fr' : 'en';
+}
+
+/** Puts the texts of a page in their places, and marks its language. */
+export function place(say: Record<string, unknown>, language: 'fr' | 'en'): void {
+  document.documentElement.lang = language;
+  for (const part of document.querySelectorAll<HTMLElement>('[data-text]')) {
+    const text = say[part.dataset.text ?? ''];
+    if (typeof text === 'string') part.textContent = text;
+  }
+  document.title = String(say.title);
+  document.getElementById('languages')?.setAttribute('aria-label', String(say.languages));
+  document.querySelector(`nav a[hreflang="${language}"]`)?.setAttribute('aria-current', 'true');
 }
 
 /** The texts of a language. */

@@ -1,0 +1,178 @@
+//! The dashboard: how the cluster and the router are, live, as the namespaces tell it.
+
+import { Manager } from 'socket.io-client';
+import { Chart } from './chart';
+import { texts } from './dashboard-texts';
+import { Nodes, type Measured } from './nodes';
+import { translate } from './phrases';
+import { RouterPanel, type RouterState } from './router-panel';
+import { language, place } from './texts';
+
+type Column = (number | null)[];
+
+/** The answer to `request_history`. */
+interface History {
+  router: { time: number[]; connections: Column; events_in: Column; deliveries: Column; lost: Column; fanout_ms: Column };
+  cluster: { time: number[]; cpu: Column; memory: Column; disk: Column; temperature: Column };
+}
+interface NodeStatus extends Measured { node: string; status: string }
+interface Aggregate {
+  /** By name as whoever measures publishes it; as a list when somebody asked for it over HTTP. */
+  nodes?: Record<string, Measured> | NodeStatus[];
+  cluster_stats?: { total_nodes?: number; avg_cpu?: number; avg_memory?: number; avg_temperature?: number | null };
+}
+interface Health { overall_status?: string; nodes_online?: number; nodes_total?: number; issues?: string[] }
+interface Alert { id: string; type: string; message: string }
+
+const chosen = language(location.search, navigator.language);
+const say = texts(chosen);
+const number = new Intl.NumberFormat(chosen, { maximumFractionDigits: 1 });
+const fine = new Intl.NumberFormat(chosen, { maximumFractionDigits: 3 });
+const element = (id: string) => document.getElementById(id) as HTMLElement;
+const table = (id: string) => element(id) as HTMLTableElement;
+const clock = (time: number) => new Date(time).toLocaleTimeString(chosen);
+
+place(say, chosen);
+const nodes = new Nodes(table('nodes'), element('noNodes'), say, number);
+const panel = new RouterPanel(element('figures'), table('clients'), table('plugins'), say, fine, chosen);
+const charts = element('charts');
+const use = new Chart(charts, { title: say.use, lines: [say.cpu, say.memory, say.disk], top: 100 }, number);
+const temperature = new Chart(charts, { title: say.temperatures, lines: [say.temperature] }, number);
+const traffic = new Chart(charts, { title: say.traffic, lines: [say.eventsIn, say.deliveries, say.lostCopies] }, number);
+const fanout = new Chart(charts, { title: say.fanouts, lines: [say.fanout] }, fine);
+const connections = new Chart(charts, { title: say.connections, lines: [say.connections] }, number);
+
+// One connection, and sockets whose listeners are added once, however often they reconnect.
+const manager = new Manager(location.origin, { transports: ['websocket', 'polling'] });
+const health = manager.socket('/health');
+const monitoring = manager.socket('/monitoring');
+const router = manager.socket('/router');
+
+/** What the server's clock is ahead of this one's; charts go by the server's. */
+let ahead = 0;
+/** The first metrics after a connection are from before it, and stand in the history. */
+let greeted = false;
+let alerts: Alert[] = [];
+/** Since when each alert holds, as far as this page knows. */
+const since = new Map<string, number>();
+
+function connection(state: 'connecting' | 'connected' | 'lost', text: string): void {
+  document.body.dataset.connection = state;
+  element('connection').className = `status ${state === 'lost' ? 'disconnected' : state}`;
+  element('connection').textContent = text;
+}
+
+function badge(id: string, kind: string, text: string): void {
+  element(id).className = `badge ${kind}`;
+  if (element(id).textContent !== text) element(id).textContent = text;
+}
+
+manager.on('open', () => connection('connected', say.connected));
+manager.on('close', () => {
+  connection('lost', say.lost(clock(Date.now())));
+  nodes.resume();
+});
+
+health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }: Health) => {
+  const words: Record<string, string> = { healthy: say.healthy, warning: say.warning, critical: say.critical };
+  badge('health', status !== undefined && status in words ? status : 'unknown', words[status ?? ''] ?? say.unknown);
+  element('online').textContent = say.online(number.format(online ?? 0), number.format(total ?? 0));
+  list(element('issues'), (issues ?? []).map((issue) => ({ key: issue, kind: '', parts: [translate(issue, chosen)] })));
+});
+
+monitoring.on('connect', () => {
+  greeted = false;
+  void askNodes();
+});
+monitoring.on('cluster_metrics', (round: Aggregate) => {
+  const live = greeted && !Array.isArray(round.nodes);
+  greeted = true;
+  const measured = Array.isArray(round.nodes)
+    ? Object.fromEntries(round.nodes.filter(({ status }) => status === 'ready').map((node) => [node.node, node]))
+    : round.nodes ?? {};
+  nodes.round(measured, live);
+  showAlerts();
+  const stats = round.cluster_stats;
+  if (live) {
+    const disks = Object.values(measured).flatMap((node) => node.disk_usage ?? []);
+    const disk = disks.length > 0 ? disks.reduce((sum, one) => sum + one, 0) / disks.length : null;
+    use.add(Date.now() + ahead, [stats?.avg_cpu ?? null, stats?.avg_memory ?? null, disk]);
+    temperature.add(Date.now() + ahead, [stats?.avg_temperature ?? null]);
+  }
+  // Somebody was added, or taken out of the settings.
+  if (stats?.total_nodes !== undefined && stats.total_nodes !== nodes.size) void askNodes();
+});
+monitoring.on('alerts_update', ({ active_alerts: active }: { active_alerts?: Alert[] }) => {
+  alerts = active ?? [];
+  showAlerts();
+});
+
+async function askNodes(): Promise<void> {
+  const answer = await monitoring.timeout(10_000).emitWithAck('request_nodes_status', {}).catch(() => undefined);
+  if (answer?.ok) nodes.know((answer.data.data as NodeStatus[]).map(({ node }) => node));
+}
+
+/** The server's alerts, and the nodes that are silent, each with the time since when. */
+function showAlerts(): void {
+  const silent = nodes.silent().map(({ name, since: at }) => ({ id: `silent ${name}`, type: 'critical', message: say.silent(name), at }));
+  for (const { id } of alerts) if (!since.has(id)) since.set(id, Date.now());
+  for (const id of since.keys()) if (!alerts.some((alert) => alert.id === id)) since.delete(id);
+  const all = [...silent, ...alerts.map((alert) => ({ ...alert, message: translate(alert.message, chosen), at: since.get(alert.id) ?? Date.now() }))];
+  list(element('alerts'), all.map(({ id, type, message, at }) => {
+    const critical = type === 'critical';
+    return { key: id, kind: critical ? 'critical' : 'warning', parts: [critical ? say.critical : say.warning, message, say.since(clock(at))] };
+  }));
+  element('noAlerts').hidden = all.length > 0;
+}
+
+/** Writes the entries of a list; those that are there already are left alone, so that nobody hears them twice. */
+function list(box: HTMLElement, entries: { key: string; kind: string; parts: string[] }[]): void {
+  const there = new Map([...box.children].map((item) => [(item as HTMLElement).dataset.key, item as HTMLElement]));
+  for (const { key, kind, parts } of entries) {
+    const item = there.get(key) ?? document.createElement('li');
+    if (item.textContent !== parts.join(' ')) {
+      item.replaceChildren(...parts.flatMap((part, at) => {
+        const span = document.createElement(kind !== '' && at === 0 ? 'strong' : 'span');
+        span.textContent = part;
+        if (kind !== '' && at === 0) span.className = `badge ${kind}`;
+        return at === 0 ? [span] : [' ', span];
+      }));
+    }
+    item.dataset.key = key;
+    if (!item.isConnected) box.append(item);
+    there.delete(key);
+  }
+  for (const item of there.values()) item.remove();
+}
+
+router.on('connect', async () => {
+  element('noRouter').hidden = true;
+  const answer = await router.timeout(10_000).emitWithAck('request_history').catch(() => undefined);
+  if (!answer?.ok) return;
+  const { router: seconds, cluster } = answer.data as History;
+  use.history(cluster.time, [cluster.cpu, cluster.memory, cluster.disk]);
+  temperature.history(cluster.time, [cluster.temperature]);
+  traffic.history(seconds.time, [seconds.events_in, seconds.deliveries, seconds.lost]);
+  fanout.history(seconds.time, [seconds.fanout_ms]);
+  connections.history(seconds.time, [seconds.connections]);
+});
+// A connection that fails is another matter: this is about a server without the namespace.
+router.on('connect_error', () => { if (!router.active) element('noRouter').hidden = false; });
+router.on('router_state', (state: RouterState) => {
+  const time = Date.parse(state.timestamp);
+  ahead = time - Date.now();
+  panel.show(state);
+  const kinds = { ready: 'healthy', degraded: 'warning', unready: 'critical' };
+  badge('router', kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
+  traffic.add(time, [state.events_in, state.deliveries, state.lost]);
+  fanout.add(time, [state.fanout_ms]);
+  connections.add(time, [state.connections]);
+});
+
+element('filter').addEventListener('input', () => nodes.filter((element('filter') as HTMLInputElement).value));
+// Seconds pass, and a node falls silent, also while nothing comes. What is from before a loss stays as it was.
+setInterval(() => {
+  if (document.body.dataset.connection !== 'connected') return;
+  nodes.draw();
+  showAlerts();
+}, 1000);

@@ -1,0 +1,102 @@
+//! What the router does, as figures and two tables.
+
+import type { Texts } from './dashboard-texts';
+
+/** `router_state`, as docs/reference/events.json describes it. */
+export interface RouterState {
+  timestamp: string;
+  started: string;
+  version: string;
+  status: 'ready' | 'degraded' | 'unready';
+  connections: number;
+  clients: { namespace: string; websocket: number; polling: number }[];
+  events_in: number;
+  deliveries: number;
+  lost: number;
+  fanout_ms: number | null;
+  queues: { publishes: number; bytes: number; handlers: number };
+  slow: { closed: number; lost: number; read_pauses: number };
+  bus: { kind: string; up: boolean; detail: string };
+  plugins: { name: string; up: boolean; restarts: number }[];
+}
+
+/** The panel. Its elements are made once, so that a reader can select what they say. */
+export class RouterPanel {
+  #figures = new Map<string, HTMLElement>();
+
+  constructor(
+    private readonly list: HTMLElement,
+    private readonly clients: HTMLTableElement,
+    private readonly plugins: HTMLTableElement,
+    private readonly say: Texts,
+    private readonly number: Intl.NumberFormat,
+    private readonly language: string,
+  ) {}
+
+  show(state: RouterState): void {
+    const { say, number } = this;
+    const format = (value: number) => number.format(value);
+    const { slow, queues, bus } = state;
+    this.#figure(say.connections, format(state.connections));
+    this.#figure(say.eventsInRate, format(state.events_in));
+    this.#figure(say.deliveriesRate, format(state.deliveries));
+    this.#figure(say.lostRate, format(state.lost), state.lost > 0);
+    this.#figure(say.fanouts, state.fanout_ms === null ? '–' : format(state.fanout_ms));
+    this.#figure(say.queue, `${format(queues.publishes)} (${format(queues.bytes / 1000)} kB)`);
+    this.#figure(say.handlers, format(queues.handlers));
+    this.#figure(say.slowClosed, format(slow.closed));
+    this.#figure(say.slowLost, format(slow.lost));
+    this.#figure(say.pauses, format(slow.read_pauses));
+    this.#figure(say.bus, `${bus.kind} : ${bus.up ? say.up : say.down} (${bus.detail})`, !bus.up);
+    this.#figure(say.started, new Date(state.started).toLocaleString(this.language));
+    this.#figure(say.version, state.version);
+    fill(this.clients, ['namespace', 'WebSocket', 'polling'], state.clients.map(({ namespace, websocket, polling }) =>
+      ({ bad: false, cells: [namespace, format(websocket), format(polling)] })));
+    fill(this.plugins, [say.plugin, say.state, say.restarts], state.plugins.map(({ name, up, restarts }) =>
+      ({ bad: !up, cells: [name, up ? say.running : say.failed, format(restarts)] })));
+  }
+
+  #figure(name: string, text: string, bad = false): void {
+    let value = this.#figures.get(name);
+    if (!value) {
+      const term = document.createElement('dt');
+      term.textContent = name;
+      value = document.createElement('dd');
+      const pair = document.createElement('div');
+      pair.append(term, value);
+      this.list.append(pair);
+      this.#figures.set(name, value);
+    }
+    if (value.textContent !== text) value.textContent = text;
+    value.classList.toggle('high', bad);
+  }
+}
+
+/** Writes rows into a table; what stays the same is left alone. */
+function fill(table: HTMLTableElement, heads: string[], rows: { bad: boolean; cells: string[] }[]): void {
+  if (!table.tHead) {
+    const head = table.createTHead().insertRow();
+    for (const text of heads) {
+      const cell = document.createElement('th');
+      cell.scope = 'col';
+      cell.textContent = text;
+      head.append(cell);
+    }
+  }
+  const body = table.tBodies[0] ?? table.createTBody();
+  body.className = 'live';
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach(({ bad, cells }, at) => {
+    const line = body.rows[at] ?? body.insertRow();
+    line.classList.toggle('high', bad);
+    cells.forEach((text, column) => {
+      let cell = line.cells[column];
+      if (!cell) {
+        cell = document.createElement(column === 0 ? 'th' : 'td');
+        if (column === 0) cell.scope = 'row';
+        line.append(cell);
+      }
+      if (cell.textContent !== text) cell.textContent = text;
+    });
+  });
+}
