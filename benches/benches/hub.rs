@@ -4,16 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed run")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
+use carillon_benches::MemorySink;
 use carillon_core::bench::Hall;
-use carillon_core::packet::Item;
-use carillon_core::payload::Payload;
-use carillon_core::sink::{Part, Pushed, Reason, Sink, Taken, Transport};
-use carillon_core::{Code, Error, Result};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use futures_util::future::BoxFuture;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -23,54 +17,12 @@ const CLIENTS: usize = 10_000;
 /// Publishes that wait for all of them.
 const FLOOD: usize = 10_000;
 
-/// Takes everything and does nothing: what is measured is the way to it.
-struct Nowhere(u64);
-
-impl Nowhere {
-    fn sink() -> Arc<dyn Sink> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Arc::new(Self(NEXT.fetch_add(1, Ordering::Relaxed)))
-    }
-}
-
-impl Sink for Nowhere {
-    fn connection(&self) -> u64 {
-        self.0
-    }
-
-    fn send(&self, _: &Item) -> Pushed {
-        Pushed::Delivered
-    }
-
-    fn push(&self, part: &Part<'_>) -> Taken {
-        Taken::all(part.len(), Pushed::Delivered)
-    }
-
-    fn call(&self, _: &Item, _: Duration) -> BoxFuture<'static, Result<Payload>> {
-        Box::pin(async { Err(Error::new(Code::Unavailable, "nobody is there to answer")) })
-    }
-
-    fn ready(&self) -> Option<BoxFuture<'static, ()>> {
-        None
-    }
-
-    fn pause_reading(&self, _: bool) {}
-
-    fn disconnect(&self) {}
-
-    fn close(&self, _: Reason) {}
-
-    fn transport(&self) -> Transport {
-        Transport::WebSocket
-    }
-}
-
 fn hub(criterion: &mut Criterion) {
     for (waiting, flood) in [("idle", 0), ("flood", FLOOD)] {
         let mut group = criterion.benchmark_group("hub");
         let room: Arc<str> = "a room".into();
         for shards in [1, 2] {
-            let hall = Hall::new(shards, CLIENTS, Nowhere::sink).unwrap();
+            let hall = Hall::new(shards, CLIENTS, || Arc::new(MemorySink::default())).unwrap();
             hall.flood(flood);
             let id = |what: &str| BenchmarkId::new(what, format!("{waiting}, {shards} shards"));
             let mut client = 0;
