@@ -9,9 +9,11 @@ pub use schemars::{self, JsonSchema};
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::ack::Ack;
+pub use crate::bus::Message;
 pub use crate::ctx::Ctx;
 pub use crate::error::{Code, Error, Result};
 pub use crate::host::{Host, Target};
+pub use crate::metrics::{HistogramVec, IntCounterVec, IntGaugeVec};
 pub use crate::payload::{AnyEvent, Args, Attachment, Ignored, Payload, Plain};
 pub use crate::peer::Peer;
 pub use crate::plugin;

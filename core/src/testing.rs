@@ -178,10 +178,17 @@ impl Harness {
 }
 
 impl Drop for Harness {
-    /// An event that nobody declared has no schema and no series: the test fails here.
+    /// An event that nobody declared has no schema and no series: the test fails here. One that fails already is told
+    /// what is behind each `internal` answer.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for failure in self.app.failures() {
+                eprintln!("error {} of {} {}: {}", failure.id, failure.namespace, failure.event, failure.cause);
+            }
+            return;
+        }
         let names = self.undeclared();
-        if !names.is_empty() && !std::thread::panicking() {
+        if !names.is_empty() {
             panic!(
                 "sent and not declared: {}. Declare them with on.emits, on.calls or on.emits_any in routes; a test that \
                  means it takes them with harness.undeclared()",

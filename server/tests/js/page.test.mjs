@@ -372,6 +372,10 @@ test('the JavaScript of the original document runs unchanged in a browser', asyn
   tab.on('console', (message) => printed.push(message));
   const frames = [];
   tab.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(payload)));
+  // What comes before the client has upgraded comes in the answers of its polls.
+  tab.on('response', (response) => {
+    if (response.url().includes('transport=polling')) response.text().then((text) => frames.push(...text.split('\x1e')), () => {});
+  });
   // Any answer of the server is a place to put a page of its own origin.
   await tab.goto('http://localhost:8085/livez');
   const code = readFileSync(new URL('./seed-example.js', import.meta.url), 'utf8');
