@@ -1,5 +1,5 @@
-//! Scrapes of `/metrics`, of which no more are made than a tenth of one thread's time: however many ask, and however
-//! often, clients are served.
+//! Scrapes of `/metrics`, which take a tenth of one thread's time at most while each takes a hundredth of a second or
+//! less: however many ask, and however often, clients are served.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// After a scrape that took so long, nobody is given another one for so many times as long.
 const REST: u32 = 9;
-/// But for no longer than this, whatever the machine was busy with meanwhile.
+/// But for no longer than this: one that was long because the machine was busy keeps nobody waiting for seconds.
 const MOST: Duration = Duration::from_millis(100);
 
 /// See the module's documentation.
