@@ -53,8 +53,8 @@ pub(super) struct Members {
     live: usize,
     /// Where each member stands in `dense`.
     at: HashMap<Key, usize>,
-    /// By public client id.
-    ids: HashMap<Arc<str>, Key>,
+    /// The same, by public client id.
+    ids: HashMap<Arc<str>, usize>,
     rooms: HashMap<Arc<str>, Room>,
     /// Differs after each change of who is in what.
     version: u64,
@@ -105,7 +105,7 @@ pub(super) enum Reached {
 
 impl Members {
     pub(super) fn add(&mut self, (key, id): (Key, Arc<str>), sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
-        self.ids.insert(Arc::clone(&id), key);
+        self.ids.insert(Arc::clone(&id), self.dense.len());
         self.at.insert(key, self.dense.len());
         self.dense.push(Member { key, id, sink, slot, since, until: OPEN });
         self.live += 1;
@@ -131,6 +131,7 @@ impl Members {
         self.ids.remove(&member.id);
         if let Some(moved) = self.dense.get(place) {
             self.at.insert(moved.key, place);
+            self.ids.insert(Arc::clone(&moved.id), place);
         }
     }
 
@@ -189,14 +190,15 @@ impl Members {
     }
 
     /// The one client of an id.
-    fn client(&self, id: &str) -> Option<Key> {
-        self.ids.get(id).copied()
+    fn client(&self, id: &str) -> Option<&Member> {
+        Some(&self.dense[*self.ids.get(id)?])
     }
 
     /// The members of a room and the client of an id, whichever the name is of, each once.
     fn named<'a>(&'a self, name: &str, moment: Moment) -> impl Iterator<Item = Key> + use<'a> {
         let room = self.rooms.get(name);
-        let id = self.client(name).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
+        let id =
+            self.client(name).map(|client| client.key).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
         self.room(name, moment).chain(id)
     }
 
@@ -204,10 +206,11 @@ impl Members {
     fn chosen<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = Key> + 'a> {
         match (&*selection.to, &*selection.clients) {
             ([room], []) => Box::new(self.room(room, moment)),
-            ([], [id]) => Box::new(self.client(id).into_iter()),
+            ([], [id]) => Box::new(self.client(id).map(|client| client.key).into_iter()),
             (rooms, ids) => {
                 let rooms = rooms.iter().flat_map(|room| self.room(room, moment));
-                let union: BTreeSet<Key> = rooms.chain(ids.iter().filter_map(|id| self.client(id))).collect();
+                let clients = ids.iter().filter_map(|id| self.client(id)).map(|client| client.key);
+                let union: BTreeSet<Key> = rooms.chain(clients).collect();
                 Box::new(union.into_iter())
             }
         }
@@ -215,16 +218,16 @@ impl Members {
 
     /// Whom a selection of one name reaches now.
     pub(super) fn reached(&self, selection: &Selection) -> Reached {
-        let key = match (&*selection.to, &*selection.clients) {
-            ([], [id]) => self.client(id),
+        let member = match (&*selection.to, &*selection.clients) {
+            ([], [id]) => self.client(id).filter(|member| member.is_at(NOW)),
             ([room], []) => match self.rooms.get(&**room).map_or(0, |room| room.live) {
                 0 => None,
-                1 => self.room(room, NOW).next(),
+                1 => self.room(room, NOW).next().and_then(|key| self.member(key, NOW)),
                 _ => return Reached::Many,
             },
             _ => return Reached::Many,
         };
-        match key.and_then(|key| self.member(key, NOW)) {
+        match member {
             Some(member) => Reached::One(member.slot, Arc::clone(&member.sink)),
             None => Reached::Nobody,
         }
@@ -251,7 +254,7 @@ impl Members {
 
     /// The connection of a client.
     pub(super) fn slot_of(&self, id: &str, moment: Moment) -> Option<Slot> {
-        self.member(*self.ids.get(id)?, moment).map(|member| member.slot)
+        self.client(id).filter(|member| member.is_at(moment)).map(|member| member.slot)
     }
 
     /// The members of a selection, each once.

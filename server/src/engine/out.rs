@@ -30,6 +30,8 @@ pub(super) struct Out {
     pub(super) joined: SmallVec<[Joined; 1]>,
     /// A WebSocket has been probed, or is about to be.
     pub(super) upgrading: bool,
+    /// The session has ended: nothing is sent any more. Here it lies with what a push looks at anyway.
+    pub(super) over: bool,
     /// The socket took no more: the reading task writes on.
     blocked: bool,
     /// Bytes that were written, and bytes of cost that have left, since the start.
@@ -75,6 +77,7 @@ impl Out {
             carrier: Carrier::Polling { polled: false, waiting: None },
             joined: SmallVec::new(),
             upgrading: false,
+            over: false,
             blocked: false,
             written: 0,
             left: 0,
@@ -87,7 +90,9 @@ impl Out {
     }
 
     fn key(&self, namespace: &str) -> Option<Key> {
-        self.joined.iter().find(|joined| *joined.namespace == *namespace).map(|joined| joined.key)
+        // Mostly the very same piece of memory.
+        let is = |known: &str| std::ptr::eq(known, namespace) || known == namespace;
+        self.joined.iter().find(|joined| is(&joined.namespace)).map(|joined| joined.key)
     }
 
     fn is_idle(&self) -> bool {
@@ -107,7 +112,7 @@ impl Session {
     /// Sends one packet to one client.
     pub(super) fn send(self: &Arc<Self>, key: Key, frames: &[Bytes]) -> Pushed {
         let mut out = self.out();
-        if !out.has(key) || self.ended().is_some() {
+        if out.over || !out.has(key) {
             return Pushed::Closed;
         }
         let written = self.write_through(&mut out, frames);
@@ -135,7 +140,7 @@ impl Session {
     /// Sends this connection's part of a run of publishes, whatever its namespaces.
     pub(super) fn push(self: &Arc<Self>, part: &Part<'_>) -> Taken {
         let mut out = self.out();
-        if self.ended().is_some() {
+        if out.over {
             return Taken::all(part.len(), Pushed::Closed);
         }
         let all = part.namespaces().all(|name| out.key(name).is_some());

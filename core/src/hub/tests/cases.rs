@@ -36,16 +36,25 @@ fn seated(hub: &Hub, count: u64) -> (Vec<Arc<Connection>>, Vec<Arc<Seat>>) {
     (connections, seats)
 }
 
-fn order(metrics: &Metrics, space: Space, selection: Selection, mode: Mode, value: usize) -> Order {
-    let item = encode_event(&SPACES[space].into(), "e", &value).unwrap();
-    Order {
-        publisher: space,
-        space,
-        selection,
-        item,
-        mode,
-        series: Arc::new(metrics.outbound(SPACES[space], "e", mode)),
+/// What is to be published, kept for an order.
+struct Message {
+    space: Space,
+    selection: Selection,
+    copy: (Item, Mode),
+    series: Arc<Outbound>,
+}
+
+impl Message {
+    fn order(&self) -> Order<'_> {
+        let Self { space, selection, copy, series } = self;
+        Order { publisher: *space, space: *space, selection, copy, series }
     }
+}
+
+fn message(metrics: &Metrics, space: Space, selection: Selection, mode: Mode, value: usize) -> Message {
+    let item = encode_event(&SPACES[space].into(), "e", &value).unwrap();
+    let series = Arc::new(metrics.outbound(SPACES[space], "e", mode));
+    Message { space, selection, copy: (item, mode), series }
 }
 
 async fn drained(hub: &Hub) {
@@ -79,7 +88,7 @@ async fn a_run_joins_whatever_waits() {
         let (hub, connections, metrics) = hall(100, ROOMY);
         for n in 0..200 {
             let (space, selection) = shape(n);
-            hub.publish(order(&metrics, space, selection, Mode::All, n)).unwrap();
+            hub.publish(message(&metrics, space, selection, Mode::All, n).order()).unwrap();
         }
         drained(&hub).await;
         assert!(connections.iter().all(|connection| connection.writes.load(Ordering::Relaxed) == 1));
@@ -94,7 +103,7 @@ async fn more_classes_than_a_mask_has_bits_make_several_runs() {
     for n in 0..200 {
         // Rooms that nobody is in make each selection another one.
         let selection = Selection { to: vec!["r".to_owned(), format!("empty {n}")], ..Selection::default() };
-        hub.publish(order(&metrics, 0, selection, Mode::All, n)).unwrap();
+        hub.publish(message(&metrics, 0, selection, Mode::All, n).order()).unwrap();
     }
     drained(&hub).await;
     let got = connections[0].got.lock().unwrap().clone();
@@ -110,17 +119,17 @@ async fn more_classes_than_a_mask_has_bits_make_several_runs() {
 async fn what_waits_is_bounded_by_namespace() {
     let (hub, connections, metrics) = hall(3, Bounds { publishes: 2, bytes: 1 << 20 });
     let everybody = Selection::default;
-    hub.publish(order(&metrics, 0, everybody(), Mode::Latest, 1)).unwrap();
-    hub.publish(order(&metrics, 0, everybody(), Mode::All, 2)).unwrap();
-    assert_eq!(hub.publish(order(&metrics, 0, everybody(), Mode::All, 3)), Err(Full));
-    hub.publish(order(&metrics, 0, everybody(), Mode::Volatile, 4)).unwrap();
-    hub.publish(order(&metrics, 0, everybody(), Mode::Latest, 5)).unwrap();
-    hub.publish(order(&metrics, 1, everybody(), Mode::All, 6)).unwrap();
+    hub.publish(message(&metrics, 0, everybody(), Mode::Latest, 1).order()).unwrap();
+    hub.publish(message(&metrics, 0, everybody(), Mode::All, 2).order()).unwrap();
+    assert_eq!(hub.publish(message(&metrics, 0, everybody(), Mode::All, 3).order()), Err(Full));
+    hub.publish(message(&metrics, 0, everybody(), Mode::Volatile, 4).order()).unwrap();
+    hub.publish(message(&metrics, 0, everybody(), Mode::Latest, 5).order()).unwrap();
+    hub.publish(message(&metrics, 1, everybody(), Mode::All, 6).order()).unwrap();
     assert_eq!(hub.waiting(0).publishes, 2);
     let hub = Arc::new(hub);
     let waiting = TaskTracker::new().spawn({
-        let (hub, order) = (Arc::clone(&hub), order(&metrics, 0, everybody(), Mode::All, 7));
-        async move { hub.publish_wait(order).await }
+        let (hub, message) = (Arc::clone(&hub), message(&metrics, 0, everybody(), Mode::All, 7));
+        async move { hub.publish_wait(message.order()).await }
     });
     tokio::task::yield_now().await;
     assert!(!waiting.is_finished());
@@ -163,15 +172,15 @@ async fn a_flood_delays_nobody_else() {
         .collect();
     let flood = |value: usize| {
         let item = encode_event(&SPACES[0].into(), "e", &(value, "x".repeat(64 << 10))).unwrap();
-        Order { item, ..order(&metrics, 0, everybody(), Mode::All, value) }
+        Message { copy: (item, Mode::All), ..message(&metrics, 0, everybody(), Mode::All, value) }
     };
-    (0..20).for_each(|value| hub.publish(flood(value)).unwrap());
+    (0..20).for_each(|value| hub.publish(flood(value).order()).unwrap());
     // The shard's task does not run: all of this is done by who asks for it.
     assert_eq!(says(&seats[1], &newcomer, "ack"), ["ack"]);
     seats[1].join("late".into());
     assert_eq!(hub.count(1, &room("late")), 1);
     for (whom, value) in [(room("late"), 1), (client("new"), 2)] {
-        hub.publish(order(&metrics, 1, whom, Mode::All, value)).unwrap();
+        hub.publish(message(&metrics, 1, whom, Mode::All, value).order()).unwrap();
         assert_eq!(newcomer.got.lock().unwrap().pop(), Some(format!("2/b,[\"e\",{value}]")));
     }
     seats[1].leave("late".into());
@@ -181,7 +190,7 @@ async fn a_flood_delays_nobody_else() {
     hub.start(&tasks, &stop);
     tokio::task::yield_now().await;
     // The flood is under way now; what comes in between waits for a chunk of it at most, at each of its own chunks.
-    hub.publish(order(&metrics, 1, everybody(), Mode::All, 3)).unwrap();
+    hub.publish(message(&metrics, 1, everybody(), Mode::All, 3).order()).unwrap();
     let has = |connection: &Arc<Connection>| connection.got.lock().unwrap().iter().any(|text| text == "2/b,[\"e\",3]");
     let mut turns = 0;
     while !connections.iter().all(has) {
@@ -209,7 +218,7 @@ async fn an_emit_has_its_place_within_a_run() {
         seat.remove(Vec::new());
         seat
     };
-    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    let publish = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::All, value).order()).unwrap();
     publish(1);
     for _ in 0..200 {
         says(&seat, &connections[7], "emit");
@@ -233,7 +242,7 @@ async fn what_is_emitted_during_a_chunk_costs_nobody_the_rest() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let hub = Hub::new(1, SPACES.len(), ROOMY, 2, &metrics);
     let (connections, seats) = seated(&hub, 2);
-    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    let publish = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::All, value).order()).unwrap();
     publish(1);
     for text in ["one", "two"] {
         says(&seats[1], &connections[1], text);
@@ -254,7 +263,7 @@ async fn what_is_emitted_during_a_chunk_costs_nobody_the_rest() {
 #[tokio::test]
 async fn the_latest_ends_with_the_newest() {
     let (hub, connections, metrics) = hall(4, Bounds { publishes: 3, bytes: 1 << 20 });
-    let publish = |value, selection| hub.publish(order(&metrics, 0, selection, Mode::Latest, value)).unwrap();
+    let publish = |value, selection| hub.publish(message(&metrics, 0, selection, Mode::Latest, value).order()).unwrap();
     publish(1, Selection::default());
     publish(2, room("r"));
     publish(3, Selection { except: vec!["0".to_owned()], ..Selection::default() });
@@ -276,8 +285,8 @@ async fn the_latest_ends_with_the_newest() {
 async fn one_client_is_served_without_the_shards_task() {
     let (hub, connections, metrics) = hall(3, Bounds { publishes: 0, bytes: 0 });
     for (value, mode) in [Mode::All, Mode::Latest, Mode::Volatile].into_iter().enumerate() {
-        hub.publish(order(&metrics, 1, client("1"), mode, value)).unwrap();
-        hub.publish_wait(order(&metrics, 1, client("nobody"), mode, value)).await;
+        hub.publish(message(&metrics, 1, client("1"), mode, value).order()).unwrap();
+        hub.publish_wait(message(&metrics, 1, client("nobody"), mode, value).order()).await;
         assert_eq!(connections[1].got.lock().unwrap().pop(), Some(format!("2/b,[\"e\",{value}]")));
     }
     assert!(hub.is_idle());
@@ -307,7 +316,7 @@ async fn work_between_two_yields_is_bounded() {
             seat
         })
         .collect();
-    hub.publish(order(&metrics, 0, Selection::default(), Mode::All, 1)).unwrap();
+    hub.publish(message(&metrics, 0, Selection::default(), Mode::All, 1).order()).unwrap();
     let ack = |seat: &Seat| {
         let done = Arc::clone(&done);
         seat.send(1, move || {
@@ -328,7 +337,7 @@ async fn work_between_two_yields_is_bounded() {
     for turn in 0.. {
         if gone(turn) {
             let rooms = || (0..MAX_ROOMS).map(|room| format!("{room}").into()).collect();
-            hub.publish(order(&metrics, 0, Selection::default(), Mode::All, 2)).unwrap();
+            hub.publish(message(&metrics, 0, Selection::default(), Mode::All, 2).order()).unwrap();
             seats.iter().for_each(|seat| seat.remove(rooms()));
             kept = hub.shards[0].state().table.kept();
             assert_eq!(kept, 1_000, "they are kept until what was published before is done");
@@ -352,7 +361,7 @@ async fn work_between_two_yields_is_bounded() {
 #[tokio::test]
 async fn a_second_life_gets_nothing_of_the_first() {
     let (hub, connections, metrics) = hall(30, ROOMY);
-    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    let publish = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::All, value).order()).unwrap();
     let sink: Arc<dyn Sink> = Arc::new(Client(Arc::new(Connection { number: 99, ..Connection::default() })));
     let lives: Vec<Seat> = (0..2).map(|_| hub.seat(0, &*sink)).collect();
     lives[0].add("first".into(), Arc::clone(&sink));
@@ -372,14 +381,14 @@ async fn a_second_life_gets_nothing_of_the_first() {
 #[tokio::test]
 async fn what_the_hub_replaces_is_counted() {
     let (hub, connections, metrics) = hall(3, Bounds { publishes: 1, bytes: 1 << 20 });
-    let latest = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::Latest, value)).unwrap();
+    let latest = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::Latest, value).order()).unwrap();
     latest(1);
     let late = Arc::new(Connection { number: 50, ..Connection::default() });
     let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(&late)));
     let seat = hub.seat(0, &*sink);
     seat.add("late".into(), sink);
     latest(2);
-    hub.publish(order(&metrics, 0, Selection::default(), Mode::Volatile, 3)).unwrap();
+    hub.publish(message(&metrics, 0, Selection::default(), Mode::Volatile, 3).order()).unwrap();
     drained(&hub).await;
     for connection in connections.iter().chain([&late]) {
         assert_eq!(*connection.got.lock().unwrap(), ["2/a,[\"e\",2]"]);
