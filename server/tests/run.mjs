@@ -60,7 +60,7 @@ const steps = {
 // Takes minutes and tells nothing new about a small change.
 const OPTIONAL = ['soak'];
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 2;
