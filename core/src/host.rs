@@ -261,7 +261,11 @@ impl Target {
             namespace.note(event, at);
         }
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
-            return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
+            let known = self.shared.namespaces().join(", ");
+            let namespace = &self.namespace;
+            return Err(Error::internal(format!(
+                "no plugin serves {namespace}, published to at {at}; there are: {known}"
+            )));
         }
         let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |namespace| namespace.mode(event)));
         let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
