@@ -74,4 +74,4 @@ bench-micro: ## time the single steps, beside the baseline that `make bench-micr
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)
 	UPDATE=1 cargo test --locked -p carillon-server --test reference
-	cargo doc --locked --workspace --no-deps --all-features
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --all-features

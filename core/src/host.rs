@@ -267,7 +267,11 @@ impl Target {
     ) -> Result<(Option<Here<'_>>, (Item, Mode))> {
         let here = self.shared.namespaces.get(&self.namespace).map(|namespace| (namespace, namespace.note(event, at)));
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
-            return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
+            let known = self.shared.namespaces().join(", ");
+            let namespace = &self.namespace;
+            return Err(Error::internal(format!(
+                "no plugin serves {namespace}, published to at {at}; there are: {known}"
+            )));
         }
         let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |(_, series)| series.mode));
         let item = encode_event(here.map_or(&self.namespace, |(namespace, _)| &namespace.name), event, value)?;

@@ -117,7 +117,7 @@ fn text(bytes: Bytes) -> ByteString {
     ByteString::try_from(bytes).unwrap_or_default()
 }
 
-/// Writes one packet. The JSON array is written by the caller, element by element, into [`ItemBuilder::buffer`].
+/// Writes one packet. The JSON array is written by the caller, element by element, into its buffer.
 pub struct ItemBuilder {
     namespace: Arc<str>,
     ack: Option<i64>,

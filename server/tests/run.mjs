@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|web|clippy|rust|fixture|js]...` runs some of the steps only; the step `soak` (with
+//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js]...` runs some of the steps only; the step `soak` (with
 //! `fixture` before it) runs the tests that could go on for ever for minutes, and has to be asked for.
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -43,6 +43,8 @@ const steps = {
   // First of what takes time: the server's build takes the page in.
   web: () => check('make', ['web']),
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+  // What plugin authors read of the API has no broken link.
+  doc: () => check('cargo', ['doc', '--locked', '-p', 'carillon-core', '--no-deps', '--all-features'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   rust: () => cargoTest(['--workspace', '--no-fail-fast']),
   fixture: () => buildFixture(),
   js: async () => add([
