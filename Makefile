@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev web test soak lint bench bench-page bench-peers bench-micro docs
+.PHONY: help run dev web test soak deb deb-test lint bench bench-page bench-peers bench-micro docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -49,6 +49,16 @@ soak: ## let the tests that could go on for ever go on for half an hour
 	$(need_cargo)
 	$(need_node)
 	@node server/tests/run.mjs fixture soak
+
+deb: web ## pack the server for Debian: target/debian/carillon_VERSION_ARCHITECTURE.deb
+	$(need_cargo)
+	cargo build --locked --release -p carillon-server --bin carillon
+	@config/debian/build release
+
+deb-test: web ## as root: install the package on this machine, try it, and remove it without a trace
+	$(need_cargo)
+	$(need_node)
+	@node server/tests/run.mjs deb
 
 lint: ## check formatting and lints only
 	$(need_cargo)
