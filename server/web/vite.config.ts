@@ -65,7 +65,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
     rolldownOptions: {
-      input: ['index.html', 'websocket-test.html', 'docs.html'],
+      input: ['index.html', 'websocket-test.html', 'docs.html', 'plugins.html'],
       // The pages run on the very client that the server hands out to others.
       external: ['socket.io-client'],
       output: { paths: { 'socket.io-client': '/socket.io/socket.io.esm.min.js' } },

@@ -217,7 +217,7 @@ test('a node_exporter that stops is stale, and answers again when it is back', a
 test('no page breaks a rule of accessibility, in either theme, on a desk and on a phone', async (t) => {
   const server = await start(t, { env: FAST });
   const browser = await openBrowser(t);
-  for (const path of ['/', '/websocket-test', '/docs']) {
+  for (const path of ['/', '/plugins', '/websocket-test', '/docs']) {
     for (const colorScheme of ['light', 'dark']) {
       for (const [device, viewport] of [['desk', { width: 1280, height: 800 }], ['phone', { width: 360, height: 740 }]]) {
         const tab = await openTab(t, browser, server.url, { colorScheme, viewport, locale: 'en-US' });
@@ -225,6 +225,11 @@ test('no page breaks a rule of accessibility, in either theme, on a desk and on 
         if (path === '/') {
           await reads(tab, '#router', /^ready$/);
           await until(async () => (await rows(tab)).length === 1, 'this host is there');
+        }
+        if (path === '/plugins') {
+          await tab.locator('details[data-name="/echo say"] summary').click();
+          await tab.getByRole('button').click();
+          await reads(tab, 'pre', /"ok": true/);
         }
         const where = `${path} ${colorScheme} ${device}`;
         assert.deepEqual(await tab.locator('#pages a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))), LINKS, where);
