@@ -2,7 +2,9 @@
 
 import { io, type Socket } from 'socket.io-client';
 import type { Alerts, Emit, Listen, Namespaces } from '../../../docs/reference/types';
+import { copy } from './copy';
 import { Counts } from './counts';
+import { FreeForm } from './free-form';
 import { language, place, status } from './header';
 import { Lines, type Kind } from './lines';
 import { translate } from './phrases';
@@ -163,7 +165,21 @@ button('pauseBtn').addEventListener('click', () => {
   if (paused) lines.pause();
   else lines.resume();
 });
+button('copyBtn').addEventListener('click', async () => {
+  const shown = lines.shown();
+  await copy(shown.join('\n'));
+  button('copyBtn').textContent = say.copied(number.format(shown.length));
+  setTimeout(() => { button('copyBtn').textContent = say.copy; }, 2000);
+});
 element('filter').addEventListener('input', () => filter());
+
+new FreeForm(document.querySelector<HTMLFormElement>('#free form')!, element('sentence'), {
+  say: log,
+  message: (name, data, kind) => {
+    counts.count(name);
+    lines.message(name, json(data), data, kind);
+  },
+}, say);
 
 /** Shows the lines that hold the text somebody looks for, of the events that are not hidden. */
 function filter(): void {
