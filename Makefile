@@ -12,7 +12,7 @@ need_node = $(call need,node,install Node.js 20 or newer)
 # The pages, and what they are built from.
 web = server/web
 page = $(web)/dist/index.html
-page_sources = $(addprefix $(web)/,index.html websocket-test.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
+page_sources = $(addprefix $(web)/,package.json tsconfig.json vite.config.ts) $(wildcard $(web)/*.html $(web)/frame/* $(web)/src/*) docs/reference/types.d.ts
 packages = $(web)/node_modules/.package-lock.json
 
 benches = cargo run --quiet --locked --release -p carillon-benches --

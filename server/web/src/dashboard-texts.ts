@@ -1,14 +1,10 @@
 //! Every text of the dashboard in French and in English.
 
-import { PAGES } from './texts';
+import { HEADER } from './header';
 
 const fr = {
-  ...PAGES.fr,
+  ...HEADER.fr,
   title: 'Carillon',
-  languages: 'Langue',
-  connecting: 'Connexion en cours...',
-  connected: 'Connecté',
-  lost: (time: string) => `Connexion perdue à ${time} : les valeurs datent d'avant. Nouvelle tentative...`,
   unknown: 'inconnue',
   health: 'Santé du cluster',
   healthy: 'bonne',
@@ -72,12 +68,8 @@ const fr = {
 export type Texts = typeof fr;
 
 const en: Texts = {
-  ...PAGES.en,
+  ...HEADER.en,
   title: 'Carillon',
-  languages: 'Language',
-  connecting: 'Connecting...',
-  connected: 'Connected',
-  lost: (time) => `Connection lost at ${time}: the values are from before. Trying again...`,
   unknown: 'unknown',
   health: 'Health of the cluster',
   healthy: 'healthy',

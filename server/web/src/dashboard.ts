@@ -1,28 +1,15 @@
 //! The dashboard: how the cluster and the router are, live, as the namespaces tell it.
 
-import { Manager } from 'socket.io-client';
+import type { Socket } from 'socket.io-client';
+import type { Ack, Aggregate, Alert, Emit, History, Listen, Metrics, Namespaces, NodesStatusResponse } from '../../../docs/reference/types';
 import { Chart } from './chart';
 import { texts } from './dashboard-texts';
-import { Nodes, type Measured } from './nodes';
+import { connect, language, place } from './header';
+import { Nodes } from './nodes';
 import { translate } from './phrases';
-import { RouterPanel, type RouterState } from './router-panel';
-import { language, place } from './texts';
+import { RouterPanel } from './router-panel';
 
-type Column = (number | null)[];
-
-/** The answer to `request_history`. */
-interface History {
-  router: { time: number[]; connections: Column; events_in: Column; deliveries: Column; lost: Column; fanout_ms: Column };
-  cluster: { time: number[]; cpu: Column; memory: Column; disk: Column; temperature: Column };
-}
-interface NodeStatus extends Measured { node: string; status: string }
-interface Aggregate {
-  /** By name as whoever measures publishes it; as a list when somebody asked for it over HTTP. */
-  nodes?: Record<string, Measured> | NodeStatus[];
-  cluster_stats?: { total_nodes?: number; avg_cpu?: number; avg_memory?: number; avg_temperature?: number | null };
-}
-interface Health { overall_status?: string; nodes_online?: number; nodes_total?: number; issues?: string[] }
-interface Alert { id: string; type: string; message: string }
+type Client<N extends keyof Namespaces> = Socket<Listen<N>, Emit<N>>;
 
 const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
@@ -43,10 +30,10 @@ const fanout = new Chart(charts, { title: say.fanouts, lines: [say.fanout] }, fi
 const connections = new Chart(charts, { title: say.connections, lines: [say.connections] }, number);
 
 // One connection, and sockets whose listeners are added once, however often they reconnect.
-const manager = new Manager(location.origin, { transports: ['websocket', 'polling'] });
-const health = manager.socket('/health');
-const monitoring = manager.socket('/monitoring');
-const router = manager.socket('/router');
+const manager = connect(chosen);
+const health: Client<'/health'> = manager.socket('/health');
+const monitoring: Client<'/monitoring'> = manager.socket('/monitoring');
+const router: Client<'/router'> = manager.socket('/router');
 
 /** What the server's clock is ahead of this one's; charts go by the server's. */
 let ahead = 0;
@@ -56,24 +43,14 @@ let alerts: Alert[] = [];
 /** Since when each alert holds, as far as this page knows. */
 const since = new Map<string, number>();
 
-function connection(state: 'connecting' | 'connected' | 'lost', text: string): void {
-  document.body.dataset.connection = state;
-  element('connection').className = `status ${state === 'lost' ? 'disconnected' : state}`;
-  element('connection').textContent = text;
-}
-
 function badge(id: string, kind: string, text: string): void {
   element(id).className = `badge ${kind}`;
   if (element(id).textContent !== text) element(id).textContent = text;
 }
 
-manager.on('open', () => connection('connected', say.connected));
-manager.on('close', () => {
-  connection('lost', say.lost(clock(Date.now())));
-  nodes.resume();
-});
+manager.on('close', () => nodes.resume());
 
-health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }: Health) => {
+health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }) => {
   const words: Record<string, string> = { healthy: say.healthy, warning: say.warning, critical: say.critical };
   badge('health', status !== undefined && status in words ? status : 'unknown', words[status ?? ''] ?? say.unknown);
   element('online').textContent = say.online(number.format(online ?? 0), number.format(total ?? 0));
@@ -84,12 +61,11 @@ monitoring.on('connect', () => {
   greeted = false;
   void askNodes();
 });
-monitoring.on('cluster_metrics', (round: Aggregate) => {
-  const live = greeted && !Array.isArray(round.nodes);
+monitoring.on('cluster_metrics', (round) => {
+  const listed = Array.isArray(round.nodes);
+  const live = greeted && !listed;
   greeted = true;
-  const measured = Array.isArray(round.nodes)
-    ? Object.fromEntries(round.nodes.filter(({ status }) => status === 'ready').map((node) => [node.node, node]))
-    : round.nodes ?? {};
+  const measured = listed ? named(round.nodes as unknown as Listed[]) : round.nodes ?? {};
   nodes.round(measured, live);
   showAlerts();
   const stats = round.cluster_stats;
@@ -102,14 +78,22 @@ monitoring.on('cluster_metrics', (round: Aggregate) => {
   // Somebody was added, or taken out of the settings.
   if (stats?.total_nodes !== undefined && stats.total_nodes !== nodes.size) void askNodes();
 });
-monitoring.on('alerts_update', ({ active_alerts: active }: { active_alerts?: Alert[] }) => {
+monitoring.on('alerts_update', ({ active_alerts: active }) => {
   alerts = active ?? [];
   showAlerts();
 });
 
+/** A node as lists have it. */
+type Listed = Metrics & { node: string; status: string };
+
+/** The rounds that whoever asks over HTTP makes the server publish have a list of nodes, those that are away included. */
+function named(nodes: Listed[]): Aggregate['nodes'] {
+  return Object.fromEntries(nodes.filter(({ status }) => status === 'ready').map((node) => [node.node, node]));
+}
+
 async function askNodes(): Promise<void> {
-  const answer = await monitoring.timeout(10_000).emitWithAck('request_nodes_status', {}).catch(() => undefined);
-  if (answer?.ok) nodes.know((answer.data.data as NodeStatus[]).map(({ node }) => node));
+  const answer: Ack<NodesStatusResponse> | undefined = await monitoring.timeout(10_000).emitWithAck('request_nodes_status', {}).catch(() => undefined);
+  if (answer?.ok) nodes.know(answer.data.data.map(({ node }) => node));
 }
 
 /** The server's alerts, and the nodes that are silent, each with the time since when. */
@@ -147,9 +131,9 @@ function list(box: HTMLElement, entries: { key: string; kind: string; parts: str
 
 router.on('connect', async () => {
   element('noRouter').hidden = true;
-  const answer = await router.timeout(10_000).emitWithAck('request_history').catch(() => undefined);
+  const answer: Ack<History> | undefined = await router.timeout(10_000).emitWithAck('request_history', {}).catch(() => undefined);
   if (!answer?.ok) return;
-  const { router: seconds, cluster } = answer.data as History;
+  const { router: seconds, cluster } = answer.data;
   use.history(cluster.time, [cluster.cpu, cluster.memory, cluster.disk]);
   temperature.history(cluster.time, [cluster.temperature]);
   traffic.history(seconds.time, [seconds.events_in, seconds.deliveries, seconds.lost]);
@@ -158,14 +142,14 @@ router.on('connect', async () => {
 });
 // A connection that fails is another matter: this is about a server without the namespace.
 router.on('connect_error', () => { if (!router.active) element('noRouter').hidden = false; });
-router.on('router_state', (state: RouterState) => {
+router.on('router_state', (state) => {
   const time = Date.parse(state.timestamp);
   ahead = time - Date.now();
   panel.show(state);
   const kinds = { ready: 'healthy', degraded: 'warning', unready: 'critical' };
   badge('router', kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
   traffic.add(time, [state.events_in, state.deliveries, state.lost]);
-  fanout.add(time, [state.fanout_ms]);
+  fanout.add(time, [state.fanout_ms ?? null]);
   connections.add(time, [state.connections]);
 });
 

@@ -93,6 +93,11 @@ export class Lines {
     }
   }
 
+  /** The lines that are shown, as text. */
+  shown(): string[] {
+    return [...this.box.children].filter((element) => !(element as HTMLElement).hidden).map(({ textContent }) => textContent ?? '');
+  }
+
   /** Takes all lines away. */
   clear(): void {
     this.#changed.clear();
@@ -109,8 +114,11 @@ export class Lines {
     this.#changed.add(line);
     this.#newest = [...this.#newest.filter((other) => other !== line), line].slice(-NEWEST);
     if (this.#changed.size > KEPT) {
-      const oldest = [...this.#changed].find((other) => other.element === undefined);
-      if (oldest) this.#forget(oldest);
+      for (const oldest of this.#changed) {
+        if (oldest.element !== undefined) continue;
+        this.#forget(oldest);
+        break;
+      }
     }
     this.#drawSoon();
   }

@@ -1,5 +1,6 @@
 //! The nodes as a table that can be sorted and filtered; those that no longer answer are marked.
 
+import type { Metrics } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
 
 /** Above these a value is marked, as the server's alerts do. */
@@ -7,14 +8,6 @@ const HIGH = { cpu: 90, memory: 90, disk: 90, temperature: 80 };
 /** A node is silent when it was missing for so many rounds, and for so many milliseconds at least. */
 const ROUNDS = 3;
 const SHORTEST_MS = 15_000;
-
-/** What the server says of a node in one round. */
-export interface Measured {
-  cpu_usage?: number | null;
-  memory_usage?: number | null;
-  disk_usage?: number | null;
-  temperature?: number | null;
-}
 
 type Column = 'node' | 'state' | 'cpu' | 'memory' | 'disk' | 'temperature' | 'seen';
 const COLUMNS: Column[] = ['node', 'state', 'cpu', 'memory', 'disk', 'temperature', 'seen'];
@@ -77,7 +70,7 @@ export class Nodes {
   }
 
   /** What one round measured; `live` is false for one that was measured before this page asked. */
-  round(nodes: Record<string, Measured>, live: boolean): void {
+  round(nodes: Record<string, Partial<Metrics>>, live: boolean): void {
     const now = Date.now();
     if (live && this.#lastRound > 0) this.#pause = now - this.#lastRound;
     this.#lastRound = now;

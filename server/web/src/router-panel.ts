@@ -1,24 +1,7 @@
 //! What the router does, as figures and two tables.
 
+import type { RouterState } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
-
-/** `router_state`, as docs/reference/events.json describes it. */
-export interface RouterState {
-  timestamp: string;
-  started: string;
-  version: string;
-  status: 'ready' | 'degraded' | 'unready';
-  connections: number;
-  clients: { namespace: string; websocket: number; polling: number }[];
-  events_in: number;
-  deliveries: number;
-  lost: number;
-  fanout_ms: number | null;
-  queues: { publishes: number; bytes: number; handlers: number };
-  slow: { closed: number; lost: number; read_pauses: number };
-  bus: { kind: string; up: boolean; detail: string };
-  plugins: { name: string; up: boolean; restarts: number }[];
-}
 
 /** The panel. Its elements are made once, so that a reader can select what they say. */
 export class RouterPanel {
@@ -41,7 +24,7 @@ export class RouterPanel {
     this.#figure(say.eventsInRate, format(state.events_in));
     this.#figure(say.deliveriesRate, format(state.deliveries));
     this.#figure(say.lostRate, format(state.lost), state.lost > 0);
-    this.#figure(say.fanouts, state.fanout_ms === null ? '–' : format(state.fanout_ms));
+    this.#figure(say.fanouts, state.fanout_ms == null ? '–' : format(state.fanout_ms));
     this.#figure(say.queue, `${format(queues.publishes)} (${format(queues.bytes / 1000)} kB)`);
     this.#figure(say.handlers, format(queues.handlers));
     this.#figure(say.slowClosed, format(slow.closed));
