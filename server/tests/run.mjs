@@ -30,6 +30,8 @@ const tools = [
   { program: 'haproxy', debian: 'haproxy' }, // likewise
   { program: 'systemd-analyze', debian: 'systemd' }, // judges the unit file
   { program: 'chromium', debian: 'chromium fonts-dejavu-core' }, // opens the test page; a browser without a font shows boxes
+  { program: 'man', debian: 'man-db', only: 'deb' }, // reads the manual that the package brings
+  { program: 'ip', debian: 'iproute2', only: 'deb' }, // gives the machine within this one its loopback
 ];
 
 // A step that takes longer hangs; the whole run is meant to stay under 14 minutes on two cores, with nothing built before.
@@ -104,7 +106,7 @@ function installTools() {
   for (const program of ['cargo', 'npm']) {
     if (!found(program)) giveUp(`${program} is missing: install Rust (https://rustup.rs) and Node.js 20 with npm`);
   }
-  const missing = tools.filter(({ program }) => !found(program));
+  const missing = tools.filter(({ program, only }) => (!only || wanted.includes(only)) && !found(program));
   if (missing.length === 0) return;
   const packages = missing.map(({ debian }) => debian);
   const names = missing.map(({ program }) => program).join(', ');
