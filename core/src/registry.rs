@@ -90,7 +90,11 @@ impl Registration {
     /// What it does under a configuration.
     #[must_use]
     pub fn describe(&self, config: &Loaded) -> Description {
-        let outline = self.plan(config).outline().clone();
+        self.described(&*self.plan(config))
+    }
+
+    pub(crate) fn described(&self, plan: &dyn Plan) -> Description {
+        let outline = plan.outline().clone();
         Description { name: self.name, namespace: self.namespace, place: self.place(), package: self.package, outline }
     }
 

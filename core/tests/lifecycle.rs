@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 
 use carillon_config::Loader;
-use carillon_core::lifecycle::{self, App, BootError};
+use carillon_core::lifecycle::{App, BootError, BootPlan};
 use carillon_core::prelude::*;
 use carillon_core::readiness::Status;
 use carillon_core::registry::{Registration, Registry};
@@ -149,7 +149,7 @@ fn what_serve_would_refuse_is_refused_by_the_check_alone() {
         (&lacking, "\"{*rest}\" is neither a plain segment nor a whole {name}"),
     ] {
         let config = Loader::new(carillon_config::all_sections(registry.sections()));
-        let error = lifecycle::check(registry, &config.load().unwrap()).unwrap_err();
+        let error = BootPlan::new(registry, &config.load().unwrap(), |_| Vec::new()).err().unwrap();
         assert!(matches!(&error, BootError::Config(text) if text.contains(expected)), "{error}");
         assert!(!error.to_string().contains("\"kind\""), "{error}");
     }

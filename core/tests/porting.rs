@@ -238,9 +238,8 @@ async fn an_event_that_nobody_declared_fails_the_harness() {
 /// Line 6 of the author's list: the generated reference tells auth, questions to clients and what arguments are.
 #[test]
 fn the_outline_tells_auth_calls_and_arguments() {
-    let mut sections = carillon_core::config::house_sections();
     let registry = Registry::of::<Ported>();
-    sections.extend(registry.sections());
+    let sections = carillon_core::config::all_sections(registry.sections());
     let config = carillon_core::config::Loader::new(sections).load().unwrap();
     let outline: Value = serde_json::to_value(registry.iter().next().unwrap().describe(&config)).unwrap();
     assert_eq!(outline["auth"], json!({"$ref": "#/definitions/Token"}));

@@ -63,7 +63,8 @@ impl Contract {
         Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>())
     }
 
-    fn of(plugins: &[Description]) -> Self {
+    /// That of these plugins.
+    pub(crate) fn of(plugins: &[Description]) -> Self {
         let definitions = Definitions::new(plugins);
         let mut contract = Self { definitions: definitions.all(), ..Self::default() };
         for plugin in plugins {

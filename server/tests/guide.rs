@@ -102,6 +102,30 @@ fn a_package_with_plugins_and_a_main_of_its_own_stands_there() {
     assert!(told.contains("one package") && told.contains("`server/tests/fixture`"));
 }
 
+/// Every hook of a plugin stands in the guide's table, with the signature of the trait.
+#[test]
+fn the_guide_tells_the_signature_of_every_hook() {
+    let source = fs::read_to_string(root().join("core/src/plugin.rs")).unwrap();
+    let guide = fs::read_to_string(root().join("docs/plugin-guide.md")).unwrap();
+    let hooks = source.split("pub trait Plugin").nth(1).unwrap();
+    let mut seen = 0;
+    for line in hooks.lines().filter_map(|line| line.strip_prefix("    fn ")) {
+        seen += 1;
+        let signature = line.trim_end_matches([';', ' ', '{', '}']).replace(": &Self::Config", ": &Config");
+        let signature = signature.replace(": Self::Config", ": Config").replace("(_", "(").replace(" _", " ");
+        let told = match signature.split_once(" -> impl Future<Output = ") {
+            Some((front, answer)) => match answer.trim_end_matches(" + Send").strip_suffix('>').unwrap() {
+                "()" => format!("async fn {front}"),
+                answer => format!("async fn {front} -> {answer}"),
+            },
+            None => format!("fn {signature}"),
+        };
+        let name = line.split('(').next().unwrap();
+        assert!(guide.contains(&format!("| `{name}` | `{told}` |")), "{told}");
+    }
+    assert_eq!(seen, 9);
+}
+
 /// What a client of the harness can do stands in the guide's table, with what each needs.
 #[test]
 fn the_guide_tells_of_every_method_of_a_test_client() {
