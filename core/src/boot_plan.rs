@@ -61,10 +61,12 @@ fn check_namespaces(planned: &[Planned], problems: &mut Vec<String>) {
     for Planned { entry, .. } in planned {
         if let Some(other) = seen.insert(entry.namespace(), entry) {
             problems.push(format!(
-                "two plugins serve {:?}: {} and {}; disable one: plugins.{}.enabled = false",
+                "two plugins serve {:?}: {} ({}) and {} ({}); disable one: plugins.{}.enabled = false",
                 entry.namespace(),
-                other.place(),
-                entry.place(),
+                other.name(),
+                other.origin(),
+                entry.name(),
+                entry.origin(),
                 other.name(),
             ));
         }

@@ -188,7 +188,7 @@ async fn binary_fields_travel_both_ways() {
 /// harness refuses a second one), and a handler that failed after its ack has nothing to add.
 #[tokio::test(start_paused = true)]
 async fn an_ack_in_the_handlers_hands_is_sent_exactly_once() {
-    let (_harness, mut client) = ported().await;
+    let (harness, mut client) = ported().await;
     assert_eq!(client.call("late", json!("send")).await, json!({"ok": true, "data": 1}));
     assert_eq!(client.expect("moved").await, "after the ack");
     assert_eq!(client.call("late", json!("send_then_fail")).await["data"], 2);
@@ -200,7 +200,10 @@ async fn an_ack_in_the_handlers_hands_is_sent_exactly_once() {
         ("hang", "timeout"),
         ("panic", "internal"),
     ] {
-        assert_eq!(client.call("late", json!(how)).await["error"]["code"], code, "{how}");
+        let ack = client.call("late", json!(how)).await;
+        assert_eq!(ack["error"]["code"], code, "{how}");
+        let remembered = harness.app().failures().into_iter().find(|failure| ack["error"]["id"] == json!(failure.id));
+        assert_eq!(remembered.map(|failure| failure.event).as_deref(), (code == "internal").then_some("late"), "{how}");
     }
     client.send("late", r#""keep""#, Vec::new(), Some(1_000));
     client.send("late", r#""keep""#, Vec::new(), None);

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|web|clippy|rust|fixture|js]...` runs some of the steps only; the step `soak` (with
-//! `fixture` before it) runs the tests that could go on for ever for minutes, and has to be asked for.
+//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js]...` runs some of the steps only. Two have to be asked for:
+//! `soak` (with `fixture` before it) runs the tests that could go on for ever for minutes, and `deb` (with `web` before it)
+//! installs the Debian package on this machine and removes it.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -43,11 +44,13 @@ const steps = {
   // First of what takes time: the server's build takes the page in.
   web: () => check('make', ['web']),
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+  // What plugin authors read of the API has no broken link.
+  doc: () => check('cargo', ['doc', '--locked', '-p', 'carillon-core', '--no-deps', '--all-features'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   rust: () => cargoTest(['--workspace', '--no-fail-fast']),
   fixture: () => buildFixture(),
   js: async () => add([
     ...(testsBuiltServer() ? [] : [await buildServer()]),
-    await nodeTest(readdirSync(js).filter((name) => name.endsWith('.test.mjs') && !ALONE.includes(name)), { concurrency: FILES_AT_ONCE }),
+    await nodeTest(readdirSync(js).filter((name) => name.endsWith('.test.mjs') && !ALONE.includes(name) && name !== INSTALLS), { concurrency: FILES_AT_ONCE }),
     await nodeTest(ALONE, { concurrency: 1, name: 'node-test-alone' }),
   ]),
   soak: async () => add([
@@ -55,12 +58,18 @@ const steps = {
     await cargoTest(['-p', 'carillon-server', '--lib', 'simulation'], { CARILLON_SIMULATION_SCHEDULES: String(SCHEDULES) }),
     await nodeTest(SOAKED, { limit: STEP_LIMIT_MS, concurrency: 1, env: { CARILLON_SOAK: '1' } }),
   ]),
+  deb: async () => add([
+    await buildServer(),
+    await nodeTest([INSTALLS], { limit: STEP_LIMIT_MS, concurrency: 1 }),
+  ]),
 };
 
-// Takes minutes and tells nothing new about a small change.
-const OPTIONAL = ['soak'];
+// Takes minutes and tells nothing new about a small change; or changes the machine it runs on, for a while.
+const OPTIONAL = ['soak', 'deb'];
+// It needs root, and to fetch and build what packs.
+const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 2;
