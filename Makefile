@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev web test soak deb deb-test lint bench bench-page bench-peers bench-micro docs
+.PHONY: help run dev web test soak deb deb-test lint bench bench-page bench-peers bench-micro measure-web docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -80,6 +80,11 @@ bench-peers: ## install the servers that Carillon is measured beside: from npm, 
 bench-micro: ## time the single steps, beside the baseline that `make bench-micro SAVE=1` saved last
 	$(need_cargo)
 	cargo bench --locked -p carillon-benches -- $(if $(SAVE),--save-baseline,--baseline-lenient) saved
+
+measure-web: ## measure in a browser how busy the pages keep it, with many nodes and many events, in 7 minutes
+	$(need_cargo)
+	$(need_node)
+	@node server/tests/run.mjs pages
 
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js]...` runs some of the steps only. Two have to be asked for:
-//! `soak` (with `fixture` before it) runs the tests that could go on for ever for minutes, and `deb` (with `web` before it)
-//! installs the Debian package on this machine and removes it.
+//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js]...` runs some of the steps only. Three have to be asked
+//! for: `soak` (with `fixture` before it) runs the tests that could go on for ever for minutes, `deb` (with `web` before it)
+//! installs the Debian package on this machine and removes it, and `pages` measures the pages in a browser.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -64,10 +64,15 @@ const steps = {
     await buildServer(),
     await nodeTest([INSTALLS], { limit: STEP_LIMIT_MS, concurrency: 1 }),
   ]),
+  pages: async () => add([
+    await check('make', ['web']),
+    await buildServer(),
+    await nodeTest(['pages-busy.mjs'], { limit: STEP_LIMIT_MS, concurrency: 1, name: 'node-test-pages' }),
+  ]),
 };
 
 // Takes minutes and tells nothing new about a small change; or changes the machine it runs on, for a while.
-const OPTIONAL = ['soak', 'deb'];
+const OPTIONAL = ['soak', 'deb', 'pages'];
 // It needs root, and to fetch and build what packs.
 const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openBrowser, openTab, picture } from './lib/browser.mjs';
+import { begins, dashboard, figure, points, reads, rows } from './lib/dashboard.mjs';
 import { startExporter } from './lib/exporter.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
@@ -13,42 +14,6 @@ const FAST = { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '1000' };
 /** Where the header of every page leads. */
 const LINKS = ['/', '/plugins', '/websocket-test', '/docs', '/metrics', '/api/failures'];
 const axe = readFileSync(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
-
-/** The dashboard of a server, opened; the tab fails the test on any error, violation of the policy included. */
-async function dashboard(t, browser, server, options) {
-  const tab = await openTab(t, browser, server.url, options);
-  const response = await tab.goto(`${server.url}/`);
-  assert.equal(response.status(), 200);
-  const policy = response.headers()['content-security-policy'];
-  assert.ok(policy?.startsWith("default-src 'none'") && !policy.includes('unsafe'), `the binary holds the dashboard: ${policy}`);
-  return tab;
-}
-
-/** Resolves once an element reads like this. */
-function reads(tab, selector, pattern) {
-  let text;
-  return until(async () => pattern.test(text = await tab.locator(selector).innerText()), () => `${selector} reads ${pattern}; it reads ${text}`);
-}
-
-/** The cells of the nodes shown, row by row. */
-function rows(tab) {
-  return tab.locator('#nodes tbody tr:visible').evaluateAll((lines) => lines.map((line) => [...line.cells].map((cell) => cell.textContent)));
-}
-
-/** How many points each chart has. */
-function points(tab) {
-  return tab.locator('#charts figure').evaluateAll((charts) => charts.map(({ dataset }) => Number(dataset.points)));
-}
-
-/** When the first point of each chart was, in milliseconds. */
-function begins(tab) {
-  return tab.locator('#charts figure').evaluateAll((charts) => charts.map(({ dataset }) => Date.parse(dataset.since)));
-}
-
-/** A figure of the router's panel. */
-function figure(tab, name) {
-  return tab.locator('#figures div', { has: tab.getByText(name, { exact: true }) }).locator('dd').innerText();
-}
 
 test('the dashboard shows the host, the cluster and the router, live, in the language of the browser', async (t) => {
   const server = await start(t, { env: FAST });
@@ -194,6 +159,8 @@ test('nodes that no longer answer are marked and told, and those that are hot; t
   await redis.kill();
   await reads(tab, '#router', /^degraded$/);
   assert.match(await figure(tab, 'Bus'), /^redis : down/);
+  const [, , away] = await points(tab);
+  await until(async () => (await points(tab))[2] > away + 1, 'the charts of the router go on');
   await redis.start();
   await reads(tab, '#router', /^ready$/);
   assert.match(await figure(tab, 'Bus'), /^redis : up/);
@@ -225,7 +192,10 @@ test('no page breaks a rule of accessibility, in either theme, on a desk and on 
         if (path === '/') {
           await reads(tab, '#router', /^ready$/);
           await until(async () => (await rows(tab)).length === 1, 'this host is there');
+          await tab.locator('#nodes tbody button').click();
+          await tab.locator('#servers tbody tr').waitFor();
         }
+        if (path === '/websocket-test') await tab.getByText('Send any event').click();
         if (path === '/plugins') {
           await tab.locator('details[data-name="/echo say"] summary').click();
           await tab.getByRole('button').click();
@@ -240,8 +210,9 @@ test('no page breaks a rule of accessibility, in either theme, on a desk and on 
         await tab.evaluate(axe);
         const check = () => tab.evaluate(async () => (await window.axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`));
         assert.deepEqual(await check(), [], where);
+        const name = path === '/' ? 'dashboard' : path.slice(1);
+        await tab.screenshot({ path: new URL(`../../../target/screenshots/${name}-${colorScheme}-${device}.png`, import.meta.url).pathname, fullPage: true });
         if (path === '/') {
-          await tab.screenshot({ path: new URL(`../../../target/screenshots/dashboard-${colorScheme}-${device}.png`, import.meta.url).pathname, fullPage: true });
           await tab.evaluate(() => { document.body.dataset.connection = 'lost'; });
           assert.deepEqual(await check(), [], `${where}, greyed`);
         }

@@ -87,6 +87,22 @@ test('a server hands out the types and the document as the command line prints t
   }
 });
 
+test('whoever has the types and the document already is not sent them again, also by a server started anew', async (t) => {
+  const [first, second] = [await start(t, {}), await start(t, {})];
+  const other = await start(t, { env: { CARILLON_PLUGINS__ECHO__ENABLED: 'false' } });
+  for (const path of ['/types.d.ts', '/asyncapi.json']) {
+    const tag = (await first.fetch(path)).headers.get('etag');
+    assert.match(tag, /^"[0-9a-f]+"$/);
+    const headers = { 'if-none-match': tag };
+    const again = await second.fetch(path, { headers });
+    assert.deepEqual([again.status, again.headers.get('etag'), await again.text()], [304, tag, '']);
+    const changed = await other.fetch(path, { headers });
+    assert.equal(changed.status, 200);
+    assert.notEqual(changed.headers.get('etag'), tag);
+    await changed.text();
+  }
+});
+
 test('the types are those of the plugins that are enabled', async () => {
   const { code, out } = await runToEnd('carillon', ['types', 'ts'], { env: { CARILLON_PLUGINS__ECHO__ENABLED: 'false' } });
   assert.equal(code, 0);

@@ -1,13 +1,16 @@
 //! The dashboard: how the cluster and the router are, live, as the namespaces tell it.
 
 import type { Socket } from 'socket.io-client';
-import type { Ack, Aggregate, Alert, Emit, History, Listen, Metrics, Namespaces, NodesStatusResponse } from '../../../docs/reference/types';
+import type { Ack, Aggregate, Alert, Emit, History, Listen, Metrics, Namespaces, NodesStatusResponse, UseHistory } from '../../../docs/reference/types';
 import { Chart } from './chart';
 import { texts } from './dashboard-texts';
 import { connect, language, place } from './header';
+import { Losses } from './losses';
+import { NodePanel } from './node-panel';
 import { Nodes } from './nodes';
 import { translate } from './phrases';
 import { RouterPanel } from './router-panel';
+import { Servers } from './servers';
 
 type Client<N extends keyof Namespaces> = Socket<Listen<N>, Emit<N>>;
 
@@ -20,7 +23,13 @@ const table = (id: string) => element(id) as HTMLTableElement;
 const clock = (time: number) => new Date(time).toLocaleTimeString(chosen);
 
 place(say, chosen);
-const nodes = new Nodes(table('nodes'), element('noNodes'), say, number);
+const nodes = new Nodes(table('nodes'), element('noNodes'), say, number, (name) => {
+  near.pick(name);
+  nodes.mark(near.name);
+});
+const near = new NodePanel(element('node'), element('nodeTitle'), element('nodeCharts'), say, number, askNode);
+const losses = new Losses(element('losing'), element('losses'), say, number);
+const servers = new Servers(table('servers'), say, number, chosen);
 const panel = new RouterPanel(element('figures'), table('clients'), table('plugins'), say, fine, chosen);
 const charts = element('charts');
 const use = new Chart(charts, { title: say.use, lines: [say.cpu, say.memory, say.disk], top: 100 }, number);
@@ -49,6 +58,7 @@ function badge(id: string, kind: string, text: string): void {
 }
 
 manager.on('close', () => nodes.resume());
+manager.on('open', () => servers.resume());
 
 health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }) => {
   const words: Record<string, string> = { healthy: say.healthy, warning: say.warning, critical: say.critical };
@@ -74,6 +84,7 @@ monitoring.on('cluster_metrics', (round) => {
     const disk = disks.length > 0 ? disks.reduce((sum, one) => sum + one, 0) / disks.length : null;
     use.add(Date.now() + ahead, [stats?.avg_cpu ?? null, stats?.avg_memory ?? null, disk]);
     temperature.add(Date.now() + ahead, [stats?.avg_temperature ?? null]);
+    near.add(Date.now() + ahead, measured);
   }
   // Somebody was added, or taken out of the settings.
   if (stats?.total_nodes !== undefined && stats.total_nodes !== nodes.size) void askNodes();
@@ -94,6 +105,11 @@ function named(nodes: Listed[]): Aggregate['nodes'] {
 async function askNodes(): Promise<void> {
   const answer: Ack<NodesStatusResponse> | undefined = await monitoring.timeout(10_000).emitWithAck('request_nodes_status', {}).catch(() => undefined);
   if (answer?.ok) nodes.know(answer.data.data.map(({ node }) => node));
+}
+
+async function askNode(name: string): Promise<UseHistory | undefined> {
+  const answer: Ack<UseHistory> | undefined = await router.timeout(10_000).emitWithAck('request_node_history', { name }).catch(() => undefined);
+  return answer?.ok ? answer.data : undefined;
 }
 
 /** The server's alerts, and the nodes that are silent, each with the time since when. */
@@ -139,6 +155,8 @@ router.on('connect', async () => {
   traffic.history(seconds.time, [seconds.events_in, seconds.deliveries, seconds.lost]);
   fanout.history(seconds.time, [seconds.fanout_ms]);
   connections.history(seconds.time, [seconds.connections]);
+  losses.history(seconds.time, seconds.lost);
+  void near.load();
 });
 // A connection that fails is another matter: this is about a server without the namespace.
 router.on('connect_error', () => { if (!router.active) element('noRouter').hidden = false; });
@@ -146,17 +164,20 @@ router.on('router_state', (state) => {
   const time = Date.parse(state.timestamp);
   ahead = time - Date.now();
   panel.show(state);
+  losses.add(time, state.lost, state.slow);
   const kinds = { ready: 'healthy', degraded: 'warning', unready: 'critical' };
   badge('router', kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
   traffic.add(time, [state.events_in, state.deliveries, state.lost]);
   fanout.add(time, [state.fanout_ms ?? null]);
   connections.add(time, [state.connections]);
 });
+router.on('server_state', (state) => servers.hear(state));
 
 element('filter').addEventListener('input', () => nodes.filter((element('filter') as HTMLInputElement).value));
 // Seconds pass, and a node falls silent, also while nothing comes. What is from before a loss stays as it was.
 setInterval(() => {
   if (document.body.dataset.connection !== 'connected') return;
   nodes.draw();
+  servers.draw();
   showAlerts();
 }, 1000);

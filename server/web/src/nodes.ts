@@ -21,6 +21,7 @@ interface Row {
   missing: boolean;
   since: number;
   line: HTMLTableRowElement;
+  /** What holds the text of each cell; the first is a button. */
   cells: HTMLElement[];
 }
 
@@ -39,6 +40,8 @@ export class Nodes {
     private readonly none: HTMLElement,
     private readonly say: Texts,
     private readonly number: Intl.NumberFormat,
+    /** Told which node somebody wants to see from near. */
+    private readonly pick: (name: string) => void,
   ) {
     for (const column of COLUMNS) {
       const button = document.createElement('button');
@@ -104,6 +107,11 @@ export class Nodes {
     this.draw();
   }
 
+  /** Marks the node that is shown from near, if any. */
+  mark(name: string | undefined): void {
+    for (const row of this.#rows.values()) row.cells[0]?.setAttribute('aria-pressed', String(row.name === name));
+  }
+
   /** The nodes that answered once and no longer do, and since when. */
   silent(): { name: string; since: number }[] {
     return [...this.#rows.values()].filter((row) => this.#state(row) === 'stale').map(({ name, since }) => ({ name, since }));
@@ -124,10 +132,16 @@ export class Nodes {
     const line = document.createElement('tr');
     const cells = COLUMNS.map((_, at) => {
       const cell = document.createElement(at === 0 ? 'th' : 'td');
-      if (at === 0) cell.setAttribute('scope', 'row');
-      return cell;
+      line.append(cell);
+      if (at > 0) return cell;
+      cell.setAttribute('scope', 'row');
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.setAttribute('aria-pressed', 'false');
+      button.addEventListener('click', () => this.pick(name));
+      cell.append(button);
+      return button;
     });
-    line.append(...cells);
     const values = { cpu: null, memory: null, disk: null, temperature: null };
     const row: Row = { name, values, seen: null, missing: this.#lastRound > 0, since: Date.now(), line, cells };
     this.#rows.set(name, row);

@@ -2,6 +2,7 @@
 
 import type { RouterState } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
+import { fill } from './table';
 
 /** The panel. Its elements are made once, so that a reader can select what they say. */
 export class RouterPanel {
@@ -53,33 +54,4 @@ export class RouterPanel {
     if (value.textContent !== text) value.textContent = text;
     value.classList.toggle('high', bad);
   }
-}
-
-/** Writes rows into a table; what stays the same is left alone. */
-function fill(table: HTMLTableElement, heads: string[], rows: { bad: boolean; cells: string[] }[]): void {
-  if (!table.tHead) {
-    const head = table.createTHead().insertRow();
-    for (const text of heads) {
-      const cell = document.createElement('th');
-      cell.scope = 'col';
-      cell.textContent = text;
-      head.append(cell);
-    }
-  }
-  const body = table.tBodies[0] ?? table.createTBody();
-  body.className = 'live';
-  while (body.rows.length > rows.length) body.deleteRow(-1);
-  rows.forEach(({ bad, cells }, at) => {
-    const line = body.rows[at] ?? body.insertRow();
-    line.classList.toggle('high', bad);
-    cells.forEach((text, column) => {
-      let cell = line.cells[column];
-      if (!cell) {
-        cell = document.createElement(column === 0 ? 'th' : 'td');
-        if (column === 0) cell.scope = 'row';
-        line.append(cell);
-      }
-      if (cell.textContent !== text) cell.textContent = text;
-    });
-  });
 }
