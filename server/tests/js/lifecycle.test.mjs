@@ -77,6 +77,20 @@ test('a client that never reads does not keep the server from stopping', async (
   assert.equal((await server.stop()).code, 0);
 });
 
+test('the deadline of a stop has the pre-delay in it', async (t) => {
+  const server = await start(t, {
+    program: 'fixture',
+    env: { CARILLON_DRAIN__PRE_DELAY_MS: '4000', CARILLON_DRAIN__WINDOW_MS: '500', CARILLON_DRAIN__DEADLINE_MS: '5000' },
+  });
+  const socket = await server.connect('/rough');
+  socket.emit('hang', () => {});
+  await until(async () => (await server.metrics()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) === 1, 'it hangs');
+  const from = performance.now();
+  assert.equal((await server.stop()).code, 0);
+  const took = performance.now() - from;
+  assert.ok(took > 4_000 && took < 8_000, `${took} ms`);
+});
+
 test('clients reconnect to a server that was restarted on the same port', async (t) => {
   const first = await start(t);
   const socket = first.client('/health', { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 50 });
