@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev web test soak lint bench bench-page bench-peers bench-micro docs
+.PHONY: help run dev web test soak deb deb-test lint bench bench-page bench-peers bench-micro measure-web docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -12,7 +12,7 @@ need_node = $(call need,node,install Node.js 20 or newer)
 # The pages, and what they are built from.
 web = server/web
 page = $(web)/dist/index.html
-page_sources = $(addprefix $(web)/,index.html websocket-test.html package.json tsconfig.json vite.config.ts) $(wildcard $(web)/src/*)
+page_sources = $(addprefix $(web)/,package.json tsconfig.json vite.config.ts) $(wildcard $(web)/*.html $(web)/frame/* $(web)/src/*) docs/reference/types.d.ts
 packages = $(web)/node_modules/.package-lock.json
 
 benches = cargo run --quiet --locked --release -p carillon-benches --
@@ -45,10 +45,20 @@ test: ## run every check and test, in Rust and with stock JavaScript clients
 	$(need_node)
 	@node server/tests/run.mjs $(ONLY)
 
-soak: ## let the tests that could go on for ever go on for 25 minutes
+soak: ## let the tests that could go on for ever go on for half an hour
 	$(need_cargo)
 	$(need_node)
 	@node server/tests/run.mjs fixture soak
+
+deb: web ## pack the server for Debian: target/debian/carillon_VERSION_ARCHITECTURE.deb
+	$(need_cargo)
+	cargo build --locked --release -p carillon-server --bin carillon
+	@config/debian/build release
+
+deb-test: web ## as root: install the package on this machine, try it, and remove it without a trace
+	$(need_cargo)
+	$(need_node)
+	@node server/tests/run.mjs deb
 
 lint: ## check formatting and lints only
 	$(need_cargo)
@@ -71,7 +81,12 @@ bench-micro: ## time the single steps, beside the baseline that `make bench-micr
 	$(need_cargo)
 	cargo bench --locked -p carillon-benches -- $(if $(SAVE),--save-baseline,--baseline-lenient) saved
 
+measure-web: ## measure in a browser how busy the pages keep it, with many nodes and many events, in 7 minutes
+	$(need_cargo)
+	$(need_node)
+	@node server/tests/run.mjs pages
+
 docs: ## write the generated reference files and the API documentation again
 	$(need_cargo)
 	UPDATE=1 cargo test --locked -p carillon-server --test reference
-	cargo doc --locked --workspace --no-deps --all-features
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --all-features

@@ -136,9 +136,24 @@ pub(crate) fn merge_flags(slots: &mut [Slot], flags: &[Flag], problems: &mut Pro
         match target {
             Some((tree, below, node)) => tree.set_at(&below, node),
             None => {
-                let hint = Some("this is a mistake in the program, not in the configuration".to_owned());
+                let hint = Some(nearest(slots, &flag.path));
                 problems.push(Problem { path: flag.path.clone(), message: "no such setting".to_owned(), hint, source });
             }
         }
     }
+}
+
+/// What whoever named a setting that does not exist may have meant: one spelled alike, one of the section, a section.
+fn nearest(slots: &[Slot], path: &str) -> String {
+    let of = |slot: &Slot| slot.section.settings().into_iter().map(|setting| setting.key).collect::<Vec<_>>();
+    let all: Vec<_> = slots.iter().flat_map(of).collect();
+    if let Some(best) = suggest::closest(path, all.iter().map(String::as_str)) {
+        return format!("did you mean `{best}`?");
+    }
+    let inside = |slot: &&Slot| path.strip_prefix(slot.section.path()).is_some_and(|rest| rest.starts_with('.'));
+    let (what, known) = match slots.iter().find(inside) {
+        Some(slot) => ("settings", of(slot)),
+        None => ("sections", slots.iter().map(|slot| slot.section.path().to_owned()).collect()),
+    };
+    suggest::hint(path, what, &known.iter().map(String::as_str).collect::<Vec<_>>())
 }

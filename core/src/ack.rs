@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytestring::ByteString;
+
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
-use crate::payload::{Reply, encode_error};
+use crate::payload::Reply;
 
 /// The ack of one call, as a handler of [`Routes::event_with_ack`](crate::routes::Routes::event_with_ack) gets it: to be
 /// sent before the handler's end, or kept and sent later, from a task or another handler.
@@ -18,18 +20,21 @@ use crate::payload::{Reply, encode_error};
 #[must_use = "dropped unsent, the client is told of an error"]
 pub struct Ack<T: Reply> {
     ctx: Ctx,
+    /// The event, by which a failure is remembered.
+    event: ByteString,
     id: Option<i64>,
     pending: Arc<Pending>,
     answer: PhantomData<fn(T)>,
 }
 
 impl<T: Reply> Ack<T> {
-    pub(crate) fn new(ctx: &Ctx, id: Option<i64>) -> (Self, Arc<Pending>) {
+    /// For the call of `event`, the whole array.
+    pub(crate) fn new(ctx: &Ctx, event: ByteString, id: Option<i64>) -> (Self, Arc<Pending>) {
         let pending = Arc::new(Pending(Mutex::new(Standing::Running)));
         if let Some(id) = id {
             ctx.deferred().insert(id, Arc::clone(&pending));
         }
-        (Self { ctx: ctx.clone(), id, pending: Arc::clone(&pending), answer: PhantomData }, pending)
+        (Self { ctx: ctx.clone(), event, id, pending: Arc::clone(&pending), answer: PhantomData }, pending)
     }
 
     /// Whether the client asked for an ack. When it did not, [`send`](Self::send) does nothing.
@@ -57,11 +62,8 @@ impl<T: Reply> Ack<T> {
     }
 
     fn refuse(&self, error: &Error) {
-        let Some(id) = self.id else { return };
-        match encode_error(self.ctx.namespace_arc(), id, error, None) {
-            Ok(item) if self.pending.answer() => self.ctx.send_ack(item),
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "an error could not be encoded"),
+        if let Some(id) = self.id.filter(|_| self.pending.answer()) {
+            self.ctx.fail_call(&self.event, id, error);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::client::{Client, Job, What, event_bytes};
 use crate::error::{Code, Error, Result};
@@ -134,6 +135,17 @@ pub(crate) fn fail(client: &Client, what: &What, error: Error) {
     };
     if let Err(error) = sent {
         tracing::error!(%error, "an error could not be encoded");
+    }
+}
+
+/// Answers call `ack` of an event with an error, long after the handler's end: nobody else will.
+pub(crate) fn fail_call(client: &Client, event: &ByteString, ack: i64, error: &Error) {
+    let namespace = &client.namespace;
+    let what = What::Event(event.clone(), Some(ack));
+    let id = namespace.failed(|| name_of(namespace, &what), error);
+    match encode_error(&namespace.name, ack, error, id.as_deref()) {
+        Ok(item) => namespace.ack_once(client, item),
+        Err(error) => tracing::error!(%error, "an error could not be encoded"),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::sink::{Mode, Pushed, Sink};
 pub struct Hall {
     hub: Hub,
     seats: Vec<Seat>,
-    item: Item,
+    copy: (Item, Mode),
     sink: Arc<dyn Sink>,
     series: Arc<Outbound>,
 }
@@ -38,25 +38,24 @@ impl Hall {
         }
         let item = encode_event(&"/bench".into(), "e", &"a reading of some length")?;
         let series = Arc::new(metrics.outbound("/bench", "e", Mode::All));
-        Ok(Self { hub, seats, item, sink: sink(), series })
+        Ok(Self { hub, seats, copy: (item, Mode::All), sink: sink(), series })
     }
 
-    fn order(&self, publisher: Publisher, clients: Vec<String>) -> Order {
-        let (item, series) = (self.item.clone(), Arc::clone(&self.series));
-        let selection = Selection { clients, ..Selection::default() };
-        Order { publisher, space: publisher, selection, item, mode: Mode::All, series }
+    fn order<'a>(&'a self, publisher: Publisher, selection: &'a Selection) -> Order<'a> {
+        Order { publisher, space: publisher, selection, copy: &self.copy, series: &self.series }
     }
 
     /// The second namespace's plugin publishes to everybody; it waits for ever.
     pub fn flood(&self, publishes: usize) {
         for _ in 0..publishes {
-            self.hub.publish(self.order(1, Vec::new())).ok();
+            self.hub.publish(self.order(1, &Selection::default())).ok();
         }
     }
 
     /// The first namespace's plugin publishes to one client.
     pub fn publish_to(&self, client: String) {
-        self.hub.publish(self.order(0, vec![client])).ok();
+        let selection = Selection { clients: vec![client], ..Selection::default() };
+        self.hub.publish(self.order(0, &selection)).ok();
     }
 
     /// A client of the first namespace joins a room, or leaves it.
@@ -71,7 +70,7 @@ impl Hall {
 
     /// A client of the first namespace is answered.
     pub fn ack(&self, client: usize) {
-        let (sink, item, series) = (Arc::clone(&self.sink), self.item.clone(), Arc::clone(&self.series));
+        let (sink, item, series) = (Arc::clone(&self.sink), self.copy.0.clone(), Arc::clone(&self.series));
         self.seats[2 * client].send(item.wire_len(), move || {
             if matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
                 series.count(1, item.len());

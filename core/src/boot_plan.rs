@@ -6,7 +6,7 @@ use carillon_config::{BusSettings, Loaded};
 
 use crate::bus;
 use crate::lifecycle::BootError;
-use crate::registry::{Plan, Registration, Registry};
+use crate::registry::{Description, Plan, Registration, Registry};
 use crate::routes::mistake_in_event_name;
 use crate::sink::Mode;
 
@@ -18,8 +18,8 @@ pub(crate) struct Planned {
     pub(crate) emits: Vec<(String, Mode)>,
 }
 
-/// What a boot will start, checked as a whole.
-pub(crate) struct BootPlan {
+/// What a boot will start, checked as a whole: the part of a boot that needs no I/O.
+pub struct BootPlan {
     /// The enabled plugins, in the order of their start.
     pub(crate) plugins: Vec<Planned>,
     /// The namespaces of the disabled ones.
@@ -27,11 +27,16 @@ pub(crate) struct BootPlan {
 }
 
 impl BootPlan {
-    /// Plans the boot of `registry`'s enabled plugins, without I/O.
+    /// Plans the boot of `registry`'s enabled plugins, without I/O: event tables, target namespaces, and whether a bus
+    /// serves the URL's scheme. `refuse` tells what else cannot work with these plugins.
     ///
     /// # Errors
     /// Everything that could not work, one line each.
-    pub(crate) fn new(registry: &Registry, config: &Loaded) -> Result<Self, BootError> {
+    pub fn new(
+        registry: &Registry,
+        config: &Loaded,
+        refuse: impl FnOnce(&[Description]) -> Vec<String>,
+    ) -> Result<Self, BootError> {
         let mut problems = Vec::new();
         let bus: BusSettings = config.get("bus");
         if let Err(error) = bus::check(&bus.url) {
@@ -51,7 +56,15 @@ impl BootPlan {
         check_namespaces(&plugins, &mut problems);
         check_paths(&plugins, &mut problems);
         share_emits(&mut plugins, &disabled, &mut problems);
-        if problems.is_empty() { Ok(Self { plugins, disabled }) } else { Err(BootError::Config(problems.join("\n"))) }
+        let plan = Self { plugins, disabled };
+        problems.extend(refuse(&plan.describe()));
+        if problems.is_empty() { Ok(plan) } else { Err(BootError::Config(problems.join("\n"))) }
+    }
+
+    /// The plugins that it starts.
+    #[must_use]
+    pub fn describe(&self) -> Vec<Description> {
+        self.plugins.iter().map(|Planned { entry, plan, .. }| entry.described(&**plan)).collect()
     }
 }
 
@@ -61,10 +74,12 @@ fn check_namespaces(planned: &[Planned], problems: &mut Vec<String>) {
     for Planned { entry, .. } in planned {
         if let Some(other) = seen.insert(entry.namespace(), entry) {
             problems.push(format!(
-                "two plugins serve {:?}: {} and {}; disable one: plugins.{}.enabled = false",
+                "two plugins serve {:?}: {} ({}) and {} ({}); disable one: plugins.{}.enabled = false",
                 entry.namespace(),
-                other.place(),
-                entry.place(),
+                other.name(),
+                other.origin(),
+                entry.name(),
+                entry.origin(),
                 other.name(),
             ));
         }

@@ -251,7 +251,10 @@ async fn deliver(
     match event {
         None => namespace.hub.disconnect(publisher, namespace.space, &selection),
         Some((name, payload)) => match encode_event(&namespace.name, &name, &payload) {
-            Ok(item) => namespace.publish_item_wait(publisher, selection, &name, (item, header.mode)).await,
+            Ok(item) => {
+                let series = namespace.series(&name);
+                namespace.publish_item_wait(publisher, &selection, series, &(item, header.mode)).await;
+            }
             Err(error) => tracing::error!(%error, "a publish of another node could not be encoded"),
         },
     }

@@ -5,9 +5,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use crate::ack::Deferred;
+use crate::answer::fail_call;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::packet::Item;
@@ -69,6 +71,11 @@ impl Ctx {
     /// Sends an ack that nobody else will.
     pub(crate) fn send_ack(&self, item: Item) {
         self.0.namespace.ack_once(&self.0, item);
+    }
+
+    /// Answers call `id` of an event with an error, remembered as any handler's own.
+    pub(crate) fn fail_call(&self, event: &ByteString, id: i64, error: &Error) {
+        fail_call(&self.0, event, id, error);
     }
 
     /// The client's public id, unique over all nodes. `host.to(ns).client(id)` reaches it.
@@ -159,7 +166,9 @@ impl Ctx {
         self.0.state()
     }
 
-    /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself.
+    /// Sends a Socket.IO DISCONNECT: the client leaves this namespace and does not reconnect by itself. Whatever it is
+    /// sent afterwards does not reach it, the ack of the running handler included: an [`Ack`](crate::ack::Ack) can be
+    /// sent before.
     pub fn disconnect(&self) {
         if let Some(sink) = self.0.sink() {
             self.0.seat.send(0, move || sink.disconnect());

@@ -15,6 +15,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
 use crate::metrics::Metrics;
+use crate::metrics::Outbound;
 use crate::namespace::Namespace;
 use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
@@ -37,6 +38,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The name of a namespace, shared with it when it is served.
+    fn name_of(&self, namespace: &str) -> Arc<str> {
+        self.namespaces.get_key_value(namespace).map_or_else(|| namespace.into(), |(name, _)| Arc::clone(name))
+    }
+
     /// The names of the namespaces served, sorted.
     pub(crate) fn namespaces(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.namespaces.keys().map(|name| &**name).collect();
@@ -93,7 +99,7 @@ impl Host {
         Target {
             shared: Arc::clone(&self.shared),
             publisher: self.publisher,
-            namespace: namespace.into(),
+            namespace: self.shared.name_of(namespace),
             selection: Selection::default(),
             local: false,
             mode: None,
@@ -167,6 +173,9 @@ pub struct Target {
     mode: Option<Mode>,
 }
 
+/// A namespace that is served here, and the series of the event that is sent.
+type Here<'a> = (&'a Arc<Namespace>, &'a Arc<Outbound>);
+
 impl Target {
     /// Adds the members of a room.
     pub fn room(mut self, room: impl Into<String>) -> Self {
@@ -223,11 +232,11 @@ impl Target {
     /// `internal` when nobody serves the namespace or the value cannot be written as JSON. Reaching no client is no error.
     #[track_caller]
     pub fn publish<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
-        let (here, item, mode) = self.encode(event, value, Location::caller())?;
-        if let Some(namespace) = here {
-            namespace.publish_item(self.publisher, self.selection.clone(), event, (item.clone(), mode))?;
+        let (here, copy) = self.encode(event, value, Location::caller())?;
+        if let Some((namespace, series)) = here {
+            namespace.publish_item(self.publisher, &self.selection, series, &copy)?;
         }
-        self.to_other_nodes(&item, mode);
+        self.to_other_nodes(&copy);
         Ok(())
     }
 
@@ -240,11 +249,11 @@ impl Target {
     pub fn publish_wait<T: Emit + ?Sized>(&self, event: &str, value: &T) -> impl Future<Output = Result<()>> + Send {
         let at = Location::caller();
         async move {
-            let (here, item, mode) = self.encode(event, value, at)?;
-            if let Some(namespace) = here {
-                namespace.publish_item_wait(self.publisher, self.selection.clone(), event, (item.clone(), mode)).await;
+            let (here, copy) = self.encode(event, value, at)?;
+            if let Some((namespace, series)) = here {
+                namespace.publish_item_wait(self.publisher, &self.selection, series, &copy).await;
             }
-            self.to_other_nodes(&item, mode);
+            self.to_other_nodes(&copy);
             Ok(())
         }
     }
@@ -255,22 +264,23 @@ impl Target {
         event: &str,
         value: &T,
         at: &Location<'_>,
-    ) -> Result<(Option<&Arc<Namespace>>, Item, Mode)> {
-        let here = self.shared.namespaces.get(&self.namespace);
-        if let Some(namespace) = here {
-            namespace.note(event, at);
-        }
+    ) -> Result<(Option<Here<'_>>, (Item, Mode))> {
+        let here = self.shared.namespaces.get(&self.namespace).map(|namespace| (namespace, namespace.note(event, at)));
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
-            return Err(Error::internal(format!("no plugin serves {}", self.namespace)));
+            let known = self.shared.namespaces().join(", ");
+            let namespace = &self.namespace;
+            return Err(Error::internal(format!(
+                "no plugin serves {namespace}, published to at {at}; there are: {known}"
+            )));
         }
-        let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |namespace| namespace.mode(event)));
-        let item = encode_event(here.map_or(&self.namespace, |namespace| &namespace.name), event, value)?;
-        Ok((here, item, mode))
+        let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |(_, series)| series.mode));
+        let item = encode_event(here.map_or(&self.namespace, |(namespace, _)| &namespace.name), event, value)?;
+        Ok((here, (item, mode)))
     }
 
-    fn to_other_nodes(&self, item: &Item, mode: Mode) {
+    fn to_other_nodes(&self, (item, mode): &(Item, Mode)) {
         if let Some(cluster) = self.cluster() {
-            cluster.publish(&self.namespace, &self.selection, item, mode);
+            cluster.publish(&self.namespace, &self.selection, item, *mode);
         }
     }
 

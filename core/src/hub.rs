@@ -59,21 +59,21 @@ pub(crate) struct Seat {
     slot: OnceLock<Slot>,
 }
 
-/// What is to be published, by whom and to whom.
-#[derive(Clone)]
-pub(crate) struct Order {
+/// What is to be published, by whom and to whom. It is copied only when it has to wait.
+#[derive(Clone, Copy)]
+pub(crate) struct Order<'a> {
     pub(crate) publisher: Publisher,
     pub(crate) space: Space,
-    pub(crate) selection: Selection,
-    pub(crate) item: Item,
-    pub(crate) mode: Mode,
-    pub(crate) series: Arc<Outbound>,
+    pub(crate) selection: &'a Selection,
+    pub(crate) copy: &'a (Item, Mode),
+    pub(crate) series: &'a Arc<Outbound>,
 }
 
-impl Order {
+impl Order<'_> {
     fn with(self, permit: Permit) -> Arc<Publish> {
-        let Self { space, selection, item, mode, series, .. } = self;
-        Arc::new(Publish { space, selection, item, mode, series, start: Instant::now(), _permit: permit })
+        let Self { space, selection, copy: (item, mode), series, .. } = self;
+        let (selection, item, series) = (selection.clone(), item.clone(), Arc::clone(series));
+        Arc::new(Publish { space, selection, item, mode: *mode, series, start: Instant::now(), _permit: permit })
     }
 }
 
@@ -117,17 +117,20 @@ impl Hub {
 
     /// Hands a publish to every shard, unless the namespace has too much waiting: then [`Mode::Latest`] takes the place
     /// of an older one, [`Mode::Volatile`] is dropped, and [`Mode::All`] is refused.
-    pub(crate) fn publish(&self, order: Order) -> Result<(), Full> {
-        let Some(order) = self.at_once(order) else { return Ok(()) };
-        let (space, publisher, size) = (order.space, order.publisher, order.item.wire_len());
+    pub(crate) fn publish(&self, order: Order<'_>) -> Result<(), Full> {
+        if self.at_once(order) {
+            return Ok(());
+        }
+        let Order { publisher, space, copy: (item, mode), .. } = order;
+        let size = item.wire_len();
         if let Some(permit) = self.quotas[space].take(size) {
             self.enqueue(publisher, &order.with(permit));
             return Ok(());
         }
-        match order.mode {
+        match mode {
             Mode::All => Err(Full),
             Mode::Volatile => {
-                let copies = self.count(space, &order.selection) as u64;
+                let copies = self.count(space, order.selection) as u64;
                 self.metrics.expected.inc_by(copies);
                 self.metrics.deliveries.volatile(copies);
                 Ok(())
@@ -156,38 +159,40 @@ impl Hub {
     }
 
     /// Hands a publish to every shard, as soon as the namespace has room for it.
-    pub(crate) async fn publish_wait(&self, order: Order) {
-        let Some(order) = self.at_once(order) else { return };
-        let permit = self.quotas[order.space].wait(order.item.wire_len()).await;
+    pub(crate) async fn publish_wait(&self, order: Order<'_>) {
+        if self.at_once(order) {
+            return;
+        }
+        let permit = self.quotas[order.space].wait(order.copy.0.wire_len()).await;
         self.enqueue(order.publisher, &order.with(permit));
     }
 
     /// Sends what is for one client, or for nobody, at once, unless its publisher has something queued that may be for
-    /// that client too: then the order is given back.
-    fn at_once(&self, order: Order) -> Option<Order> {
-        if !order.selection.is_one_name() {
-            return Some(order);
+    /// that client too; whether that was so.
+    fn at_once(&self, order: Order<'_>) -> bool {
+        let Order { publisher, space, selection, copy, series } = order;
+        if !selection.is_one_name() {
+            return false;
         }
         let mut found = None;
         for shard in &self.shards {
-            match shard.reached(order.publisher, order.space, &order.selection) {
+            match shard.reached(publisher, space, selection) {
                 Reached::Nobody => {}
                 Reached::One(_, sink) if found.is_none() => found = Some(sink),
-                Reached::One(..) | Reached::Many => return Some(order),
+                Reached::One(..) | Reached::Many => return false,
             }
         }
-        let sink = found?;
+        let Some(sink) = found else { return true };
         let start = Instant::now();
-        let Order { item, mode, series, .. } = order;
-        let size = item.len();
-        let run = [(item, mode)];
-        let part = Part { run: &run, places: &[0], slices: run[0].0.frames(), namespaces: &[0], plain: mode.is_all() };
+        let (item, mode) = copy;
+        let run = std::slice::from_ref(copy);
+        let part = Part { run, places: &[0], slices: item.frames(), namespaces: &[0], plain: mode.is_all() };
         self.metrics.expected.inc();
         let taken = sink.push(&part);
         self.metrics.deliveries.taken(&taken);
-        series.count(taken.accepted(), size);
+        series.count(taken.accepted(), item.len());
         series.fanout.observe(start.elapsed().as_secs_f64());
-        None
+        true
     }
 
     fn enqueue(&self, publisher: Publisher, publish: &Arc<Publish>) {

@@ -1,36 +1,30 @@
 //! The life of an application: check, init, run, drain, shutdown, each step of each plugin within its time.
 
+mod boot;
 mod boot_error;
 mod supervise;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use carillon_config::{BusSettings, Loaded, RouterSettings};
-use tokio::runtime::Handle;
+use carillon_config::Loaded;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::boot_error::BootError;
-use self::supervise::supervise;
-use crate::boot_plan::{BootPlan, Planned};
-use crate::bus::{self, Bus, BusContext};
+pub use crate::boot_plan::BootPlan;
+use crate::bus::Bus;
 use crate::clock::{Blocked, Clock};
-use crate::cluster::Cluster;
-use crate::error::{Error, Result};
 use crate::failures::{Failure, Failures};
 use crate::host::{Host, Shared};
-use crate::hub::{Bounds, Hub};
 use crate::metrics::Metrics;
 use crate::module::Module;
-use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
 use crate::readiness::{Component, Readiness, Status};
 use crate::registry::Registry;
-use crate::router::{HttpRoute, Router};
+use crate::router::Router;
 use crate::threads::{PluginThreads, Threads};
 
 /// How long a plugin may take to say whether it is ready.
@@ -69,163 +63,22 @@ impl Running {
     }
 }
 
-/// The part of a boot that needs no I/O: event tables, target namespaces, and whether a bus serves the URL's scheme.
-///
-/// # Errors
-/// Everything that could not work, one line each.
-pub fn check(registry: &Registry, config: &Loaded) -> Result<(), BootError> {
-    BootPlan::new(registry, config).map(drop)
-}
-
 impl App {
-    /// Brings every enabled plugin up. `shards` tasks on the caller's runtime fan publishes out: one for each of its
-    /// threads is right. When one fails, those already up are shut down again, in reverse order.
+    /// Plans a boot and carries it out: see [`BootPlan::boot`].
     ///
     /// # Errors
-    /// The first thing that went wrong, naming the plugin.
+    /// All that the plan finds, or the first thing that went wrong afterwards, naming the plugin.
     pub async fn boot(
         registry: &Registry,
         config: &Loaded,
         threads: Threads,
         shards: usize,
     ) -> Result<Self, BootError> {
-        let settings: RouterSettings = config.get("router");
-        let bus_settings: BusSettings = config.get("bus");
-        let step = Duration::from_millis(settings.step_timeout_ms);
-        let limits = Limits {
-            handler_timeout: Duration::from_millis(settings.handler_timeout_ms),
-            queue_events: settings.queue_events,
-            queue_bytes: settings.queue_bytes,
-        };
-        let BootPlan { plugins: planned, disabled } = BootPlan::new(registry, config)?;
-        let metrics = Arc::new(Metrics::new().map_err(|error| BootError::Failed(error.to_string()))?);
-        let context = BusContext::new(Arc::clone(&metrics));
-        let url = bus_settings.address();
-        let bus = ask(&Handle::current(), step, async move { bus::connect(&url, context).await }).await;
-        let bus = bus.map_err(|failure| BootError::Failed(failure.into_error().to_string()))?;
-        let clients = TaskTracker::new();
-
-        let tasks = TaskTracker::new();
-        let stop = CancellationToken::new();
-        let bounds = Bounds { publishes: settings.max_pending_publishes, bytes: settings.max_pending_bytes };
-        let hub = Arc::new(Hub::new(shards, planned.len(), bounds, settings.sweep_chunk, &metrics));
-        hub.start(&tasks, &stop);
-
-        let clock = Arc::new(Clock::new(limits.handler_timeout));
-        tasks.spawn(Arc::clone(&clock).run(stop.clone()));
-        let failures = Arc::new(Failures::default());
-        let services = Services {
-            clients: clients.clone(),
-            metrics: Arc::clone(&metrics),
-            limits,
-            clock: Arc::clone(&clock),
-            failures: Arc::clone(&failures),
-        };
-
-        let mut namespaces = HashMap::new();
-        let mut started = Vec::new();
-        for (space, Planned { entry, plan, emits }) in planned.into_iter().enumerate() {
-            let own = threads
-                .start(entry.name())
-                .map_err(|error| BootError::Failed(format!("threads of {}: {error}", entry.name())))?;
-            let place = (Arc::clone(&hub), space);
-            let (name, plugin, threads) = (entry.namespace(), entry.name(), own.handle.clone());
-            let namespace = Namespace::new(name, plugin, plan.outline(), &emits, place, threads, services.clone());
-            let namespace = Arc::new(namespace);
-            namespaces.insert(Arc::clone(&namespace.name), namespace);
-            started.push((entry, plan, own));
-        }
-        let namespaces = Arc::new(namespaces);
-        let mut cluster = None;
-        if bus.is_shared() {
-            let (node, other_nodes) = Cluster::new(&metrics).map_err(|error| BootError::Failed(error.to_string()))?;
-            tasks.spawn(other_nodes.run(Arc::clone(&bus), Arc::downgrade(&namespaces), stop.clone()));
-            cluster = Some(node);
-        }
-        let shared = Arc::new(Shared {
-            namespaces,
-            disabled,
-            bus,
-            bus_required: bus_settings.required,
-            metrics,
-            hub,
-            failing: AtomicUsize::new(0),
-            cluster,
-        });
-        let mut http = Vec::new();
-        let mut handshakes = Vec::new();
-        let mut app = Self {
-            router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
-            shared: Arc::clone(&shared),
-            running: Mutex::default(),
-            clients,
-            tasks,
-            stop,
-            clock,
-            failures,
-            draining: AtomicBool::new(false),
-            step,
-        };
-        for (publisher, (entry, plan, own)) in started.into_iter().enumerate() {
-            let host = Host {
-                shared: Arc::clone(&shared),
-                plugin: entry.name(),
-                publisher,
-                threads: own.handle.clone(),
-                tasks: TaskTracker::new(),
-                shutdown: CancellationToken::new(),
-            };
-            let routes = plan.outline().http.iter().enumerate();
-            http.extend(routes.map(|(index, get)| HttpRoute {
-                path: get.path.clone(),
-                namespace: entry.namespace().into(),
-                index,
-            }));
-            handshakes.extend(plan.outline().handshake.as_ref().map(|_| Arc::from(entry.namespace())));
-            let init = plan.init(host.clone());
-            let module = match ask(&own.handle, step, init).await {
-                Ok(module) => module,
-                Err(failure) => return Err(app.fail(entry.name(), &failure.into_error()).await),
-            };
-            app.running().push(Running {
-                name: entry.name(),
-                namespace: entry.namespace(),
-                host,
-                module,
-                failing: Arc::default(),
-                _threads: own,
-            });
-        }
-        app.router = Router::new(shared, http, handshakes);
-        app.start();
-        Ok(app)
+        BootPlan::new(registry, config, |_| Vec::new())?.boot(config, threads, shards).await
     }
 
     fn running(&self) -> MutexGuard<'_, Vec<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn fail(&self, plugin: &str, error: &Error) -> BootError {
-        self.shutdown().await;
-        BootError::Failed(format!("plugin {plugin} did not start: {error}"))
-    }
-
-    /// Everything is initialised: opens the namespaces and starts the background work.
-    fn start(&self) {
-        for running in self.running().iter() {
-            if let Some(namespace) = self.shared.namespaces.get(running.namespace) {
-                namespace.start(Arc::clone(&running.module));
-            }
-        }
-        for running in self.running().iter() {
-            let work = supervise(Arc::clone(&running.module), running.host.clone(), Arc::clone(&running.failing));
-            running.host.spawn("run", work);
-        }
-        let shared = Arc::clone(&self.shared);
-        self.shared.metrics.before_scrape(move || {
-            shared.namespaces.values().for_each(|namespace| namespace.refresh_gauges());
-            shared.metrics.bus_up.set(f64::from(u8::from(shared.bus.status().up)));
-        });
     }
 
     /// The names of the namespaces served, sorted.

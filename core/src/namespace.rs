@@ -153,20 +153,18 @@ impl Namespace {
         }
     }
 
-    fn series(&self, event: &str) -> &Arc<Outbound> {
+    /// The series of an event that is sent, with the mode it was declared with; undeclared events share one.
+    pub(crate) fn series(&self, event: &str) -> &Arc<Outbound> {
         self.outbound.get(event).unwrap_or(&self.others)
     }
 
-    /// An event is about to be sent from `at`: one that nobody declared is told of.
-    pub(crate) fn note(&self, event: &str, at: &Location<'_>) {
-        if !self.sends_any && !self.outbound.contains_key(event) {
+    /// [`series`](Self::series) of an event that is about to be sent from `at`: one that nobody declared is told of.
+    pub(crate) fn note(&self, event: &str, at: &Location<'_>) -> &Arc<Outbound> {
+        let series = self.series(event);
+        if Arc::ptr_eq(series, &self.others) && !self.sends_any {
             self.undeclared.note(self.plugin, &self.name, event, at);
         }
-    }
-
-    /// The mode declared for an event.
-    pub(crate) fn mode(&self, event: &str) -> Mode {
-        self.series(event).mode
+        series
     }
 
     /// Fans an encoded event out.
@@ -176,11 +174,11 @@ impl Namespace {
     pub(crate) fn publish_item(
         &self,
         publisher: Publisher,
-        selection: Selection,
-        event: &str,
-        copy: (Item, Mode),
+        selection: &Selection,
+        series: &Arc<Outbound>,
+        copy: &(Item, Mode),
     ) -> Result<()> {
-        let order = self.order(publisher, selection, event, copy);
+        let order = self.order(publisher, selection, series, copy);
         self.hub.publish(order).map_err(|Full| {
             Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
         })
@@ -190,22 +188,27 @@ impl Namespace {
     pub(crate) async fn publish_item_wait(
         &self,
         publisher: Publisher,
-        selection: Selection,
-        event: &str,
-        copy: (Item, Mode),
+        selection: &Selection,
+        series: &Arc<Outbound>,
+        copy: &(Item, Mode),
     ) {
-        let order = self.order(publisher, selection, event, copy);
+        let order = self.order(publisher, selection, series, copy);
         // What may replace or be dropped need not wait for that.
-        if !order.mode.is_all() && self.hub.publish(order.clone()).is_ok() {
+        if !copy.1.is_all() && self.hub.publish(order).is_ok() {
             return;
         }
         self.hub.publish_wait(order).await;
     }
 
-    fn order(&self, publisher: Publisher, selection: Selection, event: &str, (item, mode): (Item, Mode)) -> Order {
-        let series = Arc::clone(self.series(event));
+    fn order<'a>(
+        &self,
+        publisher: Publisher,
+        selection: &'a Selection,
+        series: &'a Arc<Outbound>,
+        copy: &'a (Item, Mode),
+    ) -> Order<'a> {
         series.publishes.inc();
-        Order { publisher, space: self.space, selection, item, mode, series }
+        Order { publisher, space: self.space, selection, copy, series }
     }
 
     /// Sends one event to one client.

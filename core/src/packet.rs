@@ -11,11 +11,12 @@ pub mod received;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use bytestring::ByteString;
+use smallvec::SmallVec;
 
 pub(crate) use self::event::split_event;
-use self::frame::{Opcode, write_header};
+use self::frame::{Opcode, header};
 use crate::error::Result;
 use crate::sink::{Mode, Part};
 
@@ -31,7 +32,7 @@ struct Encoded {
     namespace: Arc<str>,
     ack: Option<i64>,
     /// WebSocket frames: a text frame of header, `4` and packet; then a binary frame for each attachment.
-    frames: Box<[Bytes]>,
+    frames: SmallVec<[Bytes; 1]>,
     /// Where the packet starts in the first frame.
     packet_at: usize,
     /// Where the JSON array starts in the first frame.
@@ -116,7 +117,7 @@ fn text(bytes: Bytes) -> ByteString {
     ByteString::try_from(bytes).unwrap_or_default()
 }
 
-/// Writes one packet. The JSON array is written by the caller, element by element, into [`ItemBuilder::buffer`].
+/// Writes one packet. The JSON array is written by the caller, element by element, into its buffer.
 pub struct ItemBuilder {
     namespace: Arc<str>,
     ack: Option<i64>,
@@ -210,7 +211,8 @@ impl ItemBuilder {
     pub(crate) fn build(mut self) -> Item {
         self.buffer.push(b']');
         let start = put_header(&mut self.buffer);
-        let text = Bytes::from(self.buffer).slice(start..);
+        let mut text = Bytes::from(self.buffer);
+        text.advance(start);
         let binary: Vec<(Bytes, Bytes)> = self.attachments.iter().map(|attachment| binary_frame(attachment)).collect();
         let (frames, attachments): (Vec<Bytes>, Vec<Bytes>) = binary.into_iter().unzip();
         Item(Arc::new(Encoded {
@@ -228,7 +230,7 @@ impl ItemBuilder {
 /// An unmasked binary frame around `payload`, and the payload within it.
 fn binary_frame(payload: &[u8]) -> (Bytes, Bytes) {
     let mut frame = Vec::with_capacity(10 + payload.len());
-    write_header(&mut frame, Opcode::Binary, payload.len());
+    frame.extend_from_slice(&header(Opcode::Binary, payload.len()));
     let at = frame.len();
     frame.extend_from_slice(payload);
     let frame = Bytes::from(frame);
@@ -285,8 +287,7 @@ pub(crate) fn joined<'a>(items: impl Iterator<Item = &'a Item> + Clone) -> Bytes
 /// Writes the header of an unmasked text frame right before the payload at `FRONT - 1`; returns where it begins.
 fn put_header(buffer: &mut [u8]) -> usize {
     let payload = buffer.len() - (FRONT - 1);
-    let mut head = Vec::with_capacity(10);
-    write_header(&mut head, Opcode::Text, payload);
+    let head = header(Opcode::Text, payload);
     let start = FRONT - 1 - head.len();
     buffer[start..FRONT - 1].copy_from_slice(&head);
     start

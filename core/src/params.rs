@@ -23,7 +23,7 @@ impl Params {
         let object: Map<String, Value> =
             self.0.iter().map(|(name, text)| (name.clone(), typed(schema, name, text))).collect();
         let value = if object.is_empty() && !is_object(schema) { Value::Null } else { Value::Object(object) };
-        let mistake = Shape::new(schema.clone()).mistake(&value);
+        let mistake = Shape::new(without_null(schema)).mistake(&value);
         serde_path_to_error::deserialize(value).map_err(|error| {
             let told = mistake.unwrap_or_else(|| format!("`{}`: {}", error.path(), error.inner()));
             Error::bad_payload(format!("parameter {told}"))
@@ -33,6 +33,24 @@ impl Params {
 
 fn is_object(schema: &Schema) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("object")
+}
+
+/// The schema without the `null` that an optional field may be elsewhere: a URL cannot say it, only leave the name out.
+fn without_null(schema: &Schema) -> Schema {
+    let mut schema = schema.clone();
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for field in fields.into_iter().flat_map(|fields| fields.values_mut()).filter_map(Value::as_object_mut) {
+        if let Some(Value::Array(kinds)) = field.get_mut("type") {
+            kinds.retain(|kind| kind != "null");
+        }
+        if let Some(Value::Array(variants)) = field.get_mut("anyOf") {
+            variants.retain(|variant| variant.get("type").is_none_or(|kind| kind != "null"));
+        }
+        if let Some(Value::Array(listed)) = field.get_mut("enum") {
+            listed.retain(|value| !value.is_null());
+        }
+    }
+    schema
 }
 
 /// `text` as the scalar its property is declared to be; a text that is none stays one, for the decoder to refuse.
@@ -55,9 +73,28 @@ mod tests {
     use serde::Deserialize;
 
     #[derive(Debug, Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only read")]
     struct Page {
         name: String,
         size: Option<u32>,
+        order: Option<Order>,
+        shown: Option<Shown>,
+    }
+
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Order {
+        Up,
+        Down,
+    }
+
+    /// Variants of which one is described, which makes another schema of them.
+    #[derive(Debug, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Shown {
+        /// Everything.
+        All,
+        New,
     }
 
     fn page(pairs: &[(&str, &str)]) -> Result<Page> {
@@ -70,9 +107,13 @@ mod tests {
         let good = page(&[("name", "7"), ("size", "20")]).unwrap();
         assert_eq!((good.name.as_str(), good.size), ("7", Some(20)));
         assert_eq!(page(&[("name", "a")]).unwrap().size, None);
-        let told = |pairs| page(pairs).unwrap_err().message().to_owned();
-        let size = r#"parameter `size`: expected a whole number from 0 to 4294967295 or null, got "x""#;
+        let told = |pairs: &[(&str, &str)]| page(pairs).unwrap_err().message().to_owned();
+        let size = r#"parameter `size`: expected a whole number from 0 to 4294967295, got "x""#;
         assert_eq!(told(&[("name", "a"), ("size", "x")]), size);
+        for (field, other) in [("order", "a string"), ("shown", "x")] {
+            let text = told(vec![("name", "a"), (field, other)].as_slice());
+            assert!(text.starts_with(&format!("parameter `{field}`: expected")) && !text.contains("null"), "{text}");
+        }
         assert_eq!(told(&[]), "parameter `name` is missing: expected a string");
         Params::default().decode::<()>(&schemars::schema_for!(())).unwrap();
     }

@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 pub use self::args::{Args, DescribeArgs, ReadArgs, WriteArgs};
 pub use self::attachment::Attachment;
 pub(crate) use self::attachment::BINARY;
+pub(crate) use self::decode::argument;
 pub use self::decode::{AnyEvent, Decode, Ignored};
 pub(crate) use self::encode::encode_error;
 pub use self::encode::{Emit, Plain, Reply, encode_event};
@@ -42,6 +43,11 @@ impl Arguments {
     /// The arguments of the event text `event`, which stand at `args`.
     pub(crate) fn new(event: ByteString, args: Range<usize>, attachments: Vec<Bytes>) -> Self {
         Self { event, args, attachments }
+    }
+
+    /// The whole array `["name",args..]`.
+    pub(crate) fn event(&self) -> &ByteString {
+        &self.event
     }
 
     fn json(&self) -> &str {

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::params::Params;
+use crate::payload::argument;
 use crate::sink::Transport;
 
 /// Headers a plugin may look at, beside all that begin with `x-forwarded-`.
@@ -211,10 +212,11 @@ impl Peer {
     /// `auth` as a type.
     ///
     /// # Errors
-    /// `forbidden` when it is missing or of another shape; the message is fit for `connect_error`.
-    pub fn auth_as<T: DeserializeOwned>(&self) -> Result<T> {
+    /// `forbidden` when it is missing ("authentication required") or of another shape ("malformed auth: .." with the
+    /// field and what was expected); the message is fit for `connect_error`.
+    pub fn auth_as<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
         let auth = self.auth().ok_or_else(|| Error::forbidden("authentication required"))?;
-        serde_json::from_str(&auth).map_err(|error| Error::forbidden(format!("malformed auth: {error}")))
+        argument(&auth).map_err(|error| Error::forbidden(format!("malformed auth: {}", error.message())))
     }
 
     /// The client has been let in: drops what it sent for that, whoever else has a copy of this value.
@@ -269,12 +271,20 @@ mod tests {
 
     #[test]
     fn auth_of_any_shape_is_kept_and_typed_on_demand() {
+        #[derive(Debug, serde::Deserialize, JsonSchema)]
+        #[expect(dead_code, reason = "only asked for")]
+        struct Auth {
+            user: String,
+        }
         let peer = |auth: Option<&'static str>| {
             Peer::new(([127, 0, 0, 1], 1).into(), Transport::Polling, String::new(), auth.map(ByteString::from_static))
         };
         assert_eq!(peer(Some("7")).auth_as::<u8>().unwrap(), 7);
-        assert!(peer(Some("[]")).auth_as::<u8>().is_err());
-        assert!(peer(None).auth_as::<u8>().is_err());
+        let told = |auth| peer(auth).auth_as::<Auth>().unwrap_err().message().to_owned();
+        assert_eq!(told(Some("{}")), "malformed auth: `user` is missing: expected a string");
+        assert_eq!(told(Some(r#"{"user":7}"#)), "malformed auth: `user`: expected a string, got 7");
+        assert_eq!(told(Some("null")), "malformed auth: expected an object with `user`, got null");
+        assert_eq!(told(None), "authentication required");
         assert_ne!(peer(None).id(), peer(None).id());
         assert_eq!(peer(None).id().len(), 24);
     }

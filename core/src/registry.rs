@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use carillon_config::{Loaded, Section};
@@ -72,6 +73,14 @@ impl Registration {
         format!("{}:{}", self.file, self.line)
     }
 
+    /// Its place, and its crate if it has one.
+    pub(crate) fn origin(&self) -> String {
+        match self.package {
+            "" => self.place(),
+            package => format!("{} of the crate {package}", self.place()),
+        }
+    }
+
     /// Its configuration section.
     #[must_use]
     pub fn section(&self) -> Section {
@@ -81,7 +90,11 @@ impl Registration {
     /// What it does under a configuration.
     #[must_use]
     pub fn describe(&self, config: &Loaded) -> Description {
-        let outline = self.plan(config).outline().clone();
+        self.described(&*self.plan(config))
+    }
+
+    pub(crate) fn described(&self, plan: &dyn Plan) -> Description {
+        let outline = plan.outline().clone();
         Description { name: self.name, namespace: self.namespace, place: self.place(), package: self.package, outline }
     }
 
@@ -166,8 +179,20 @@ impl Registry {
 
     /// Just `P`: for tests and embedders.
     #[must_use]
+    #[track_caller]
     pub fn of<P: Plugin>() -> Self {
-        Self { entries: vec![Registration::of::<P>(file!(), line!())] }
+        let at = Location::caller();
+        Self { entries: vec![Registration::of::<P>(at.file(), at.line())] }
+    }
+
+    /// These plugins and `P`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[track_caller]
+    pub fn and<P: Plugin>(self) -> Result<Self, RegistryError> {
+        let at = Location::caller();
+        Self::new(self.entries.into_iter().chain([Registration::of::<P>(at.file(), at.line())]).collect())
     }
 
     /// These plugins.
@@ -200,10 +225,12 @@ impl Registry {
             }
             if let Some(other) = names.insert(entry.name, *entry) {
                 problems.push(format!(
-                    "two plugins are named {:?}: {} and {}",
+                    "two plugins are named {:?}: {} and {}; give one of them another name: it is a section of the \
+                     configuration, and one that is disabled (plugins.{}.enabled = false) frees its namespace only",
                     entry.name,
-                    other.place(),
-                    entry.place()
+                    other.origin(),
+                    entry.origin(),
+                    entry.name,
                 ));
             }
         }

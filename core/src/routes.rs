@@ -303,7 +303,7 @@ where
 {
     Box::new(move |plugin, ctx, arguments, id| {
         let request = Req::decode(arguments)?;
-        let (ack, pending) = Ack::new(&ctx, id);
+        let (ack, pending) = Ack::new(&ctx, arguments.event().clone(), id);
         let client = ctx.clone();
         let answer = handler(Arc::clone(plugin), ctx, request, ack);
         Ok(Box::pin(async move {

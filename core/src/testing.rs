@@ -4,10 +4,12 @@
 //! Use it from `#[tokio::test(start_paused = true)]`: timers then fire at once when nothing else is to be done.
 
 use std::fmt;
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use carillon_config::Loader;
+use carillon_config::{Loader, Problem, Problems};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
@@ -22,6 +24,7 @@ use crate::sink::Transport;
 use crate::threads::Threads;
 
 mod client;
+mod series;
 mod sink;
 
 pub use self::client::TestClient;
@@ -69,19 +72,22 @@ impl Harness {
     ///
     /// # Panics
     /// When it does not boot.
-    pub async fn of<P: Plugin>() -> Self {
-        Self::with::<P>(&[]).await
+    #[track_caller]
+    pub fn of<P: Plugin>() -> impl Future<Output = Self> {
+        Self::with::<P>(&[])
     }
 
     /// Just plugin `P`, with settings such as `("plugins.echo.loud", "true")`.
     ///
     /// # Panics
     /// When it does not boot.
-    pub async fn with<P: Plugin>(settings: &[(&str, &str)]) -> Self {
-        Self::boot(&Registry::of::<P>(), settings).await.unwrap_or_else(|error| panic!("boot: {error}"))
+    #[track_caller]
+    pub fn with<P: Plugin>(settings: &[(&str, &str)]) -> impl Future<Output = Self> {
+        let (at, registry) = (Location::caller(), Registry::of::<P>());
+        async move { Self::boot(&registry, settings).await.unwrap_or_else(|error| panic!("{at}: boot: {error}")) }
     }
 
-    /// The plugins of `registry`, all on the caller's runtime.
+    /// The plugins of `registry`, all on the caller's runtime: for several plugins, or a boot that is to fail.
     ///
     /// # Errors
     /// What the boot says.
@@ -89,7 +95,7 @@ impl Harness {
         let sections = carillon_config::all_sections(registry.sections());
         let loader = Loader::new(sections);
         let loaded = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a test")).load();
-        let loaded = loaded.map_err(|problems| BootError::Config(problems.to_string()))?;
+        let loaded = loaded.map_err(|problems| BootError::Config(told(&problems)))?;
         Ok(Self { app: App::boot(registry, &loaded, Threads::Shared, 1).await? })
     }
 
@@ -143,15 +149,15 @@ impl Harness {
         Ok(serde_json::from_slice(&router.get(route, Params::new(params)).await?)?)
     }
 
-    /// The value of a series in `/metrics`, such as `carillon_publishes_total{event="e",namespace="/n"}`; 0 when absent.
+    /// The value of a series in `/metrics`, such as `carillon_publishes_total{event="e",namespace="/n"}`, its labels in
+    /// any order; 0 while nothing was counted in it.
     ///
     /// # Panics
-    /// When the metrics cannot be rendered.
+    /// When there is no metric of this name, or it has other labels: then it says which there are.
     #[must_use]
+    #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
-        let text = self.app.metrics().render().unwrap_or_else(|error| panic!("metrics: {error}"));
-        let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.and_then(|value| value.parse().ok()).unwrap_or(0.0)
+        series::value(self.app.metrics(), series).unwrap_or_else(|mistake| panic!("{mistake}"))
     }
 
     /// Takes the names of events that were sent and not declared. A test that leaves any fails when its harness is
@@ -175,6 +181,15 @@ impl Harness {
         self.app.drain(std::time::Duration::from_secs(60)).await;
         self.app.shutdown().await;
     }
+}
+
+/// A mistake in a test's settings, which are no flags of a command line.
+fn told(problems: &Problems) -> String {
+    let lines = problems.iter().map(|Problem { path, message, hint, .. }| match hint {
+        Some(hint) => format!("{path}: {message} ({hint})"),
+        None => format!("{path}: {message}"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 impl Drop for Harness {

@@ -34,3 +34,70 @@ impl Undeclared {
         std::mem::take(&mut *told).into_iter().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::{Debug, Write};
+    use std::sync::Arc;
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Keeps the lines of a log.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<String>>>);
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            write!(self.0, " {field}={value:?}").unwrap();
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(event.metadata().level().to_string());
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    /// Each name is told once, with the place it was first sent from; names without end are told a bounded number of times.
+    #[test]
+    fn an_undeclared_event_is_told_once_with_its_place() {
+        let (log, undeclared) = (Log::default(), Undeclared::default());
+        let here = Location::caller();
+        tracing::subscriber::with_default(log.clone(), || {
+            for _ in 0..3 {
+                undeclared.note("chat", "/chat", "psst", here);
+            }
+            (0..2 * TOLD_MAX).for_each(|n| undeclared.note("chat", "/chat", &format!("e{n}"), here));
+        });
+        let lines = log.0.lock().unwrap();
+        assert_eq!(lines.len(), TOLD_MAX);
+        assert_eq!(lines.iter().filter(|line| line.contains(r#"event="psst""#)).count(), 1);
+        assert!(lines[0].starts_with("WARN ") && lines[0].contains(r#"plugin="chat""#), "{}", lines[0]);
+        assert!(lines[0].contains(&format!("at={here}")) && lines[0].contains("on.emits"), "{}", lines[0]);
+        assert_eq!(undeclared.take().len(), TOLD_MAX);
+    }
+}

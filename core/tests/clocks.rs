@@ -97,8 +97,7 @@ fn gate(gate: &'static OnceLock<Gate>) -> &'static Gate {
 /// Boots plugins with two threads each.
 async fn boot(entries: &[Registration]) -> Harness {
     let registry = Registry::new(entries.to_vec()).unwrap();
-    let mut sections = carillon_config::house_sections();
-    sections.extend(registry.sections());
+    let sections = carillon_config::all_sections(registry.sections());
     let loader = carillon_config::Loader::new(sections);
     let config = loader.flag("router.handler_timeout_ms", LIMIT_MS.to_string(), "a test").load().unwrap();
     Harness::from(App::boot(&registry, &config, Threads::PerPlugin(2), 1).await.unwrap())

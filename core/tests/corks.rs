@@ -203,8 +203,7 @@ async fn a_run_that_is_cut_off_leaves_no_cork_behind() {
 #[tokio::test]
 async fn the_clock_uncorks_what_a_blocked_handler_holds_back() {
     let registry = Registry::of::<Probe>();
-    let mut sections = carillon_config::house_sections();
-    sections.extend(registry.sections());
+    let sections = carillon_config::all_sections(registry.sections());
     let loader = carillon_config::Loader::new(sections).flag("router.handler_timeout_ms", "500", "a test");
     let app = App::boot(&registry, &loader.load().unwrap(), Threads::PerPlugin(1), 1).await.unwrap();
     let harness = Harness::from(app);

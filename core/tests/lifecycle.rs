@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 
 use carillon_config::Loader;
-use carillon_core::lifecycle::{self, App, BootError};
+use carillon_core::lifecycle::{App, BootError, BootPlan};
 use carillon_core::prelude::*;
 use carillon_core::readiness::Status;
 use carillon_core::registry::{Registration, Registry};
@@ -115,7 +115,10 @@ fn conflicts_name_both_places() {
     let two = |a, b| Registry::new(vec![a, b]).err().unwrap().to_string();
     let alpha = Registration::of::<Alpha>("a.rs", 1);
     let text = two(alpha, Registration::of::<AlphaAgain>("b.rs", 2));
-    assert_eq!(text, "two plugins are named \"alpha\": a.rs:1 and b.rs:2");
+    assert!(text.starts_with("two plugins are named \"alpha\": a.rs:1 and b.rs:2; give one of them another"), "{text}");
+    assert!(text.contains("plugins.alpha.enabled = false"), "{text}");
+    let text = two(alpha.package("acme"), Registration::of::<AlphaAgain>("b.rs", 2).package("carillon-plugins"));
+    assert!(text.contains(": a.rs:1 of the crate acme and b.rs:2 of the crate carillon-plugins; "), "{text}");
     let text = Registry::new(vec![]).err().unwrap().to_string();
     assert!(text.contains("use carillon_plugins as _;"), "{text}");
 }
@@ -127,7 +130,7 @@ async fn a_disabled_plugin_leaves_its_namespace_to_another() {
     assert!(matches!(error, BootError::Config(_)));
     assert_eq!(
         error.to_string(),
-        "two plugins serve \"/alpha\": a.rs:1 and c.rs:3; disable one: plugins.alpha.enabled = false"
+        "two plugins serve \"/alpha\": alpha (a.rs:1) and gamma (c.rs:3); disable one: plugins.alpha.enabled = false"
     );
     let one = Harness::boot(&both, &[("plugins.alpha.enabled", "false")]).await.unwrap();
     let client = one.connect("/alpha").await.unwrap();
@@ -146,7 +149,7 @@ fn what_serve_would_refuse_is_refused_by_the_check_alone() {
         (&lacking, "\"{*rest}\" is neither a plain segment nor a whole {name}"),
     ] {
         let config = Loader::new(carillon_config::all_sections(registry.sections()));
-        let error = lifecycle::check(registry, &config.load().unwrap()).unwrap_err();
+        let error = BootPlan::new(registry, &config.load().unwrap(), |_| Vec::new()).err().unwrap();
         assert!(matches!(&error, BootError::Config(text) if text.contains(expected)), "{error}");
         assert!(!error.to_string().contains("\"kind\""), "{error}");
     }

@@ -188,7 +188,7 @@ async fn binary_fields_travel_both_ways() {
 /// harness refuses a second one), and a handler that failed after its ack has nothing to add.
 #[tokio::test(start_paused = true)]
 async fn an_ack_in_the_handlers_hands_is_sent_exactly_once() {
-    let (_harness, mut client) = ported().await;
+    let (harness, mut client) = ported().await;
     assert_eq!(client.call("late", json!("send")).await, json!({"ok": true, "data": 1}));
     assert_eq!(client.expect("moved").await, "after the ack");
     assert_eq!(client.call("late", json!("send_then_fail")).await["data"], 2);
@@ -200,7 +200,10 @@ async fn an_ack_in_the_handlers_hands_is_sent_exactly_once() {
         ("hang", "timeout"),
         ("panic", "internal"),
     ] {
-        assert_eq!(client.call("late", json!(how)).await["error"]["code"], code, "{how}");
+        let ack = client.call("late", json!(how)).await;
+        assert_eq!(ack["error"]["code"], code, "{how}");
+        let remembered = harness.app().failures().into_iter().find(|failure| ack["error"]["id"] == json!(failure.id));
+        assert_eq!(remembered.map(|failure| failure.event).as_deref(), (code == "internal").then_some("late"), "{how}");
     }
     client.send("late", r#""keep""#, Vec::new(), Some(1_000));
     client.send("late", r#""keep""#, Vec::new(), None);
@@ -235,9 +238,8 @@ async fn an_event_that_nobody_declared_fails_the_harness() {
 /// Line 6 of the author's list: the generated reference tells auth, questions to clients and what arguments are.
 #[test]
 fn the_outline_tells_auth_calls_and_arguments() {
-    let mut sections = carillon_core::config::house_sections();
     let registry = Registry::of::<Ported>();
-    sections.extend(registry.sections());
+    let sections = carillon_core::config::all_sections(registry.sections());
     let config = carillon_core::config::Loader::new(sections).load().unwrap();
     let outline: Value = serde_json::to_value(registry.iter().next().unwrap().describe(&config)).unwrap();
     assert_eq!(outline["auth"], json!({"$ref": "#/definitions/Token"}));

@@ -113,12 +113,20 @@ export interface Namespaces {
     listen: {
       /** A call without ack failed. */
       error: (...args: [payload: ErrorEvent]) => void;
+      /** Once a second, to the clients of this node that asked for it. */
+      event_counts: (...args: [payload: EventCounts]) => void;
       /** Once a second, to the clients of this node. */
       router_state: (...args: [payload: RouterState]) => void;
+      /** Every five seconds from each Carillon on the bus, to the clients of all. */
+      server_state: (...args: [payload: ServerState]) => void;
     };
     emit: {
       /** Answers with the last 15 minutes. */
       request_history: (...args: [payload: unknown, ack: (answer: Ack<History>) => void]) => void;
+      /** Answers with the last 15 minutes of one node of the cluster. */
+      request_node_history: (...args: [payload: NodeRequest, ack: (answer: Ack<UseHistory>) => void]) => void;
+      /** Has `event_counts` sent to the client from now on. */
+      watch_events: (...args: [payload: unknown, ack: (answer: Ack<null>) => void]) => void;
     };
   };
 }
@@ -181,20 +189,6 @@ export type ClusterHealth = {
   nodes_total: number;
   /** In a word; `unknown` when there are nodes and nobody has measured them lately. */
   overall_status: Status;
-};
-
-/** The means over the nodes of the cluster that answered; place by place the columns belong together. */
-export type ClusterHistory = {
-  /** CPU use, in percent. */
-  cpu: Array<number | null>;
-  /** Use of disk space, in percent. */
-  disk: Array<number | null>;
-  /** Memory use, in percent. */
-  memory: Array<number | null>;
-  /** The temperature, in degrees Celsius; null where no node measures it. */
-  temperature: Array<number | null>;
-  /** When, in milliseconds since 1970. */
-  time: Array<number>;
 };
 
 /** How the cluster is, by the number of its nodes. */
@@ -262,6 +256,28 @@ export type ErrorEvent = {
   timestamp: string;
 };
 
+/** How often one event came and went. */
+export type EventCount = {
+  /** The event; `_other` for all that nobody declared. */
+  event: string;
+  /** Times its handler did not answer as it should: refused, failed, late. */
+  failed: number;
+  /** The namespace. */
+  namespace: string;
+  /** Times a client sent it. */
+  received: number;
+  /** Copies of it that were sent to clients. */
+  sent: number;
+};
+
+/** `event_counts`: how often each event came and went since this process began. */
+export type EventCounts = {
+  /** Every event that was seen, namespace by namespace. */
+  events: Array<EventCount>;
+  /** When they were read, RFC 3339 in UTC. */
+  timestamp: string;
+};
+
 /** `health_connected`: the client is connected. */
 export type HealthConnected = {
   /** The namespace it is connected to. */
@@ -295,7 +311,7 @@ export type HealthUpdate = {
 /** The answer to `request_history`: the last 15 minutes, oldest first, in columns of equal length. */
 export type History = {
   /** The means over the nodes of the cluster, each time they were measured. */
-  cluster: ClusterHistory;
+  cluster: UseHistory;
   /** The router, second by second. */
   router: RouterHistory;
 };
@@ -517,6 +533,30 @@ export type ServerHealth = {
   websocket: Connections;
 };
 
+/** `server_state`: one of the Carillons on the bus. */
+export type ServerState = {
+  /** Its connections. */
+  connections: number;
+  /** Published copies that reached its clients' transports, a second. */
+  deliveries: number;
+  /** Events it received from clients, a second. */
+  events_in: number;
+  /** The machine it runs on. */
+  host: string;
+  /** Tells it from all others until it is started again. */
+  id: string;
+  /** Published copies lost with clients that did not read fast enough, a second. */
+  lost: number;
+  /** Its process there. */
+  pid: number;
+  /** When it began, RFC 3339 in UTC. */
+  started: string;
+  /** How it is, in a word. */
+  status: Word;
+  /** Its version. */
+  version: string;
+};
+
 /** How the server itself is. */
 export type ServerStatus = "healthy" | "degraded" | "unhealthy";
 
@@ -561,6 +601,20 @@ export type Subscribed = {
 export type Text = {
   /** What to repeat. */
   text: string;
+};
+
+/** What was in use, round by round; place by place the columns belong together. */
+export type UseHistory = {
+  /** CPU use, in percent. */
+  cpu: Array<number | null>;
+  /** Use of disk space, in percent. */
+  disk: Array<number | null>;
+  /** Memory use, in percent. */
+  memory: Array<number | null>;
+  /** The temperature, in degrees Celsius; null where nothing measures it. */
+  temperature: Array<number | null>;
+  /** When, in milliseconds since 1970. */
+  time: Array<number>;
 };
 
 /** How the router is. */

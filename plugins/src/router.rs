@@ -7,115 +7,22 @@ use carillon_core::readiness;
 use tokio::time::{MissedTickBehavior, interval};
 
 use counts::Counts;
-use history::{ClusterHistory, Histories, RouterHistory};
+use history::{Histories, RouterHistory, UseHistory};
+use state::{BusState, EventCounts, RouterState, ServerState, Word};
 
 mod counts;
 mod history;
+mod nodes;
+mod state;
 #[cfg(test)]
 mod tests;
 
 /// How often the router is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// `router_state`: what the router does. Rates are those since the last look, a second ago.
-#[derive(Debug, Serialize, JsonSchema)]
-struct RouterState {
-    /// When this was found out, RFC 3339 in UTC.
-    timestamp: String,
-    /// When this process began, RFC 3339 in UTC.
-    started: String,
-    /// Carillon's version.
-    version: &'static str,
-    /// How the router is, in a word.
-    status: Word,
-    /// Connections, each counted once however many namespaces it is in.
-    connections: usize,
-    /// Who is connected, namespace by namespace.
-    clients: Vec<NamespaceClients>,
-    /// Events received from clients, a second.
-    events_in: f64,
-    /// Published copies that reached a client's transport, a second.
-    deliveries: f64,
-    /// Published copies lost with clients that did not read fast enough, a second.
-    lost: f64,
-    /// The mean time from a publish to its last delivery, in milliseconds; null when nothing was published.
-    fanout_ms: Option<f64>,
-    /// What waits.
-    queues: Queues,
-    /// Clients that do not keep up.
-    slow: Slow,
-    /// What connects the router to other programs.
-    bus: BusState,
-    /// Every plugin that is enabled.
-    plugins: Vec<PluginState>,
-}
-
-/// How the router is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Word {
-    /// Everything works.
-    Ready,
-    /// Clients are served, but the bus is away.
-    Degraded,
-    /// A plugin's background work has failed, or a required bus is away.
-    Unready,
-}
-
-/// The clients of one namespace.
-#[derive(Debug, Serialize, JsonSchema)]
-struct NamespaceClients {
-    /// The namespace.
-    namespace: String,
-    /// Clients on a WebSocket.
-    websocket: u64,
-    /// Clients that poll.
-    polling: u64,
-}
-
-/// What waits in the router.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Queues {
-    /// Publishes that wait to be sent to this node's clients.
-    publishes: u64,
-    /// Their bytes.
-    bytes: u64,
-    /// Handlers that run now.
-    handlers: u64,
-}
-
-/// Clients that do not keep up, since this process began.
-#[derive(Debug, Serialize, JsonSchema)]
-struct Slow {
-    /// Clients that were closed because they did not read fast enough.
-    closed: u64,
-    /// Copies lost with them.
-    lost: u64,
-    /// Times a client was not read from because its events came faster than they were handled.
-    read_pauses: u64,
-}
-
-/// What connects the router to other programs.
-#[derive(Debug, Serialize, JsonSchema)]
-struct BusState {
-    /// Its kind, such as `memory` or `redis`.
-    kind: &'static str,
-    /// Whether messages get through.
-    up: bool,
-    /// What to tell an operator.
-    detail: String,
-}
-
-/// One plugin.
-#[derive(Debug, Serialize, JsonSchema)]
-struct PluginState {
-    /// Its name.
-    name: String,
-    /// Whether its background work runs or ended well; else it failed and is about to be started again.
-    up: bool,
-    /// How often its background work was started again.
-    restarts: u64,
-}
+/// How many looks go by until the other Carillons' clients are told.
+const TOLD_EVERY: u32 = 5;
+/// The room of those who are told how often each event came and went.
+const WATCHERS: &str = "events";
 
 /// The answer to `request_history`: the last 15 minutes, oldest first, in columns of equal length.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -123,11 +30,20 @@ struct History {
     /// The router, second by second.
     router: RouterHistory,
     /// The means over the nodes of the cluster, each time they were measured.
-    cluster: ClusterHistory,
+    cluster: UseHistory,
+}
+
+/// Which node is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct NodeRequest {
+    /// Its name.
+    name: String,
 }
 
 struct Router {
     host: Host,
+    id: String,
+    machine: String,
     started: String,
     histories: Mutex<Histories>,
 }
@@ -138,11 +54,31 @@ impl Plugin for Router {
     type Config = NoConfig;
 
     async fn init(_: NoConfig, host: Host) -> Result<Self> {
-        Ok(Self { host, started: timestamp(), histories: Mutex::default() })
+        // A name for people; a machine that does not tell it has none.
+        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        Ok(Self {
+            host,
+            id: format!("{:016x}", fastrand::u64(..)),
+            machine,
+            started: timestamp(),
+            histories: Mutex::default(),
+        })
     }
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.event("request_history", "Answers with the last 15 minutes.", Self::request_history);
+        on.event(
+            "request_node_history",
+            "Answers with the last 15 minutes of one node of the cluster.",
+            Self::request_node_history,
+        );
+        on.event("watch_events", "Has `event_counts` sent to the client from now on.", Self::watch_events);
+        on.emits::<EventCounts>("event_counts", "Once a second, to the clients of this node that asked for it.")
+            .latest();
+        on.emits::<ServerState>(
+            "server_state",
+            "Every five seconds from each Carillon on the bus, to the clients of all.",
+        );
         on.emits::<RouterState>("router_state", "Once a second, to the clients of this node.").latest();
     }
 
@@ -169,19 +105,46 @@ impl Router {
         // At once, so that the first look has one before it to compare with.
         tick.tick().await;
         let mut before = Counts::read(&self.host);
-        loop {
+        for look in 0_u32.. {
             tick.tick().await;
             let now = Counts::read(&self.host);
             let state = self.state(&before, &now);
             self.histories().add_router(&state);
+            if look % TOLD_EVERY == 0 {
+                self.tell_others(&state);
+            }
             let clients = self.host.to(Self::NAMESPACE).local();
-            if clients.clients() > 0
-                && let Err(error) = clients.publish("router_state", &state)
-            {
-                tracing::debug!("the state of the router was not told: {error}");
+            if clients.clients() > 0 {
+                said("router_state", clients.publish("router_state", &state));
+            }
+            let watchers = self.host.to(Self::NAMESPACE).room(WATCHERS).local();
+            if watchers.clients() > 0 {
+                let counts = EventCounts { timestamp: state.timestamp, events: now.events() };
+                said("event_counts", watchers.publish("event_counts", &counts));
             }
             before = now;
         }
+        Ok(())
+    }
+
+    /// Tells the clients of all Carillons on the bus how this one is; without its bus, its own.
+    fn tell_others(&self, state: &RouterState) {
+        let server = ServerState {
+            id: self.id.clone(),
+            host: self.machine.clone(),
+            pid: std::process::id(),
+            started: state.started.clone(),
+            version: state.version,
+            status: state.status,
+            connections: state.connections,
+            events_in: state.events_in,
+            deliveries: state.deliveries,
+            lost: state.lost,
+        };
+        // Not `latest`: that of one Carillon does not stand for that of another.
+        let all = self.host.to(Self::NAMESPACE).volatile();
+        let all = if state.bus.up { all } else { all.local() };
+        said("server_state", all.publish("server_state", &server));
     }
 
     /// Remembers each round of measurements that whoever collects left on the bus. Never returns.
@@ -223,9 +186,25 @@ impl Router {
         }
     }
 
+    async fn watch_events(self: Arc<Self>, ctx: Ctx, _: Ignored) -> Result<()> {
+        ctx.join(WATCHERS)
+    }
+
+    async fn request_node_history(self: Arc<Self>, _: Ctx, node: NodeRequest) -> Result<UseHistory> {
+        let known = self.histories().node(&node.name);
+        known.ok_or_else(|| Error::not_found(format!("no node named {} was measured lately", node.name)))
+    }
+
     async fn request_history(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<History> {
         let histories = self.histories();
         Ok(History { router: histories.router(), cluster: histories.cluster() })
+    }
+}
+
+/// What could not be told now is told again soon.
+fn said(event: &str, told: Result<()>) {
+    if let Err(error) = told {
+        tracing::debug!("{event} was not told: {error}");
     }
 }
 

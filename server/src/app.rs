@@ -66,19 +66,19 @@ async fn run(
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
-    check(registry, config).map_err(boot_failure)?;
+    let plan = check(registry, config).map_err(boot_failure)?;
+    let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = listen::open(&server.listen).await.map_err(failure)?;
     let server = &allow_files(server);
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);
-    let app = App::boot(registry, config, threads, shards).await.map_err(boot_failure)?;
+    let app = plan.boot(config, threads, shards).await.map_err(boot_failure)?;
     let started = app.metrics().build_info(program.name, program.version, REVISION);
     started
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .map_err(|error| failure(error.message()))?;
-    let documents = Documents::new(&Contract::new(registry, config), program);
     let running = match start(program, app, config, server, listener, documents) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),

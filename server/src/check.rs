@@ -1,32 +1,22 @@
 //! Everything that can be known to be wrong before anything is started: what `check` says and `serve` refuses.
 
 use carillon_config::{Loaded, ServerSettings};
-use carillon_core::lifecycle::{self, BootError};
+use carillon_core::lifecycle::{BootError, BootPlan};
 use carillon_core::registry::Registry;
 
 use crate::http;
 
-/// Checks the boot plan, and that no plugin declares a route of the server's own.
-pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<(), BootError> {
-    let mut problems = Vec::new();
-    match lifecycle::check(registry, config) {
-        Ok(()) => {}
-        Err(BootError::Config(text)) => problems.push(text),
-        Err(failed) => return Err(failed),
-    }
+/// Plans the boot, in which no plugin may declare a route of the server's own.
+pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<BootPlan, BootError> {
     let ServerSettings { path: socket_io, .. } = config.get("server");
-    if http::is_taken(&socket_io) {
-        problems.push(format!("server.path: {socket_io:?} is the server's own"));
-    }
-    for entry in registry.iter().filter(|entry| config.plugin_enabled(entry.name())) {
-        let routes = entry.describe(config).outline.http;
-        problems.extend(
-            routes.iter().filter(|route| http::is_own(&route.path, &socket_io)).map(|route| {
-                format!("{}: route {:?} ({}): it is the server's own", entry.name(), route.path, route.at)
-            }),
-        );
-    }
-    if problems.is_empty() { Ok(()) } else { Err(BootError::Config(problems.join("\n"))) }
+    BootPlan::new(registry, config, |plugins| {
+        let taken = http::is_taken(&socket_io).then(|| format!("server.path: {socket_io:?} is the server's own"));
+        let routes = plugins.iter().flat_map(|plugin| plugin.outline.http.iter().map(|route| (plugin.name, route)));
+        let ours = routes.filter(|(_, route)| http::is_own(&route.path, &socket_io));
+        let ours =
+            ours.map(|(name, route)| format!("{name}: route {:?} ({}): it is the server's own", route.path, route.at));
+        taken.into_iter().chain(ours).collect()
+    })
 }
 
 #[cfg(test)]

@@ -101,6 +101,9 @@ enum Command {
         /// The words that lead to the command, as in `probe ready`
         #[arg(value_name = "COMMAND")]
         path: Vec<String>,
+        /// Write the pages of all commands into this folder instead, each under the name that `man` looks for
+        #[arg(long, value_name = "FOLDER", conflicts_with = "path")]
+        all: Option<PathBuf>,
     },
 }
 
@@ -167,7 +170,8 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
         Command::Asyncapi { file } => contract::asyncapi(&registry, file.loader(&registry), program),
         Command::Probe { what } => probe::run(what, |file| file.loader(&registry)),
         Command::Completions { shell } => describe::completions(command(program), shell),
-        Command::Man { path } => describe::manual(command(program), &path),
+        Command::Man { all: Some(folder), .. } => describe::manuals(command(program), &folder),
+        Command::Man { path, all: None } => describe::manual(command(program), &path),
     }
 }
 

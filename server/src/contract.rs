@@ -6,6 +6,7 @@ mod definitions;
 mod typescript;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use carillon_config::Loaded;
@@ -63,7 +64,8 @@ impl Contract {
         Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>())
     }
 
-    fn of(plugins: &[Description]) -> Self {
+    /// That of these plugins.
+    pub(crate) fn of(plugins: &[Description]) -> Self {
         let definitions = Definitions::new(plugins);
         let mut contract = Self { definitions: definitions.all(), ..Self::default() };
         for plugin in plugins {
@@ -106,14 +108,30 @@ impl Contract {
 /// Both documents as the server hands them out.
 #[derive(Debug)]
 pub(crate) struct Documents {
-    pub(crate) typescript: Bytes,
-    pub(crate) asyncapi: Bytes,
+    pub(crate) typescript: Document,
+    pub(crate) asyncapi: Document,
 }
 
 impl Documents {
     /// Writes them.
     pub(crate) fn new(contract: &Contract, program: Program) -> Self {
-        Self { typescript: contract.typescript().into(), asyncapi: contract.asyncapi(program).into() }
+        Self { typescript: Document::new(contract.typescript()), asyncapi: Document::new(contract.asyncapi(program)) }
+    }
+}
+
+/// A text, and the entity tag that tells it from another.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) text: Bytes,
+    pub(crate) tag: String,
+}
+
+impl Document {
+    fn new(text: String) -> Self {
+        // The same in every process, so that a client knows the text of a server that was started again.
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        Self { tag: format!("\"{:016x}\"", hasher.finish()), text: text.into() }
     }
 }
 

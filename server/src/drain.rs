@@ -30,9 +30,9 @@ pub(crate) struct Running {
 impl Running {
     /// Stops within `settings.deadline_ms`, give or take what single plugins need to end.
     pub(crate) async fn stop(self, settings: &DrainSettings) {
+        let deadline = Instant::now() + Duration::from_millis(settings.deadline_ms);
         self.app.begin_drain();
         tokio::time::sleep(Duration::from_millis(settings.pre_delay_ms)).await;
-        let deadline = Instant::now() + Duration::from_millis(settings.deadline_ms);
         // Polling clients need new connections to get their answers, so the listener closes after them.
         self.serving.refuse_new();
         self.close_sessions(

@@ -29,6 +29,7 @@ mod slow;
 pub(crate) mod testing;
 mod upgrade;
 mod websocket;
+mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! The dashboard at `/`, the test page at `/websocket-test`, the plain page at `/docs` and the stock Socket.IO client at
-//! `/socket.io/socket.io.js`, from inside the binary.
+//! The dashboard at `/`, the namespaces at `/plugins`, the test page at `/websocket-test`, what is served at `/docs` and
+//! the stock Socket.IO client at `/socket.io/socket.io.js`, from inside the binary.
 //!
-//! `make web` builds all but the plain page into `server/web/dist`; what is there when the server is compiled is what it
-//! serves. A server compiled without them says so in their place, and has the plain page at `/`.
+//! `make web` builds them into `server/web/dist`; what is there when the server is compiled is what it
+//! serves. A server compiled without them says so in their place, and has a plain page at `/` and `/docs`.
 
 mod asset;
 mod home;
@@ -14,11 +14,12 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+pub(crate) use self::asset::is_known;
 use self::asset::{Asset, Find};
 pub(crate) use self::home::{Served, home};
 
-/// Where the test page is.
-const PAGE: &str = "/websocket-test";
+/// Where the pages are that are there as they were built, each with its file.
+const PAGES: [(&str, &str); 2] = [("/plugins", "plugins.html"), ("/websocket-test", "websocket-test.html")];
 /// Where the parts of the pages are, under names that change with their content.
 const PARTS: &str = "/assets/{file}";
 /// Browsers ask for it beside whatever they show; there is none.
@@ -61,21 +62,20 @@ fn collect<S: Clone + Send + Sync + 'static>(routes: Vec<(String, MethodRouter<S
 }
 
 fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Vec<(String, MethodRouter<S>)> {
-    let page = move |headers: HeaderMap| async move {
-        let found = Asset::negotiate(find, "websocket-test.html", &headers);
-        guarded(found.map_or_else(unbuilt, |asset| asset.respond(&headers, CHECK)))
-    };
     let part = move |Path(file): Path<String>, headers: HeaderMap| async move {
         let found = Asset::negotiate(find, &format!("assets/{file}"), &headers);
         found.map_or_else(|| absent(NOT_FOUND), |asset| asset.respond(&headers, FOREVER))
     };
-    let mut routes = vec![
-        (PAGE.to_owned(), get(page)),
+    let mut routes = vec![(PARTS.to_owned(), get(part)), (ICON.to_owned(), get(StatusCode::NO_CONTENT))];
+    for (path, file) in PAGES {
+        let page = move |headers: HeaderMap| async move {
+            let found = Asset::negotiate(find, file, &headers);
+            guarded(found.map_or_else(unbuilt, |asset| asset.respond(&headers, CHECK)))
+        };
+        routes.push((path.to_owned(), get(page)));
         // As people type it, and as some proxies make it.
-        (format!("{PAGE}/"), get(page)),
-        (PARTS.to_owned(), get(part)),
-        (ICON.to_owned(), get(StatusCode::NO_CONTENT)),
-    ];
+        routes.push((format!("{path}/"), get(page)));
+    }
     routes.extend(CLIENT.map(|path| {
         let file = path.replacen("/socket.io/", "client/", 1);
         let client = move |headers: HeaderMap| async move {
@@ -124,6 +124,8 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+
+    const PAGE: &str = "/websocket-test";
 
     /// A build with every kind of file, each also compressed with gzip.
     fn built(path: &str) -> Option<(std::borrow::Cow<'static, [u8]>, [u8; 32])> {
@@ -226,6 +228,7 @@ mod tests {
         let (head, body) = ask(unbuilt, Method::GET, PAGE, &[("accept-encoding", "gzip")]).await;
         assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
         assert!(body.contains("make web") && head.headers.contains_key("content-security-policy"));
+        assert_eq!(ask(unbuilt, Method::GET, "/plugins", &[]).await.0.status, StatusCode::SERVICE_UNAVAILABLE);
         for path in CLIENT {
             let (head, body) = ask(unbuilt, Method::GET, path, &[]).await;
             assert_eq!(

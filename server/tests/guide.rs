@@ -6,6 +6,8 @@ extern crate self as acme_plugins;
 
 #[path = "guide/chat.rs"]
 mod chat;
+#[path = "guide/door.rs"]
+mod door;
 #[path = "guide/greeter.rs"]
 mod greeter;
 #[path = "guide/pictures.rs"]
@@ -87,6 +89,61 @@ fn no_block_of_rust_hides_behind_another_name() {
             assert_eq!(blocks(page, language), [], "{page}: a block is {language:?}");
         }
     }
+}
+
+/// Plugins and the program in one package, as the guide says it can be: the fixture is that, built and run by the tests.
+#[test]
+fn a_package_with_plugins_and_a_main_of_its_own_stands_there() {
+    let main = fs::read_to_string(root().join("server/tests/fixture/src/main.rs")).unwrap();
+    assert!(main.contains("mod tiny;") && main.contains("carillon_server::main!()") && !main.contains("use "));
+    let tiny = fs::read_to_string(root().join("server/tests/fixture/src/tiny.rs")).unwrap();
+    assert!(tiny.contains("plugin!("));
+    let told = fs::read_to_string(root().join("docs/plugin-guide.md")).unwrap();
+    assert!(told.contains("one package") && told.contains("`server/tests/fixture`"));
+}
+
+/// Every hook of a plugin stands in the guide's table, with the signature of the trait.
+#[test]
+fn the_guide_tells_the_signature_of_every_hook() {
+    let source = fs::read_to_string(root().join("core/src/plugin.rs")).unwrap();
+    let guide = fs::read_to_string(root().join("docs/plugin-guide.md")).unwrap();
+    let hooks = source.split("pub trait Plugin").nth(1).unwrap();
+    let mut seen = 0;
+    for line in hooks.lines().filter_map(|line| line.strip_prefix("    fn ")) {
+        seen += 1;
+        let signature = line.trim_end_matches([';', ' ', '{', '}']).replace(": &Self::Config", ": &Config");
+        let signature = signature.replace(": Self::Config", ": Config").replace("(_", "(").replace(" _", " ");
+        let told = match signature.split_once(" -> impl Future<Output = ") {
+            Some((front, answer)) => match answer.trim_end_matches(" + Send").strip_suffix('>').unwrap() {
+                "()" => format!("async fn {front}"),
+                answer => format!("async fn {front} -> {answer}"),
+            },
+            None => format!("fn {signature}"),
+        };
+        let name = line.split('(').next().unwrap();
+        assert!(guide.contains(&format!("| `{name}` | `{told}` |")), "{told}");
+    }
+    assert_eq!(seen, 9);
+}
+
+/// What a client of the harness can do stands in the guide's table, with what each needs.
+#[test]
+fn the_guide_tells_of_every_method_of_a_test_client() {
+    let source = fs::read_to_string(root().join("core/src/testing/client.rs")).unwrap();
+    let guide = fs::read_to_string(root().join("docs/plugin-guide.md")).unwrap();
+    let tests = guide.split("\n## Tests\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut seen = 0;
+    for line in source.lines().filter_map(|line| line.trim_start().strip_prefix("pub fn ")) {
+        let name = line.split('(').next().unwrap();
+        seen += 1;
+        let call = format!("`client.{name}(");
+        let row = tests.lines().find(|row| row.starts_with('|') && row.contains(&call));
+        let told = row.and_then(|row| row.split(&call).nth(1)?.split('`').next());
+        let told = told.unwrap_or_else(|| panic!("{call}..) is not in the guide's table"));
+        assert_eq!(line.contains("impl Future"), told.ends_with(".await"), "{name}: .await");
+        assert_eq!(line.contains("&mut self"), ["call", "call_raw"].contains(&name), "{name}: told to need `mut`");
+    }
+    assert!(seen > 10, "{seen} methods found");
 }
 
 /// The `Cargo.toml`s of the guide: the versions are the workspace's, the features exist.

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|web|clippy|rust|fixture|js]...` runs some of the steps only; the step `soak` (with
-//! `fixture` before it) runs the tests that could go on for ever for minutes, and has to be asked for.
+//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js]...` runs some of the steps only. Three have to be asked
+//! for: `soak` (with `fixture` before it) runs the tests that could go on for ever for minutes, `deb` (with `web` before it)
+//! installs the Debian package on this machine and removes it, and `pages` measures the pages in a browser.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -29,6 +30,8 @@ const tools = [
   { program: 'haproxy', debian: 'haproxy' }, // likewise
   { program: 'systemd-analyze', debian: 'systemd' }, // judges the unit file
   { program: 'chromium', debian: 'chromium fonts-dejavu-core' }, // opens the test page; a browser without a font shows boxes
+  { program: 'man', debian: 'man-db', only: 'deb' }, // reads the manual that the package brings
+  { program: 'ip', debian: 'iproute2', only: 'deb' }, // gives the machine within this one its loopback
 ];
 
 // A step that takes longer hangs; the whole run is meant to stay under 14 minutes on two cores, with nothing built before.
@@ -43,11 +46,13 @@ const steps = {
   // First of what takes time: the server's build takes the page in.
   web: () => check('make', ['web']),
   clippy: () => check('cargo', ['clippy', '--locked', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+  // What plugin authors read of the API has no broken link.
+  doc: () => check('cargo', ['doc', '--locked', '-p', 'carillon-core', '--no-deps', '--all-features'], { env: { RUSTDOCFLAGS: '-D warnings' } }),
   rust: () => cargoTest(['--workspace', '--no-fail-fast']),
   fixture: () => buildFixture(),
   js: async () => add([
     ...(testsBuiltServer() ? [] : [await buildServer()]),
-    await nodeTest(readdirSync(js).filter((name) => name.endsWith('.test.mjs') && !ALONE.includes(name)), { concurrency: FILES_AT_ONCE }),
+    await nodeTest(readdirSync(js).filter((name) => name.endsWith('.test.mjs') && !ALONE.includes(name) && name !== INSTALLS), { concurrency: FILES_AT_ONCE }),
     await nodeTest(PROTOCOLS, { concurrency: FILES_AT_ONCE, name: 'node-test-socketioxide', env: { CARILLON_TEST_ENGINE: 'socketioxide' } }),
     await nodeTest(ALONE, { concurrency: 1, name: 'node-test-alone' }),
   ]),
@@ -56,12 +61,23 @@ const steps = {
     await cargoTest(['-p', 'carillon-server', '--lib', 'simulation'], { CARILLON_SIMULATION_SCHEDULES: String(SCHEDULES) }),
     await nodeTest(SOAKED, { limit: STEP_LIMIT_MS, concurrency: 1, env: { CARILLON_SOAK: '1' } }),
   ]),
+  deb: async () => add([
+    await buildServer(),
+    await nodeTest([INSTALLS], { limit: STEP_LIMIT_MS, concurrency: 1 }),
+  ]),
+  pages: async () => add([
+    await check('make', ['web']),
+    await buildServer(),
+    await nodeTest(['pages-busy.mjs'], { limit: STEP_LIMIT_MS, concurrency: 1, name: 'node-test-pages' }),
+  ]),
 };
 
-// Takes minutes and tells nothing new about a small change.
-const OPTIONAL = ['soak'];
+// Takes minutes and tells nothing new about a small change; or changes the machine it runs on, for a while.
+const OPTIONAL = ['soak', 'deb', 'pages'];
+// It needs root, and to fetch and build what packs.
+const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 2;
@@ -98,7 +114,7 @@ function installTools() {
   for (const program of ['cargo', 'npm']) {
     if (!found(program)) giveUp(`${program} is missing: install Rust (https://rustup.rs) and Node.js 20 with npm`);
   }
-  const missing = tools.filter(({ program }) => !found(program));
+  const missing = tools.filter(({ program, only }) => (!only || wanted.includes(only)) && !found(program));
   if (missing.length === 0) return;
   const packages = missing.map(({ debian }) => debian);
   const names = missing.map(({ program }) => program).join(', ');

@@ -1,7 +1,7 @@
 //! How the pages are built into dist/, from where the server's build takes them. Beside them lies the stock client.
 
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import { defineConfig, type Plugin } from 'vite';
@@ -36,9 +36,27 @@ function complete(): Plugin {
   };
 }
 
+/** Puts what all pages have in common where a page says `<!-- head -->` and `<!-- header -->`. */
+function frame(): Plugin {
+  const part = (name: string) => readFileSync(new URL(`frame/${name}.html`, import.meta.url), 'utf8').trim();
+  return {
+    name: 'frame',
+    transformIndexHtml: {
+      order: 'pre',
+      handler(page, { filename }) {
+        const name = basename(filename, '.html');
+        const own = `<a href="/${name === 'index' ? '' : name}"`;
+        const title = /<title>(.*)<\/title>/.exec(page)?.[1] ?? '';
+        const header = part('header').replace('{{title}}', title).replace(own, `${own} aria-current="page"`);
+        return page.replace('<!-- head -->', part('head')).replace('<!-- header -->', header);
+      },
+    },
+  };
+}
+
 export default defineConfig({
   publicDir: false,
-  plugins: [complete()],
+  plugins: [frame(), complete()],
   build: {
     outDir: dist,
     emptyOutDir: false,
@@ -47,7 +65,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: false,
     rolldownOptions: {
-      input: ['index.html', 'websocket-test.html'],
+      input: ['index.html', 'websocket-test.html', 'docs.html', 'plugins.html'],
       // The pages run on the very client that the server hands out to others.
       external: ['socket.io-client'],
       output: { paths: { 'socket.io-client': '/socket.io/socket.io.esm.min.js' } },

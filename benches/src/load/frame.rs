@@ -2,7 +2,7 @@
 
 pub(crate) use carillon_core::packet::frame::{Opcode, sent};
 
-use carillon_core::packet::frame::write_header;
+use carillon_core::packet::frame::header;
 
 /// The bit of a header's second byte that says that a mask follows.
 const MASKED: u8 = 0x80;
@@ -10,7 +10,7 @@ const MASKED: u8 = 0x80;
 /// Appends a frame as a client sends it. The mask is all zeros, which is allowed and leaves the payload readable.
 pub(crate) fn from_client(opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
-    write_header(out, opcode, payload.len());
+    out.extend_from_slice(&header(opcode, payload.len()));
     out[start + 1] |= MASKED;
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(payload);

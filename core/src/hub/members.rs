@@ -3,6 +3,9 @@
 //! Everything that is queued in a shard has a number. A membership says from which number on it holds and up to which,
 //! so a change takes effect at once while what was queued before it still finds the members of its own time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -53,8 +56,8 @@ pub(super) struct Members {
     live: usize,
     /// Where each member stands in `dense`.
     at: HashMap<Key, usize>,
-    /// By public client id.
-    ids: HashMap<Arc<str>, Key>,
+    /// The same, by public client id.
+    ids: HashMap<Arc<str>, usize>,
     rooms: HashMap<Arc<str>, Room>,
     /// Differs after each change of who is in what.
     version: u64,
@@ -105,7 +108,7 @@ pub(super) enum Reached {
 
 impl Members {
     pub(super) fn add(&mut self, (key, id): (Key, Arc<str>), sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
-        self.ids.insert(Arc::clone(&id), key);
+        self.ids.insert(Arc::clone(&id), self.dense.len());
         self.at.insert(key, self.dense.len());
         self.dense.push(Member { key, id, sink, slot, since, until: OPEN });
         self.live += 1;
@@ -131,6 +134,7 @@ impl Members {
         self.ids.remove(&member.id);
         if let Some(moved) = self.dense.get(place) {
             self.at.insert(moved.key, place);
+            self.ids.insert(Arc::clone(&moved.id), place);
         }
     }
 
@@ -189,14 +193,15 @@ impl Members {
     }
 
     /// The one client of an id.
-    fn client(&self, id: &str) -> Option<Key> {
-        self.ids.get(id).copied()
+    fn client(&self, id: &str) -> Option<&Member> {
+        Some(&self.dense[*self.ids.get(id)?])
     }
 
     /// The members of a room and the client of an id, whichever the name is of, each once.
     fn named<'a>(&'a self, name: &str, moment: Moment) -> impl Iterator<Item = Key> + use<'a> {
         let room = self.rooms.get(name);
-        let id = self.client(name).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
+        let id =
+            self.client(name).map(|client| client.key).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
         self.room(name, moment).chain(id)
     }
 
@@ -204,10 +209,11 @@ impl Members {
     fn chosen<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = Key> + 'a> {
         match (&*selection.to, &*selection.clients) {
             ([room], []) => Box::new(self.room(room, moment)),
-            ([], [id]) => Box::new(self.client(id).into_iter()),
+            ([], [id]) => Box::new(self.client(id).map(|client| client.key).into_iter()),
             (rooms, ids) => {
                 let rooms = rooms.iter().flat_map(|room| self.room(room, moment));
-                let union: BTreeSet<Key> = rooms.chain(ids.iter().filter_map(|id| self.client(id))).collect();
+                let clients = ids.iter().filter_map(|id| self.client(id)).map(|client| client.key);
+                let union: BTreeSet<Key> = rooms.chain(clients).collect();
                 Box::new(union.into_iter())
             }
         }
@@ -215,16 +221,16 @@ impl Members {
 
     /// Whom a selection of one name reaches now.
     pub(super) fn reached(&self, selection: &Selection) -> Reached {
-        let key = match (&*selection.to, &*selection.clients) {
-            ([], [id]) => self.client(id),
+        let member = match (&*selection.to, &*selection.clients) {
+            ([], [id]) => self.client(id).filter(|member| member.is_at(NOW)),
             ([room], []) => match self.rooms.get(&**room).map_or(0, |room| room.live) {
                 0 => None,
-                1 => self.room(room, NOW).next(),
+                1 => self.room(room, NOW).next().and_then(|key| self.member(key, NOW)),
                 _ => return Reached::Many,
             },
             _ => return Reached::Many,
         };
-        match key.and_then(|key| self.member(key, NOW)) {
+        match member {
             Some(member) => Reached::One(member.slot, Arc::clone(&member.sink)),
             None => Reached::Nobody,
         }
@@ -251,7 +257,7 @@ impl Members {
 
     /// The connection of a client.
     pub(super) fn slot_of(&self, id: &str, moment: Moment) -> Option<Slot> {
-        self.member(*self.ids.get(id)?, moment).map(|member| member.slot)
+        self.client(id).filter(|member| member.is_at(moment)).map(|member| member.slot)
     }
 
     /// The members of a selection, each once.
@@ -290,103 +296,5 @@ impl Members {
             ([one], [], []) => self.rooms.get(&**one).map_or(0, |room| room.live),
             _ => self.select(selection, NOW).count(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::RecordingSink;
-
-    fn selection(to: &[&str], except: &[&str]) -> Selection {
-        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Selection { to: own(to), clients: Vec::new(), except: own(except) }
-    }
-
-    fn clients(ids: &[&str]) -> Selection {
-        Selection { clients: ids.iter().map(|id| (*id).to_owned()).collect(), ..Selection::default() }
-    }
-
-    fn keys(members: &Members, selection: &Selection) -> Vec<Key> {
-        let mut keys: Vec<Key> = members.select(selection, NOW).map(|member| member.key).collect();
-        assert_eq!(members.count(selection), keys.len());
-        keys.sort_unstable();
-        keys
-    }
-
-    /// A11: what is meant for a client does not reach who joined a room called like it, and the other way round.
-    #[test]
-    fn a_room_called_like_a_client_is_not_that_client() {
-        let mut members = Members::default();
-        for (key, id) in ["victim", "thief"].into_iter().enumerate() {
-            members.add((key as Key, id.into()), Arc::new(RecordingSink::default()), key as Slot, 1);
-        }
-        members.join(1, "victim".into(), 1);
-        assert_eq!(keys(&members, &clients(&["victim"])), [0]);
-        assert_eq!(keys(&members, &selection(&["victim"], &[])), [1]);
-        assert!(matches!(members.reached(&clients(&["victim"])), Reached::One(0, _)));
-        assert!(matches!(members.reached(&selection(&["victim"], &[])), Reached::One(1, _)));
-        let both = Selection { to: vec!["victim".to_owned()], ..clients(&["victim"]) };
-        assert_eq!(keys(&members, &both), [0, 1]);
-        assert_eq!(keys(&members, &clients(&["victim", "nobody"])), [0]);
-        assert_eq!(keys(&members, &selection(&[], &["victim"])), [0; 0], "either is left out");
-    }
-
-    #[test]
-    fn rooms_ids_and_exceptions_select_each_member_once() {
-        let mut members = Members::default();
-        for (key, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
-            members.add((key as Key, id.into()), Arc::new(RecordingSink::default()), 0, 1);
-        }
-        for (key, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
-            members.join(key, room.into(), 1);
-        }
-        let reached = |members: &Members, to: &[&str], except: &[&str]| keys(members, &selection(to, except));
-        assert_eq!(reached(&members, &[], &[]), [0, 1, 2, 3]);
-        assert_eq!(reached(&members, &["r"], &[]), [0, 1]);
-        assert_eq!(reached(&members, &["r", "s"], &[]), [0, 1, 2], "a member of both rooms gets one copy");
-        assert_eq!(reached(&members, &["r", "s"], &["s"]), [0]);
-        assert_eq!(reached(&members, &[], &["r", "d"]), [2]);
-        assert_eq!(keys(&members, &clients(&["c"])), [2]);
-        assert_eq!(reached(&members, &["nobody"], &[]), [0; 0]);
-        members.join(3, "d".into(), 1);
-        assert_eq!(reached(&members, &["d"], &[]), [3], "a room may bear a client's id");
-        for (key, room) in [(3, "d"), (1, "r"), (0, "r")] {
-            members.leave(key, room, 2);
-            members.forget_stays(key, room, 2);
-        }
-        assert_eq!(members.remove(0, 2), Some(0));
-        members.forget(0);
-        assert_eq!(reached(&members, &["r"], &[]), [0; 0]);
-        assert_eq!(keys(&members, &clients(&["d"])), [3], "found where it was moved to");
-        assert!(members.rooms.keys().eq([&Arc::from("s")]), "empty rooms are forgotten");
-        members.join(0, "r".into(), 3);
-        assert!(!members.rooms.contains_key("r"), "who has left joins nothing");
-    }
-
-    #[test]
-    fn a_membership_holds_from_its_beginning_to_its_end() {
-        let mut members = Members::default();
-        members.add((0, "a".into()), Arc::new(RecordingSink::default()), 7, 3);
-        members.join(0, "r".into(), 5);
-        members.leave(0, "r", 6);
-        members.join(0, "r".into(), 8);
-        let room = selection(&["r"], &[]);
-        let when = |members: &Members, selection: &Selection| -> Vec<Moment> {
-            (0..12).filter(|moment| members.slots(selection, *moment).next().is_some()).collect()
-        };
-        assert_eq!(when(&members, &room), [5, 8, 9, 10, 11]);
-        assert_eq!((members.remove(0, 10), members.remove(0, 11)), (Some(7), None));
-        members.leave(0, "r", 10);
-        assert_eq!(when(&members, &room), [5, 8, 9]);
-        assert_eq!(when(&members, &selection(&[], &[])), [3, 4, 5, 6, 7, 8, 9]);
-        assert_eq!(when(&members, &Selection { except: vec!["r".to_owned()], ..clients(&["a"]) }), [3, 4, 6, 7]);
-        assert_eq!((members.count(&room), members.count(&selection(&[], &[]))), (0, 0));
-        assert!(matches!(members.reached(&clients(&["a"])), Reached::Nobody) && members.sinks(&room, 9).is_empty());
-        members.forget_stays(0, "r", 6);
-        assert_eq!(when(&members, &room), [8, 9], "only what had ended is forgotten");
-        members.forget_stays(0, "r", 10);
-        members.forget(0);
-        assert!(members.rooms.is_empty() && members.dense.is_empty() && members.ids.is_empty());
     }
 }

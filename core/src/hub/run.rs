@@ -49,7 +49,10 @@ pub(super) struct Run {
     touched: Vec<Slot>,
     /// In order.
     marks: Vec<Mark>,
-    views: HashMap<u64, View>,
+    views: Vec<View>,
+    /// Where the view of each mask is, and of the last one looked for: neighbours mostly have the same.
+    view_of: HashMap<u64, usize>,
+    last: Option<(u64, usize)>,
     /// Bytes of the views.
     laid: usize,
     /// Copies of each publish that were accepted, beside those counted by the views.
@@ -95,7 +98,9 @@ impl Run {
             masks: vec![0; slots],
             touched: Vec::new(),
             marks: Vec::new(),
-            views: HashMap::new(),
+            views: Vec::new(),
+            view_of: HashMap::new(),
+            last: None,
             laid: 0,
             accepted: Vec::new(),
         }
@@ -186,9 +191,9 @@ impl Run {
         if range.is_empty() {
             return Sent::default();
         }
-        self.lay(mask);
+        let view = self.lay(mask);
         let (copies, publishes) = (&self.copies, &self.publishes);
-        let Some(view) = self.views.get_mut(&mask) else { return Sent::default() };
+        let view = &mut self.views[view];
         let from = self.marks.partition_point(|mark| mark.slot < slot);
         let marks = &self.marks[from..];
         let marks = &marks[..marks.iter().take_while(|mark| mark.slot == slot).count()];
@@ -229,17 +234,23 @@ impl Run {
         sent
     }
 
-    /// Lays the frames of a mask's publishes, unless they are laid.
-    fn lay(&mut self, mask: u64) {
-        if self.views.contains_key(&mask) {
-            return;
+    /// Where the view of a mask is; lays the frames of its publishes, unless they are laid.
+    fn lay(&mut self, mask: u64) -> usize {
+        if let Some((_, place)) = self.last.filter(|(of, _)| *of == mask) {
+            return place;
         }
-        if self.laid > LAID_BYTES {
-            self.sum_up();
-        }
-        let view = View::new(mask, &self.copies, &self.class_of, &self.publishes);
-        self.laid += view.frames.iter().map(Bytes::len).sum::<usize>();
-        self.views.insert(mask, view);
+        let place = self.view_of.get(&mask).copied().unwrap_or_else(|| {
+            if self.laid > LAID_BYTES {
+                self.sum_up();
+            }
+            let view = View::new(mask, &self.copies, &self.class_of, &self.publishes);
+            self.laid += view.frames.iter().map(Bytes::len).sum::<usize>();
+            self.views.push(view);
+            self.view_of.insert(mask, self.views.len() - 1);
+            self.views.len() - 1
+        });
+        self.last = Some((mask, place));
+        place
     }
 
     /// The namespace of each publish.
@@ -249,7 +260,9 @@ impl Run {
 
     /// Forgets the views.
     fn sum_up(&mut self) {
-        for (_, view) in self.views.drain() {
+        self.view_of.clear();
+        self.last = None;
+        for view in self.views.drain(..) {
             view.places.iter().for_each(|place| self.accepted[*place as usize] += view.accepted);
         }
         self.laid = 0;

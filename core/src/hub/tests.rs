@@ -1,5 +1,6 @@
-//! The hub against a naive model ([`model`]), and one thing after the other ([`cases`]).
+//! The hub against a naive model ([`model`]), and one thing after the other ([`cases`], [`bounds`]).
 
+mod bounds;
 mod cases;
 mod model;
 
@@ -11,7 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::*;
 use crate::error::{Error, Result};
-use crate::payload::Payload;
+use crate::payload::{Payload, encode_event};
 use crate::sink::{Part, Pushed, Reason, Taken, Transport};
 
 const SPACES: [&str; 2] = ["/a", "/b"];
@@ -101,4 +102,78 @@ impl Sink for Client {
     fn transport(&self) -> Transport {
         Transport::WebSocket
     }
+}
+
+/// A hub of one shard with `count` connections that are in both namespaces, every second of them in the room `r`.
+fn hall(count: u64, bounds: Bounds) -> (Hub, Vec<Arc<Connection>>, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let hub = Hub::new(1, SPACES.len(), bounds, CHUNK, &metrics);
+    let (connections, _) = seated(&hub, count);
+    (hub, connections, metrics)
+}
+
+/// Connections that are in both namespaces of a hub, and their places in the first one.
+fn seated(hub: &Hub, count: u64) -> (Vec<Arc<Connection>>, Vec<Arc<Seat>>) {
+    let mut seats = Vec::new();
+    let connections: Vec<Arc<Connection>> =
+        (0..count).map(|number| Arc::new(Connection { number, ..Connection::default() })).collect();
+    for connection in &connections {
+        for (space, _) in SPACES.iter().enumerate() {
+            let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(connection)));
+            let seat = hub.seat(space, &*sink);
+            seat.add(format!("{}", connection.number).into(), sink);
+            if connection.number % 2 == 0 {
+                seat.join("r".into());
+            }
+            if space == 0 {
+                seats.push(Arc::new(seat));
+            }
+        }
+    }
+    (connections, seats)
+}
+
+/// What is to be published, kept for an order.
+struct Message {
+    space: Space,
+    selection: Selection,
+    copy: (Item, Mode),
+    series: Arc<Outbound>,
+}
+
+impl Message {
+    fn order(&self) -> Order<'_> {
+        let Self { space, selection, copy, series } = self;
+        Order { publisher: *space, space: *space, selection, copy, series }
+    }
+}
+
+fn message(metrics: &Metrics, space: Space, selection: Selection, mode: Mode, value: usize) -> Message {
+    let item = encode_event(&SPACES[space].into(), "e", &value).unwrap();
+    let series = Arc::new(metrics.outbound(SPACES[space], "e", mode));
+    Message { space, selection, copy: (item, mode), series }
+}
+
+async fn drained(hub: &Hub) {
+    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+    hub.start(&tasks, &stop);
+    while !hub.is_idle() {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+}
+
+fn room(name: &str) -> Selection {
+    Selection { to: vec![name.to_owned()], ..Selection::default() }
+}
+
+fn client(id: &str) -> Selection {
+    Selection { clients: vec![id.to_owned()], ..Selection::default() }
+}
+
+/// Sends one word to a client; what its connection then has.
+fn says(seat: &Seat, connection: &Arc<Connection>, text: &'static str) -> Vec<String> {
+    let to = Arc::clone(connection);
+    seat.send(1, move || to.got.lock().unwrap().push(text.to_owned()));
+    connection.got.lock().unwrap().clone()
 }

@@ -68,7 +68,7 @@ pub const PROBE: &str = "probe";
 #[must_use]
 pub fn text_frame(kind: Kind, data: &str) -> Bytes {
     let mut out = Vec::with_capacity(11 + data.len());
-    frame::write_header(&mut out, Opcode::Text, 1 + data.len());
+    out.extend_from_slice(&frame::header(Opcode::Text, 1 + data.len()));
     out.push(kind.byte());
     out.extend_from_slice(data.as_bytes());
     out.into()

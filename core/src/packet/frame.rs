@@ -4,6 +4,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use smallvec::SmallVec;
+
 pub use self::reader::{Message, Reader};
 
 /// The most a control frame may carry.
@@ -80,27 +82,30 @@ impl Violation {
     }
 }
 
-/// Appends the header of an unmasked, unfragmented frame: a length in 7 bits, or 126 and 16 bits, or 127 and 64 bits.
-pub fn write_header(out: &mut Vec<u8>, opcode: Opcode, payload: usize) {
-    out.push(0x80 | opcode.code());
+/// The header of an unmasked, unfragmented frame: a length in 7 bits, or 126 and 16 bits, or 127 and 64 bits.
+#[must_use]
+pub fn header(opcode: Opcode, payload: usize) -> SmallVec<[u8; 10]> {
+    let mut header = SmallVec::new();
+    header.push(0x80 | opcode.code());
     match payload {
-        0..=125 => out.push(payload as u8),
+        0..=125 => header.push(payload as u8),
         126..=0xFFFF => {
-            out.push(126);
-            out.extend_from_slice(&(payload as u16).to_be_bytes());
+            header.push(126);
+            header.extend_from_slice(&(payload as u16).to_be_bytes());
         }
         _ => {
-            out.push(127);
-            out.extend_from_slice(&(payload as u64).to_be_bytes());
+            header.push(127);
+            header.extend_from_slice(&(payload as u64).to_be_bytes());
         }
     }
+    header
 }
 
 /// A whole frame as the server sends it.
 #[must_use]
 pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(10 + payload.len());
-    write_header(&mut frame, opcode, payload.len());
+    frame.extend_from_slice(&header(opcode, payload.len()));
     frame.extend_from_slice(payload);
     frame
 }

@@ -51,7 +51,7 @@ impl<T: DeserializeOwned + JsonSchema + Send + 'static> Decode for T {
 }
 
 /// Reads the argument that `json` begins with.
-pub(super) fn argument<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<T> {
+pub(crate) fn argument<T: DeserializeOwned + JsonSchema>(json: &str) -> Result<T> {
     let mut values = serde_json::Deserializer::from_str(json).into_iter::<T>();
     match values.next() {
         Some(Ok(value)) => Ok(value),

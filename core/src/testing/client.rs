@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::RecordingSink;
-use crate::packet::Item;
+use crate::packet::{Item, split_event};
 use crate::payload::Payload;
 use crate::router::Session;
 use crate::sink::Reason;
@@ -100,7 +100,11 @@ impl TestClient {
     /// When none comes, or it is not an array that begins with a name.
     #[track_caller]
     pub fn event(&self) -> impl Future<Output = (String, Vec<Value>)> {
-        self.next("an event".to_owned(), Location::caller())
+        let at = Location::caller();
+        async move {
+            let (name, payload) = self.next("an event", at).await;
+            (name, payload.args_json())
+        }
     }
 
     /// The next event, which must be `name`; its first argument.
@@ -110,18 +114,50 @@ impl TestClient {
     #[track_caller]
     pub fn expect(&self, name: &str) -> impl Future<Output = Value> {
         let at = Location::caller();
+        async move { self.named(name, at).await.args_json().into_iter().next().unwrap_or(Value::Null) }
+    }
+
+    /// The next event, which must be `name`; all of its arguments, with the bytes of its attachments.
+    ///
+    /// # Panics
+    /// When another event comes, or none.
+    #[track_caller]
+    pub fn expect_raw(&self, name: &str) -> impl Future<Output = Payload> {
+        let at = Location::caller();
+        async move { self.named(name, at).await }
+    }
+
+    /// Nothing may come for so long, which paused time passes at once. Acks are no events.
+    ///
+    /// # Panics
+    /// When an event comes.
+    #[track_caller]
+    pub fn expect_nothing(&self, time: Duration) -> impl Future<Output = ()> {
+        let at = Location::caller();
         async move {
-            let (got, args) = self.next(format!("the event {name:?}"), at).await;
-            assert!(got == name, "{at}: waited for the event {name:?} and got {got:?} with {args:?}\n{:?}", self.sink);
-            args.into_iter().next().unwrap_or(Value::Null)
+            if let Ok(item) = tokio::time::timeout(time, self.sink.event()).await {
+                panic!("{at}: nothing was to come for {time:?}, and {} came\n{:?}", item.json(), self.sink);
+            }
         }
     }
 
-    async fn next(&self, wanted: String, at: &Location<'_>) -> (String, Vec<Value>) {
-        let item = self.within(&wanted, at, self.sink.event()).await;
-        let mut array: Vec<Value> = serde_json::from_str(&item.json()).unwrap_or_else(|error| panic!("event: {error}"));
-        let name = array.remove(0);
-        (name.as_str().unwrap_or_else(|| panic!("event name: {name}")).to_owned(), array)
+    async fn named(&self, name: &str, at: &Location<'_>) -> Payload {
+        let (got, payload) = self.next(&format!("the event {name:?}"), at).await;
+        assert!(
+            got == name,
+            "{at}: waited for the event {name:?} and got {got:?} with {}\n{:?}",
+            payload.json(),
+            self.sink
+        );
+        payload
+    }
+
+    async fn next(&self, wanted: &str, at: &Location<'_>) -> (String, Payload) {
+        let item = self.within(wanted, at, self.sink.event()).await;
+        let json = item.json();
+        let name = split_event(&json).map(|event| event.name.into_owned());
+        let payload = Payload::of_event(&json, item.attachments().to_vec());
+        name.and_then(|name| Ok((name, payload?))).unwrap_or_else(|error| panic!("event {json}: {error}"))
     }
 
     async fn within(&self, wanted: &str, at: &Location<'_>, item: impl Future<Output = Item>) -> Item {

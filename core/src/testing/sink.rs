@@ -139,7 +139,7 @@ impl Sink for RecordingSink {
 
     fn send(&self, item: &Item) -> Pushed {
         let mut log = self.log();
-        if log.closed.is_some() {
+        if log.closed.is_some() || log.disconnected {
             return Pushed::Closed;
         }
         if log.received.len() == SHOWN {

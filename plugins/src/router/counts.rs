@@ -1,10 +1,12 @@
 //! What the router's own series say at one moment, and what has happened between two.
 
+use std::collections::BTreeMap;
+
 use carillon_core::prelude::*;
 use prometheus::proto::{Metric, MetricFamily};
 use tokio::time::Instant;
 
-use super::{NamespaceClients, PluginState, Queues, Slow};
+use super::state::{EventCount, NamespaceClients, PluginState, Queues, Slow};
 
 /// Every series, as `/metrics` would show it.
 pub(super) struct Counts {
@@ -89,6 +91,31 @@ impl Counts {
             .collect()
     }
 
+    /// How often each event that was seen came and went.
+    pub(super) fn events(&self) -> Vec<EventCount> {
+        let mut counts: BTreeMap<(&str, &str), [u64; 3]> = BTreeMap::new();
+        let families =
+            ["carillon_messages_received_total", "carillon_messages_sent_total", "carillon_handler_outcomes_total"];
+        for (column, family) in families.into_iter().enumerate() {
+            for metric in self.metrics(family) {
+                let count = metric.get_counter().get_value() as u64;
+                if count == 0 || label(metric, "outcome") == "ok" {
+                    continue;
+                }
+                let event = counts.entry((label(metric, "namespace"), label(metric, "event"))).or_default();
+                event[column] += count;
+            }
+        }
+        let count = |((namespace, event), [received, sent, failed]): ((&str, &str), [u64; 3])| EventCount {
+            namespace: namespace.to_owned(),
+            event: event.to_owned(),
+            received,
+            sent,
+            failed,
+        };
+        counts.into_iter().map(count).collect()
+    }
+
     fn delivered(&self, outcome: &str) -> f64 {
         self.sum("carillon_deliveries_total", &[("outcome", outcome)])
     }
@@ -102,13 +129,13 @@ impl Counts {
     }
 
     /// The sum of the counters or gauges that have these labels; 0 of a family that is not there.
-    fn sum(&self, family: &str, labels: &[(&str, &str)]) -> f64 {
+    fn sum(&self, family: &'static str, labels: &[(&str, &str)]) -> f64 {
         let matching = self.metrics(family).filter(|metric| labels.iter().all(|(name, is)| label(metric, name) == *is));
         // One of the two is there, the other is 0.
         matching.map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value()).sum()
     }
 
-    fn metrics(&self, family: &str) -> impl Iterator<Item = &Metric> {
+    fn metrics<'a>(&'a self, family: &'static str) -> impl Iterator<Item = &'a Metric> {
         self.families.iter().filter(move |one| one.name() == family).flat_map(MetricFamily::get_metric)
     }
 }

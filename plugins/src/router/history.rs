@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use carillon_core::bus::Bus;
 use carillon_core::prelude::*;
 
-use super::RouterState;
+use super::nodes::NodeHistories;
+use super::state::RouterState;
 use crate::cluster::METRICS;
 
 /// Points kept of each: one a second for 15 minutes.
@@ -31,9 +32,9 @@ pub(super) struct RouterHistory {
     fanout_ms: Vec<Option<f64>>,
 }
 
-/// The means over the nodes of the cluster that answered; place by place the columns belong together.
+/// What was in use, round by round; place by place the columns belong together.
 #[derive(Debug, Default, Serialize, JsonSchema)]
-pub(super) struct ClusterHistory {
+pub(super) struct UseHistory {
     /// When, in milliseconds since 1970.
     time: Vec<u64>,
     /// CPU use, in percent.
@@ -42,8 +43,19 @@ pub(super) struct ClusterHistory {
     memory: Vec<Option<f64>>,
     /// Use of disk space, in percent.
     disk: Vec<Option<f64>>,
-    /// The temperature, in degrees Celsius; null where no node measures it.
+    /// The temperature, in degrees Celsius; null where nothing measures it.
     temperature: Vec<Option<f64>>,
+}
+
+impl UseHistory {
+    /// Adds one round: CPU, memory, disk, temperature.
+    pub(super) fn add(&mut self, time: u64, [cpu, memory, disk, temperature]: [Option<f64>; 4]) {
+        self.time.push(time);
+        self.cpu.push(cpu);
+        self.memory.push(memory);
+        self.disk.push(disk);
+        self.temperature.push(temperature);
+    }
 }
 
 /// One round of measurements, as far as it is remembered. Its writer may be another program: everything may be missing.
@@ -57,11 +69,18 @@ pub(super) struct Round {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default)]
-struct Use {
+pub(super) struct Use {
     cpu_usage: Option<f64>,
     memory_usage: Option<f64>,
     disk_usage: Option<f64>,
     temperature: Option<f64>,
+}
+
+impl Use {
+    /// CPU, memory, disk, temperature.
+    pub(super) fn columns(&self) -> [Option<f64>; 4] {
+        [self.cpu_usage, self.memory_usage, self.disk_usage, self.temperature]
+    }
 }
 
 impl Round {
@@ -95,11 +114,12 @@ struct ClusterPoint {
     means: [Option<f64>; 4],
 }
 
-/// Both rings.
+/// All rings.
 #[derive(Default)]
 pub(super) struct Histories {
     router: VecDeque<RouterPoint>,
     cluster: VecDeque<ClusterPoint>,
+    nodes: NodeHistories,
     /// The round that was added last.
     last: Option<Round>,
 }
@@ -122,7 +142,9 @@ impl Histories {
             round.mean(|node| node.disk_usage),
             round.mean(|node| node.temperature),
         ];
-        push(&mut self.cluster, ClusterPoint { time: now(), means }, |point| point.time);
+        let time = now();
+        push(&mut self.cluster, ClusterPoint { time, means }, |point| point.time);
+        self.nodes.add(time, &round.nodes);
         self.last = Some(round);
     }
 
@@ -140,22 +162,22 @@ impl Histories {
         columns
     }
 
-    pub(super) fn cluster(&self) -> ClusterHistory {
-        let mut columns = ClusterHistory::default();
+    pub(super) fn cluster(&self) -> UseHistory {
+        let mut columns = UseHistory::default();
         for point in &self.cluster {
-            let [cpu, memory, disk, temperature] = point.means;
-            columns.time.push(point.time);
-            columns.cpu.push(cpu);
-            columns.memory.push(memory);
-            columns.disk.push(disk);
-            columns.temperature.push(temperature);
+            columns.add(point.time, point.means);
         }
         columns
+    }
+
+    /// One node's, unless it was not measured lately.
+    pub(super) fn node(&self, name: &str) -> Option<UseHistory> {
+        self.nodes.of(name)
     }
 }
 
 /// Adds a point, and lets go of those that are too old or too many.
-fn push<T>(ring: &mut VecDeque<T>, point: T, time: fn(&T) -> u64) {
+pub(super) fn push<T>(ring: &mut VecDeque<T>, point: T, time: fn(&T) -> u64) {
     let oldest = time(&point).saturating_sub(AGE_MS);
     while ring.len() >= POINTS || ring.front().is_some_and(|first| time(first) < oldest) {
         ring.pop_front();

@@ -1,7 +1,7 @@
 //! The namespace through the harness: what it tells, to whom, and what it remembers.
 
 use carillon_core::registry::{Registration, Registry};
-use carillon_core::testing::Harness;
+use carillon_core::testing::{Harness, TestClient};
 use serde_json::{Value, json};
 
 use super::*;
@@ -29,6 +29,16 @@ impl Noisy {
     }
 }
 
+/// The next event with this name; others come in between.
+async fn heard(client: &TestClient, name: &str) -> Value {
+    loop {
+        let (got, args) = client.event().await;
+        if got == name {
+            return args.into_iter().next().unwrap_or_default();
+        }
+    }
+}
+
 async fn both(settings: &[(&str, &str)]) -> Harness {
     let plugins = vec![Registration::of::<Router>(file!(), line!()), Registration::of::<Noisy>(file!(), line!())];
     Harness::boot(&Registry::new(plugins).unwrap(), settings).await.unwrap()
@@ -40,14 +50,14 @@ async fn it_tells_what_the_router_does() {
     let harness = both(&[]).await;
     let viewer = harness.connect("/router").await.unwrap();
     let mut other = harness.connect("/noisy").await.unwrap();
-    viewer.expect("router_state").await;
+    heard(&viewer, "router_state").await;
     for _ in 0..20 {
         other.call("say", json!({})).await;
     }
-    let state = viewer.expect("router_state").await;
+    let state = heard(&viewer, "router_state").await;
     assert_eq!(
         (&state["connections"], &state["events_in"], &state["deliveries"]),
-        (&json!(2), &json!(20.0), &json!(1.0))
+        (&json!(2), &json!(20.0), &json!(2.0))
     );
     assert_eq!((&state["lost"], &state["slow"]["closed"]), (&json!(0.0), &json!(0)));
     assert!(state["fanout_ms"].as_f64().unwrap() >= 0.0, "what it told a second ago was fanned out: {state}");
@@ -91,17 +101,73 @@ async fn a_late_client_gets_the_history() {
     assert_eq!(history["router"]["time"].as_array().map(Vec::len), Some(15 * 60));
 }
 
+/// A client that asks is told how often each event came and went, and how often its handler failed; others are not.
+#[tokio::test(start_paused = true)]
+async fn events_are_counted_for_whoever_asks() {
+    let harness = both(&[]).await;
+    let mut watcher = harness.connect("/router").await.unwrap();
+    let mut other = harness.connect("/noisy").await.unwrap();
+    heard(&watcher, "router_state").await;
+    heard(&watcher, "router_state").await;
+    assert_eq!(harness.metric(r#"carillon_publishes_total{event="event_counts",namespace="/router"}"#), 0.0);
+    for event in ["say", "say", "nobody_declared_this"] {
+        other.call(event, json!({})).await;
+    }
+    watcher.call("watch_events", json!({})).await;
+    let counts = heard(&watcher, "event_counts").await;
+    let of = |namespace: &str, event: &str| {
+        let all = counts["events"].as_array().unwrap();
+        all.iter().find(|one| one["namespace"] == namespace && one["event"] == event).cloned().unwrap_or_default()
+    };
+    let said = json!({"namespace": "/noisy", "event": "say", "received": 2, "sent": 0, "failed": 0});
+    assert_eq!(of("/noisy", "say"), said);
+    assert_eq!((&of("/noisy", "_other")["received"], &of("/noisy", "_other")["failed"]), (&json!(1), &json!(1)));
+    assert!(of("/router", "router_state")["sent"].as_u64() >= Some(2), "{counts}");
+    assert_eq!(of("/noisy", "nobody_declared_this"), Value::Null);
+}
+
+/// Each node has a history of its own, and one that nobody has measured has none.
+#[tokio::test(start_paused = true)]
+async fn each_node_has_a_history() {
+    let harness = both(&[]).await;
+    for (at, cpu) in [10.0, 20.25].into_iter().enumerate() {
+        let nodes = json!({"n1": {"cpu_usage": cpu, "memory_usage": 30}, "n2": {"cpu_usage": 1}});
+        let round = json!({"timestamp": at.to_string(), "nodes": nodes});
+        harness.app().bus().set(METRICS, round.to_string().into(), None).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+    let mut client = harness.connect("/router").await.unwrap();
+    let history = client.call("request_node_history", json!({"name": "n1"})).await["data"].clone();
+    assert_eq!(history["time"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&history["cpu"], &history["memory"]), (&json!([10.0, 20.25]), &json!([30.0, 30.0])));
+    assert_eq!(history["disk"], json!([null, null]));
+    let unknown = client.call("request_node_history", json!({"name": "n3"})).await;
+    assert_eq!(unknown["error"]["code"], "not_found");
+}
+
+/// Every five seconds each Carillon tells the clients of all of them how it is.
+#[tokio::test(start_paused = true)]
+async fn each_server_tells_of_itself() {
+    let harness = both(&[]).await;
+    let client = harness.connect("/router").await.unwrap();
+    let first = heard(&client, "server_state").await;
+    assert_eq!((&first["connections"], &first["pid"]), (&json!(1), &json!(std::process::id())));
+    let before = tokio::time::Instant::now();
+    let second = heard(&client, "server_state").await;
+    assert_eq!((&second["id"], before.elapsed()), (&first["id"], Duration::from_secs(5)));
+}
+
 /// While the bus is away it says so, and goes on.
 #[tokio::test(start_paused = true)]
 async fn a_bus_that_is_away_is_told() {
     let harness = Harness::with::<Router>(&[("bus.url", "flaky://5000")]).await;
     let viewer = harness.connect("/router").await.unwrap();
-    let state = viewer.expect("router_state").await;
+    let state = heard(&viewer, "router_state").await;
     assert_eq!((&state["bus"]["up"], &state["status"]), (&json!(false), &json!("degraded")));
     assert!(!state["bus"]["detail"].as_str().unwrap().is_empty());
     for _ in 0..5 {
-        viewer.expect("router_state").await;
+        heard(&viewer, "router_state").await;
     }
-    let state = viewer.expect("router_state").await;
+    let state = heard(&viewer, "router_state").await;
     assert_eq!((&state["bus"]["up"], &state["status"]), (&json!(true), &json!("ready")));
 }

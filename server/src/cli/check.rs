@@ -15,8 +15,8 @@ pub(super) fn run(registry: &Registry, loader: Loader, verbose: bool) -> Exit {
     };
     // What concerns the plugins together, such as an event for a namespace nobody serves.
     match crate::check::check(registry, &config) {
-        Ok(()) if verbose => say::result(&format!("{}\nthe configuration is valid", effective(&config))),
-        Ok(()) => say::result("the configuration is valid"),
+        Ok(_) if verbose => say::result(&format!("{}\nthe configuration is valid", effective(&config))),
+        Ok(_) => say::result("the configuration is valid"),
         Err(error) => say::refusal(&config, &error.to_string(), Exit::Config),
     }
 }

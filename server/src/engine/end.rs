@@ -57,6 +57,7 @@ impl Session {
     /// Nothing leaves any more; what waited is lost.
     fn close_out(&self, reason: Reason) {
         let mut out = self.out();
+        out.over = true;
         let lost = out.outbox.close();
         out.stall = None;
         if let Carrier::Polling { waiting, .. } = &mut out.carrier {

@@ -3,24 +3,18 @@
 //! When the socket takes no more, the task that reads from it is woken: it waits for both directions, and writes the
 //! rest as the client reads. Over polling, a poll that waits is woken.
 
-use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use bytes::Bytes;
 use carillon_core::packet::Item;
 use carillon_core::sink::{Mode, Part, Pushed, Reason, Taken};
-use futures_util::future::BoxFuture;
 use smallvec::SmallVec;
-use tokio::time::Instant;
 
 use super::outbox::{Key, Load, Outbox};
 use super::session::Session;
 use super::slow::Stall;
 use crate::wire::Stream;
-
-/// So much may wait for the end of a run of events; more is written at once.
-const CORKED_BYTES: usize = 64 << 10;
 
 /// The guarded part of a session's way out.
 pub(super) struct Out {
@@ -30,8 +24,10 @@ pub(super) struct Out {
     pub(super) joined: SmallVec<[Joined; 1]>,
     /// A WebSocket has been probed, or is about to be.
     pub(super) upgrading: bool,
+    /// The session has ended: nothing is sent any more. Here it lies with what a push looks at anyway.
+    pub(super) over: bool,
     /// The socket took no more: the reading task writes on.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// Bytes that were written, and bytes of cost that have left, since the start.
     pub(super) written: u64,
     pub(super) left: u64,
@@ -61,7 +57,7 @@ pub(super) enum Carrier {
 
 /// How much of what is sent was written before it would have been queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Written {
+pub(super) enum Written {
     Nothing,
     /// So many bytes of it: the rest has to follow.
     Some(usize),
@@ -75,6 +71,7 @@ impl Out {
             carrier: Carrier::Polling { polled: false, waiting: None },
             joined: SmallVec::new(),
             upgrading: false,
+            over: false,
             blocked: false,
             written: 0,
             left: 0,
@@ -87,14 +84,16 @@ impl Out {
     }
 
     fn key(&self, namespace: &str) -> Option<Key> {
-        self.joined.iter().find(|joined| *joined.namespace == *namespace).map(|joined| joined.key)
+        // Mostly the very same piece of memory.
+        let is = |known: &str| std::ptr::eq(known, namespace) || known == namespace;
+        self.joined.iter().find(|joined| is(&joined.namespace)).map(|joined| joined.key)
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         !self.blocked && !self.is_corked() && self.outbox.is_empty()
     }
 
-    fn is_corked(&self) -> bool {
+    pub(super) fn is_corked(&self) -> bool {
         self.joined.iter().any(|joined| joined.corked)
     }
 
@@ -107,7 +106,7 @@ impl Session {
     /// Sends one packet to one client.
     pub(super) fn send(self: &Arc<Self>, key: Key, frames: &[Bytes]) -> Pushed {
         let mut out = self.out();
-        if !out.has(key) || self.ended().is_some() {
+        if out.over || !out.has(key) {
             return Pushed::Closed;
         }
         let written = self.write_through(&mut out, frames);
@@ -135,7 +134,7 @@ impl Session {
     /// Sends this connection's part of a run of publishes, whatever its namespaces.
     pub(super) fn push(self: &Arc<Self>, part: &Part<'_>) -> Taken {
         let mut out = self.out();
-        if self.ended().is_some() {
+        if out.over {
             return Taken::all(part.len(), Pushed::Closed);
         }
         let all = part.namespaces().all(|name| out.key(name).is_some());
@@ -221,39 +220,6 @@ impl Session {
         out.outbox.is_empty() || after <= limit || (after / 4 <= limit && out.upgrading)
     }
 
-    /// The common case: nothing waits, and the socket takes a single frame at once.
-    fn write_through(&self, out: &mut Out, frames: &[Bytes]) -> Written {
-        let ([frame], true, Carrier::WebSocket(stream)) = (frames, out.is_idle(), &out.carrier) else {
-            return Written::Nothing;
-        };
-        match stream.send(frame) {
-            Ok(written) => {
-                self.common.metrics.writes.inc();
-                out.written += written as u64;
-                if written == frame.len() { Written::Whole } else { Written::Some(written) }
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.is_blocked(out);
-                Written::Nothing
-            }
-            // The reading task meets the same end and closes the session.
-            Err(_) => Written::Nothing,
-        }
-    }
-
-    fn is_blocked(&self, out: &mut Out) {
-        out.blocked = true;
-        self.reader.wake();
-        if out.stall.is_none()
-            && let Carrier::WebSocket(stream) = &out.carrier
-        {
-            let taken = out.written.saturating_sub(stream.unread());
-            out.stall = Some(Box::new(Stall::new(Instant::now(), taken)));
-        }
-    }
-
-    // --- Corks -------------------------------------------------------------------------------------------------
-
     /// A run of this client's events begins whose answers leave together.
     pub(super) fn cork(&self, key: Key) {
         self.out().set_corked(key, true);
@@ -273,100 +239,5 @@ impl Session {
         out.joined.remove(place);
         self.flush(&mut out);
         true
-    }
-
-    // --- Out ---------------------------------------------------------------------------------------------------
-
-    /// Writes what can be, or wakes the poll that waits.
-    pub(super) fn flush(&self, out: &mut Out) {
-        if out.outbox.is_empty() || (out.is_corked() && out.outbox.cost() < CORKED_BYTES) {
-            return;
-        }
-        match &mut out.carrier {
-            Carrier::Polling { waiting, .. } => waiting.take().into_iter().for_each(Waker::wake),
-            Carrier::WebSocket(stream) if !out.blocked => {
-                let stream = Arc::clone(stream);
-                self.write_to(&stream, out);
-            }
-            Carrier::WebSocket(_) | Carrier::None => {}
-        }
-    }
-
-    /// Writes until everything is out or the socket takes no more; `false` after an error.
-    fn write_to(&self, stream: &Stream, out: &mut Out) -> bool {
-        while !out.outbox.is_empty() {
-            let written = stream.try_write(&out.outbox.slices());
-            match written {
-                Ok(written) => {
-                    self.common.metrics.writes.inc();
-                    out.written += written as u64;
-                    let gone = out.outbox.advance(written);
-                    self.has_left(out, gone);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_blocked(out);
-                    return true;
-                }
-                // The reading task meets the same end and closes the session.
-                Err(_) => return false,
-            }
-        }
-        out.stall = None;
-        true
-    }
-
-    /// Called by the reading task, which is woken whenever the socket takes more.
-    pub(super) fn drive(&self, stream: &Stream, cx: &mut Context<'_>) {
-        self.reader.register(cx.waker());
-        let mut out = self.out();
-        while out.blocked {
-            match stream.poll_writable(cx) {
-                Poll::Pending => {
-                    drop(out);
-                    // The stall has begun since the alarm was set.
-                    return self.wind(Instant::now());
-                }
-                Poll::Ready(Err(_)) => return,
-                Poll::Ready(Ok(())) => {
-                    out.blocked = false;
-                    if !self.write_to(stream, &mut out) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn has_left(&self, out: &mut Out, gone: Load) {
-        if gone.copies > 0 {
-            self.common.deliveries.delivered(gone.copies);
-        }
-        out.left += gone.cost as u64;
-        let (after, low) = (out.outbox.cost(), self.low_mark());
-        if after <= low && after + gone.cost > low {
-            self.changed.notify_waiters();
-        }
-    }
-
-    fn low_mark(&self) -> usize {
-        self.common.settings.max_queued_bytes / 4
-    }
-
-    /// `None` while less than half of what may wait is waiting; else resolves below a quarter.
-    pub(super) fn room(self: &Arc<Self>) -> Option<BoxFuture<'static, ()>> {
-        if self.queued_bytes() <= self.common.settings.max_queued_bytes / 2 || self.has_room_now() {
-            return None;
-        }
-        let session = Arc::clone(self);
-        Some(Box::pin(async move { session.until(|session| session.has_room_now().then_some(()).ok_or(None)).await }))
-    }
-
-    fn has_room_now(&self) -> bool {
-        let out = self.out();
-        out.outbox.cost() <= self.low_mark() || out.upgrading || self.ended().is_some()
-    }
-
-    pub(super) fn is_upgrading(&self) -> bool {
-        self.out().upgrading
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use carillon_core::packet::frame::{Message, Opcode, Reader, write_header};
+use carillon_core::packet::frame::{Message, Opcode, Reader, header};
 use carillon_core::sink::Reason;
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
@@ -90,7 +90,7 @@ impl Connection {
                         if pongs.len() > PONGS {
                             pongs.clear();
                         }
-                        write_header(pongs, Opcode::Pong, payload.len());
+                        pongs.extend_from_slice(&header(Opcode::Pong, payload.len()));
                         pongs.extend_from_slice(payload);
                         Ok(())
                     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// After a scrape that took so long, nobody is given another one for so many times as long.
 const REST: u32 = 9;
-/// But for no longer than this: one that was long because the machine was busy keeps nobody waiting for seconds.
+/// But for no longer than this: nobody waits for seconds.
 const MOST: Duration = Duration::from_millis(100);
 
 /// See the module's documentation.
@@ -19,6 +19,7 @@ pub(crate) struct Scrapes(Mutex<Option<Last>>);
 /// The last scrape.
 struct Last {
     begun: Instant,
+    took: Duration,
     next: Instant,
     text: Bytes,
 }
@@ -37,7 +38,10 @@ impl Scrapes {
         let begun = Instant::now();
         let text = Bytes::from(render()?);
         let now = Instant::now();
-        *last = Some(Last { begun, next: now + (REST * (now - begun)).min(MOST), text: text.clone() });
+        let took = now - begun;
+        // One that was long because the machine was busy counts like the one before.
+        let usual = last.as_ref().map_or(took, |last| took.min(last.took));
+        *last = Some(Last { begun, took, next: now + (REST * usual).min(MOST), text: text.clone() });
         Ok(text)
     }
 }

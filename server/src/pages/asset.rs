@@ -88,7 +88,7 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
 }
 
 /// Whether the client holds the form with this tag (RFC 9110, section 13.1.2: weakly compared).
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     items(headers, header::IF_NONE_MATCH).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 

@@ -1,11 +1,18 @@
 //! The page at `/docs`: what this server is, which namespaces it serves, and where to go from here, in French or English.
+//!
+//! `make web` builds the frame that all pages have; a server compiled without it has the plain page.
 
 use std::fmt::Write;
 
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::asset::{self, Find};
 use super::{answer, guarded};
+
+/// Where the built frame takes what is served in, and how it says its language.
+const PLACE: &str = "<!-- served -->";
+const LANGUAGE: &str = "<html lang=\"fr\">";
 
 /// What is served, for the page to list.
 pub(crate) struct Served<'a> {
@@ -22,7 +29,7 @@ struct Texts {
     namespaces: &'static str,
     none: &'static str,
     links: &'static str,
-    links_to: [(&'static str, &'static str); 5],
+    links_to: [(&'static str, &'static str); 9],
     routes: &'static str,
     docs: &'static str,
     docs_are: &'static str,
@@ -38,10 +45,14 @@ const FRENCH: Texts = Texts {
     links: "Liens",
     links_to: [
         ("/", "tableau de bord"),
+        ("/plugins", "chaque namespace, ses événements et ses schémas, à essayer"),
         ("/websocket-test", "page de test"),
         ("/readyz", "état du serveur, composant par composant"),
         ("/livez", "le processus répond"),
         ("/metrics", "mesures pour Prometheus"),
+        ("/api/failures", "les dernières pannes, par l'identifiant que le client a reçu"),
+        ("/types.d.ts", "les événements en types TypeScript"),
+        ("/asyncapi.json", "les événements en document AsyncAPI"),
     ],
     routes: "Routes HTTP des plugins",
     docs: "Documentation",
@@ -59,10 +70,14 @@ const ENGLISH: Texts = Texts {
     links: "Links",
     links_to: [
         ("/", "dashboard"),
+        ("/plugins", "every namespace with its events and schemas, to be tried"),
         ("/websocket-test", "test page"),
         ("/readyz", "how the server is, component by component"),
         ("/livez", "the process answers"),
         ("/metrics", "figures for Prometheus"),
+        ("/api/failures", "what failed lately, by the id that the client was given"),
+        ("/types.d.ts", "the events as types for TypeScript"),
+        ("/asyncapi.json", "the events as an AsyncAPI document"),
     ],
     routes: "HTTP routes of the plugins",
     docs: "Documentation",
@@ -75,19 +90,31 @@ const ENGLISH: Texts = Texts {
 pub(crate) fn home(served: &Served<'_>, headers: &HeaderMap, query: Option<&str>) -> Response {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|accepted| accepted.to_str().ok());
     let texts = if is_french(query.unwrap_or_default(), accepted.unwrap_or_default()) { &FRENCH } else { &ENGLISH };
-    let mut response = guarded(answer(StatusCode::OK, "text/html; charset=utf-8", page(texts, served)));
+    let page = page(asset::embedded, texts, served);
+    let mut response = guarded(answer(StatusCode::OK, "text/html; charset=utf-8", page));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-language"));
     response
 }
 
-fn page(texts: &Texts, served: &Served<'_>) -> String {
-    let Texts { language, title, intro, other: (other, name), .. } = texts;
-    let mut page = format!(
+/// The page in its frame, or by itself.
+fn page(find: Find, texts: &Texts, served: &Served<'_>) -> String {
+    let Texts { language, title, other: (other, name), .. } = texts;
+    let content = content(texts, served);
+    if let Some(frame) = find("docs.html").and_then(|(frame, _)| String::from_utf8(frame.into_owned()).ok()) {
+        return frame.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1).replacen(PLACE, &content, 1);
+    }
+    format!(
         "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"UTF-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n<p>{intro}</p>\n"
-    );
+         <h1>{title}</h1>\n{content}\
+         <p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n</main>\n</body>\n</html>\n"
+    )
+}
+
+/// What the page says.
+fn content(texts: &Texts, served: &Served<'_>) -> String {
+    let mut page = format!("<p>{}</p>\n", texts.intro);
     list(&mut page, texts.namespaces, served.namespaces.iter().map(|name| format!("<code>{}</code>", escaped(name))));
     if served.namespaces.is_empty() {
         section(&mut page, texts.namespaces, texts.none);
@@ -99,12 +126,6 @@ fn page(texts: &Texts, served: &Served<'_>) -> String {
     );
     list(&mut page, texts.routes, served.routes.iter().map(|path| route(path)));
     section(&mut page, texts.docs, texts.docs_are);
-    // Writing to a String cannot fail.
-    writeln!(
-        page,
-        "<p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n</main>\n</body>\n</html>"
-    )
-    .ok();
     page
 }
 
@@ -112,6 +133,7 @@ fn page(texts: &Texts, served: &Served<'_>) -> String {
 fn list(page: &mut String, heading: &str, entries: impl Iterator<Item = String>) {
     let entries: String = entries.map(|entry| format!("<li>{entry}</li>\n")).collect();
     if !entries.is_empty() {
+        // Writing to a String cannot fail.
         write!(page, "<h2>{heading}</h2>\n<ul>\n{entries}</ul>\n").ok();
     }
 }
@@ -166,22 +188,37 @@ mod tests {
         }
     }
 
-    /// What is served is listed, links lead somewhere, and no name of a plugin is markup.
+    fn unbuilt(_: &str) -> Option<(std::borrow::Cow<'static, [u8]>, [u8; 32])> {
+        None
+    }
+
+    fn built(path: &str) -> Option<(std::borrow::Cow<'static, [u8]>, [u8; 32])> {
+        let frame: &[u8] = b"<html lang=\"fr\"><link rel=\"stylesheet\"><header></header><main><!-- served --></main>";
+        (path == "docs.html").then(|| (frame.into(), [1; 32]))
+    }
+
+    /// What is served is listed, links lead somewhere, and no name of a plugin is markup, with the frame and without.
     #[test]
     fn the_home_page_lists_what_is_served() {
-        let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"] };
-        let text = page(&ENGLISH, &served);
-        for part in [
-            "<html lang=\"en\">",
-            "<li><code>/a&lt;b</code></li>",
-            "<a href=\"/api/x\">/api/x</a>",
-            "<code>/api/{id}</code>",
-            "<a href=\"/websocket-test\">",
-            "<a href=\"?lang=fr\"",
-        ] {
-            assert!(text.contains(part), "{part} is not in {text}");
+        for find in [unbuilt as Find, built] {
+            let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"] };
+            let text = page(find, &ENGLISH, &served);
+            for part in [
+                "<html lang=\"en\">",
+                "<li><code>/a&lt;b</code></li>",
+                "<a href=\"/api/x\">/api/x</a>",
+                "<code>/api/{id}</code>",
+                "<a href=\"/websocket-test\">",
+                "<a href=\"/api/failures\">",
+            ] {
+                assert!(text.contains(part), "{part} is not in {text}");
+            }
+            let nothing = page(find, &FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new() });
+            assert!(nothing.contains("aucun plugin") && !nothing.contains("Routes HTTP"), "{nothing}");
         }
-        let nothing = page(&FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new() });
-        assert!(nothing.contains("aucun plugin") && !nothing.contains("Routes HTTP"), "{nothing}");
+        let served = Served { namespaces: vec!["/"], routes: Vec::new() };
+        let framed = page(built, &ENGLISH, &served);
+        assert!(framed.contains("<header>") && framed.contains("<main><p>An event router"), "{framed}");
+        assert!(page(unbuilt, &ENGLISH, &served).contains("<a href=\"?lang=fr\""), "a way to the other language");
     }
 }

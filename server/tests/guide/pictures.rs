@@ -126,7 +126,9 @@ mod tests {
         let picture = r#"{"name": "dot", "file": {"_placeholder": true, "num": 0}}"#;
         let ack = client.call_raw("upload", picture, vec!["pixels".into()]).await;
         assert_eq!(ack.args_json(), [json!({"ok": true, "data": 6})]);
-        assert_eq!(client.expect("uploaded").await["name"], "dot");
+        let shown = client.expect_raw("uploaded").await;
+        assert_eq!(shown.attachments(), ["pixels"]);
+        assert_eq!(shown.arg::<Picture>(0).unwrap().name, "dot");
         let ack = client.call_raw("resize", r#""dot", 3"#, Vec::new()).await;
         assert_eq!(ack.args_json(), [json!("dot"), json!(9)]);
     }

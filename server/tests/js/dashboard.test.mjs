@@ -4,49 +4,16 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openBrowser, openTab, picture } from './lib/browser.mjs';
+import { begins, dashboard, figure, points, reads, rows } from './lib/dashboard.mjs';
 import { startExporter } from './lib/exporter.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
 const FAST = { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '1000' };
+/** Where the header of every page leads. */
+const LINKS = ['/', '/plugins', '/websocket-test', '/docs', '/metrics', '/api/failures'];
 const axe = readFileSync(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
-
-/** The dashboard of a server, opened; the tab fails the test on any error, violation of the policy included. */
-async function dashboard(t, browser, server, options) {
-  const tab = await openTab(t, browser, server.url, options);
-  const response = await tab.goto(`${server.url}/`);
-  assert.equal(response.status(), 200);
-  const policy = response.headers()['content-security-policy'];
-  assert.ok(policy?.startsWith("default-src 'none'") && !policy.includes('unsafe'), `the binary holds the dashboard: ${policy}`);
-  return tab;
-}
-
-/** Resolves once an element reads like this. */
-function reads(tab, selector, pattern) {
-  let text;
-  return until(async () => pattern.test(text = await tab.locator(selector).innerText()), () => `${selector} reads ${pattern}; it reads ${text}`);
-}
-
-/** The cells of the nodes shown, row by row. */
-function rows(tab) {
-  return tab.locator('#nodes tbody tr:visible').evaluateAll((lines) => lines.map((line) => [...line.cells].map((cell) => cell.textContent)));
-}
-
-/** How many points each chart has. */
-function points(tab) {
-  return tab.locator('#charts figure').evaluateAll((charts) => charts.map(({ dataset }) => Number(dataset.points)));
-}
-
-/** When the first point of each chart was, in milliseconds. */
-function begins(tab) {
-  return tab.locator('#charts figure').evaluateAll((charts) => charts.map(({ dataset }) => Date.parse(dataset.since)));
-}
-
-/** A figure of the router's panel. */
-function figure(tab, name) {
-  return tab.locator('#figures div', { has: tab.getByText(name, { exact: true }) }).locator('dd').innerText();
-}
 
 test('the dashboard shows the host, the cluster and the router, live, in the language of the browser', async (t) => {
   const server = await start(t, { env: FAST });
@@ -56,7 +23,7 @@ test('the dashboard shows the host, the cluster and the router, live, in the lan
     ['en-US', /^Connected$/, /healthy.*1 of 1 nodes answer/s, 'answers'],
   ]) {
     const tab = await dashboard(t, browser, server, { locale });
-    await reads(tab, '#connection', connected);
+    await reads(tab, '#status', connected);
     assert.equal(await tab.locator('html').getAttribute('lang'), locale.slice(0, 2));
     await reads(tab, 'section:has(#health)', health);
     await until(async () => (await rows(tab)).length === 1, 'this host is there');
@@ -80,7 +47,7 @@ test('a page opened late sees what happened before', async (t) => {
   await until(async () => (await known()).router.time.length >= 5 && (await known()).cluster.time.length >= 3, 'something has happened');
   const { router, cluster } = await known();
   const tab = await dashboard(t, await openBrowser(t), server);
-  await reads(tab, '#connection', /^Connecté$/);
+  await reads(tab, '#status', /^Connecté$/);
   // Seconds of the router and rounds of the cluster, all from before the page was opened.
   const opened = await tab.evaluate(() => performance.timeOrigin);
   let first;
@@ -99,14 +66,14 @@ test('a server that is killed greys the values, and its return is found without 
   const config = '[plugins.monitoring]\ncollect = "off"\n';
   const first = await start(t, { args, config });
   const tab = await dashboard(t, await openBrowser(t), first);
-  await reads(tab, '#connection', /^Connecté$/);
+  await reads(tab, '#status', /^Connecté$/);
   await tab.evaluate(() => { window.sameDocument = true; });
   const grey = () => tab.locator('#figures dd').first().evaluate((value) => getComputedStyle(value).color);
   await until(async () => (await tab.locator('#figures dd').count()) > 0, 'the router tells');
   const before = await grey();
   const started = await figure(tab, 'Démarré');
   await first.stop('SIGKILL');
-  await reads(tab, '#connection', /^Connexion perdue à \d\d:\d\d:\d\d/);
+  await reads(tab, '#status', /^Connexion perdue à \d\d:\d\d:\d\d/);
   assert.notEqual(await grey(), before, 'values are grey');
   assert.equal(await figure(tab, 'Démarré'), started, 'and still there');
   await picture(tab, 'dashboard-lost');
@@ -114,7 +81,7 @@ test('a server that is killed greys the values, and its return is found without 
   const [, , began] = await begins(tab);
 
   const second = await start(t, { args, config, listen: `127.0.0.1:${first.port}` });
-  await reads(tab, '#connection', /^Connecté$/);
+  await reads(tab, '#status', /^Connecté$/);
   assert.equal(await grey(), before);
   let there;
   await until(async () => (there = (await points(tab))[2]) > old + 1, () => `more than ${old} points; there are ${there}`);
@@ -139,7 +106,7 @@ test('nodes that no longer answer are marked and told, and those that are hot; t
   const redis = await startRedis(t);
   const server = await start(t, { args: ['--bus', redis.url], config: '[plugins.monitoring]\ncollect = "off"\n' });
   const tab = await dashboard(t, await openBrowser(t), server, { locale: 'en-US' });
-  await reads(tab, '#connection', /^Connected$/);
+  await reads(tab, '#status', /^Connected$/);
   await until(async () => (await (await server.fetch('/readyz')).json()).status === 'ready', 'the server listens to Redis');
   const node = (cpu_usage, temperature) => ({ cpu_usage, memory_usage: 50, disk_usage: 60, temperature });
   const publish = (timestamp, nodes) => redis.cli('publish', 'cluster:metrics', JSON.stringify({ timestamp, nodes, cluster_stats: { total_nodes: 3, online_nodes: Object.keys(nodes).length, avg_cpu: 1, avg_memory: 2, avg_temperature: null } }));
@@ -192,6 +159,8 @@ test('nodes that no longer answer are marked and told, and those that are hot; t
   await redis.kill();
   await reads(tab, '#router', /^degraded$/);
   assert.match(await figure(tab, 'Bus'), /^redis : down/);
+  const [, , away] = await points(tab);
+  await until(async () => (await points(tab))[2] > away + 1, 'the charts of the router go on');
   await redis.start();
   await reads(tab, '#router', /^ready$/);
   assert.match(await figure(tab, 'Bus'), /^redis : up/);
@@ -215,7 +184,7 @@ test('a node_exporter that stops is stale, and answers again when it is back', a
 test('no page breaks a rule of accessibility, in either theme, on a desk and on a phone', async (t) => {
   const server = await start(t, { env: FAST });
   const browser = await openBrowser(t);
-  for (const path of ['/', '/websocket-test', '/docs']) {
+  for (const path of ['/', '/plugins', '/websocket-test', '/docs']) {
     for (const colorScheme of ['light', 'dark']) {
       for (const [device, viewport] of [['desk', { width: 1280, height: 800 }], ['phone', { width: 360, height: 740 }]]) {
         const tab = await openTab(t, browser, server.url, { colorScheme, viewport, locale: 'en-US' });
@@ -223,17 +192,27 @@ test('no page breaks a rule of accessibility, in either theme, on a desk and on 
         if (path === '/') {
           await reads(tab, '#router', /^ready$/);
           await until(async () => (await rows(tab)).length === 1, 'this host is there');
+          await tab.locator('#nodes tbody button').click();
+          await tab.locator('#servers tbody tr').waitFor();
+        }
+        if (path === '/websocket-test') await tab.getByText('Send any event').click();
+        if (path === '/plugins') {
+          await tab.locator('details[data-name="/echo say"] summary').click();
+          await tab.getByRole('button').click();
+          await reads(tab, 'pre', /"ok": true/);
         }
         const where = `${path} ${colorScheme} ${device}`;
+        assert.deepEqual(await tab.locator('#pages a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))), LINKS, where);
+        assert.equal(await tab.locator('#pages a[aria-current=page]').getAttribute('href'), path, where);
+        await reads(tab, '#status', path === '/websocket-test' ? /^Disconnected$/ : /^Connected$/);
         const wide = await tab.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
         assert.equal(wide, 0, `${where}: nothing stands over the edge`);
         await tab.evaluate(axe);
-        // The plain page has no style sheet: its colours are the browser's own, of which axe takes the ground for white.
-        const rules = { 'color-contrast': { enabled: path !== '/docs' } };
-        const check = () => tab.evaluate(async (rules) => (await window.axe.run({ rules })).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`), rules);
+        const check = () => tab.evaluate(async () => (await window.axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`));
         assert.deepEqual(await check(), [], where);
+        const name = path === '/' ? 'dashboard' : path.slice(1);
+        await tab.screenshot({ path: new URL(`../../../target/screenshots/${name}-${colorScheme}-${device}.png`, import.meta.url).pathname, fullPage: true });
         if (path === '/') {
-          await tab.screenshot({ path: new URL(`../../../target/screenshots/dashboard-${colorScheme}-${device}.png`, import.meta.url).pathname, fullPage: true });
           await tab.evaluate(() => { document.body.dataset.connection = 'lost'; });
           assert.deepEqual(await check(), [], `${where}, greyed`);
         }

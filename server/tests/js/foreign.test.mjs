@@ -34,6 +34,19 @@ test('`plugins` tells what a foreign namespace does and where it is defined', as
   for (const name of [...OWN, ...FOREIGN]) assert.match(out, new RegExp(`\\b${name}\\b`));
 });
 
+test('an outside binary tells its own name and version: --version, build_info, the start line', async (t) => {
+  const manifest = readFileSync(new URL('../fixture/Cargo.toml', import.meta.url), 'utf8');
+  const [, name] = /^name = "(.*)"$/m.exec(manifest);
+  const [, version] = /^version = "(.*)"$/m.exec(manifest);
+  const { code, out } = await runToEnd('fixture', ['--version']);
+  assert.deepEqual({ code, out: out.trim() }, { code: 0, out: `${name} ${version}` });
+  const server = await start(t, { program: 'fixture' });
+  const { labels } = (await server.metrics()).match('carillon_build_info')[0];
+  assert.deepEqual([labels.program, labels.version], [name, version]);
+  assert.notEqual(labels.carillon, version, 'Carillon\'s own version is another one');
+  await server.logged(new RegExp(`listening on http://.*program="?${name}"? version="?${version}"?`));
+});
+
 test('a namespace of 25 lines answers a client and is counted', async (t) => {
   const source = readFileSync(new URL('../fixture/src/tiny.rs', import.meta.url), 'utf8');
   assert.ok(source.trimEnd().split('\n').length <= 25);

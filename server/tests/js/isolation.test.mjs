@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { refused } from './lib/client.mjs';
 import { runToEnd, start } from './lib/server.mjs';
+import { short } from './lib/soak.mjs';
 import { until } from './lib/wait.mjs';
 
 // Long enough for what is quick on a busy machine.
@@ -133,8 +134,9 @@ test('a plugin with both threads blocked is answered for in time, and works agai
     return answer;
   });
   // The clients' own greeting came first, so both block at once.
-  const blocked = [one, two].map((socket) => call(socket, 'block', { ms: 4_000 }));
-  const free = new Promise((resolve) => setTimeout(resolve, 4_000)).then(() => { freed = true; });
+  const ms = short(4_000, 60_000);
+  const blocked = [one, two].map((socket) => call(socket, 'block', { ms }));
+  const free = new Promise((resolve) => setTimeout(resolve, ms)).then(() => { freed = true; });
   await until(async () => (await server.metrics()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) === 2, 'both block');
   const [refusal, response] = await Promise.all([
     inTime('CONNECT', () => refused(server.client('/rough'))),
@@ -149,6 +151,7 @@ test('a plugin with both threads blocked is answered for in time, and works agai
   assert.equal((await response.json()).code, 'timeout');
   assert.deepEqual(acks, Array(12).fill('timeout'));
   await server.logged(/blocked.*block|block.*blocked/);
+  while (!freed) assert.ok(await healthyCalls(healthy) < limit, 'another plugin waits meanwhile');
   await free;
   for (const socket of [one, two, beside]) assert.equal((await socket.call('quick'))[0].ok, true);
   const next = await server.connect('/rough');

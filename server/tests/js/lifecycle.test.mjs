@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { disconnected, TRANSPORTS, upgraded } from './lib/client.mjs';
 import { lastLedger } from './lib/metrics.mjs';
 import { http, released } from './lib/raw.mjs';
@@ -76,6 +77,20 @@ test('a client that never reads does not keep the server from stopping', async (
   assert.equal((await server.stop()).code, 0);
 });
 
+test('the deadline of a stop has the pre-delay in it', async (t) => {
+  const server = await start(t, {
+    program: 'fixture',
+    env: { CARILLON_DRAIN__PRE_DELAY_MS: '4000', CARILLON_DRAIN__WINDOW_MS: '500', CARILLON_DRAIN__DEADLINE_MS: '5000' },
+  });
+  const socket = await server.connect('/rough');
+  socket.emit('hang', () => {});
+  await until(async () => (await server.metrics()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) === 1, 'it hangs');
+  const from = performance.now();
+  assert.equal((await server.stop()).code, 0);
+  const took = performance.now() - from;
+  assert.ok(took > 4_000 && took < 8_000, `${took} ms`);
+});
+
 test('clients reconnect to a server that was restarted on the same port', async (t) => {
   const first = await start(t);
   const socket = first.client('/health', { reconnection: true, reconnectionDelay: 10, reconnectionDelayMax: 50 });
@@ -135,21 +150,45 @@ test('SIGTERM under a flood: every copy is accounted for, who does not read dela
   assert.equal((await second.metrics()).sum('carillon_disconnections_total'), 0);
 });
 
+// Clients that are published to, and that call, while the configuration is read again; a third of them over each transport.
+const CROWD = 90;
+
 test('SIGHUP under load: nothing is lost, nobody is disconnected, and the log says what was read again', async (t) => {
   const file = join(tempFolder(t), 'carillon.toml');
   writeFileSync(file, '[log]\nlevel = "info"\n');
-  const env = { CARILLON_PLUGINS__ORDER__FLOOD_EVERY_MS: '4', CARILLON_PLUGINS__ORDER__FLOOD_BYTES: '1000' };
+  const env = { CARILLON_PLUGINS__ORDER__FLOOD_EVERY_MS: '50', CARILLON_PLUGINS__ORDER__FLOOD_BYTES: '1000' };
   const server = await start(t, { program: 'fixture', env, args: ['--config', file] });
-  const sockets = await Promise.all(Object.values(TRANSPORTS).flatMap((transport) => [transport, transport]).map(async (transport) => {
-    const socket = server.client('/order', transport);
+  const transports = Object.values(TRANSPORTS);
+  const sockets = await Promise.all(Array.from({ length: CROWD }, async (_, number) => {
+    const socket = server.client('/order', transports[number % transports.length]);
     socket.offAny();
-    socket.drops = [];
+    Object.assign(socket, { drops: [], numbers: [], turns: 0 });
     socket.on('drop', ({ n }) => socket.drops.push(n));
+    socket.on('step', (n) => socket.numbers.push(n));
+    socket.on('cast', (n, from) => from === number && socket.numbers.push(n));
+    socket.on('ask', (n, answer) => {
+      socket.numbers.push(n);
+      answer(n);
+    });
     await socket.opened();
     return socket;
   }));
+  // Each client asks again half a second after its answer; what it is sent is numbered, the ack included.
+  let asking = true;
+  const calls = Promise.all(sockets.map(async (socket, from) => {
+    for (; asking; socket.turns++) {
+      const n = await new Promise((answered, failed) => {
+        socket.timeout(20_000).emit('turn', { from, turn: socket.turns }, (error, last) => (error ? failed(error) : answered(last)));
+      });
+      socket.numbers.push(n);
+      assert.equal(socket.numbers.length, n + 1, `client ${from} has all that was sent before its ack`);
+      await setTimeout(500);
+    }
+  }));
+  // Looked at when all is over: whatever fails before then is the failure to tell.
+  calls.catch(() => {});
   const more = (count) => until(() => sockets.every(({ drops }) => drops.length >= count), `${count} drops come to everybody`);
-  await more(50);
+  await more(20);
   for (const [text, said] of [
     ['[log]\nlevel = "info"\n', /SIGHUP: .*log\.level is "info", as it was/],
     // Said although such a line is not to be said from then on.
@@ -162,10 +201,15 @@ test('SIGHUP under load: nothing is lost, nobody is disconnected, and the log sa
     server.child.kill('SIGHUP');
     server.child.kill('SIGPIPE');
     await server.logged(said);
-    await more(sockets[0].drops.length + 50);
+    const turns = sockets.map((socket) => socket.turns);
+    await more(sockets[0].drops.length + 20);
+    await until(() => sockets.every((socket, at) => socket.turns > turns[at]), 'everybody is answered after the signal');
   }
-  for (const { drops, connected } of sockets) {
+  asking = false;
+  await calls;
+  for (const { drops, numbers, connected } of sockets) {
     assert.ok(connected);
+    assert.deepEqual(numbers, numbers.map((_, at) => at), 'every step, question and ack, in order');
     assert.deepEqual(drops, drops.map((_, at) => drops[0] + at), 'in order, none missing');
   }
   const metrics = await server.metrics();

@@ -10,8 +10,8 @@ import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
-const OFF = ['Se connecter', 'Pause', 'Vider'];
-const ON = ['Se déconnecter', 'Demander Health', 'Demander Nodes', 'Demander Cluster', 'Pause', 'Vider'];
+const OFF = ['Se connecter', 'Pause', 'Copier', 'Vider'];
+const ON = ['Se déconnecter', 'Demander Health', 'Demander Nodes', 'Demander Cluster', 'Pause', 'Copier', 'Vider'];
 /** What live monitoring says by itself, as the page always showed it; alerts look like errors where there are any. */
 const LIVE = [
   ['Événement Redis (cluster:metrics): ', 'success', 'nodes'],

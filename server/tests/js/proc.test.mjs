@@ -2,6 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { openBrowser } from './lib/browser.mjs';
+import { dashboard, points, rows } from './lib/dashboard.mjs';
 import { startExporter } from './lib/exporter.mjs';
 import { burnOneCore, memoryUse, watchCpu } from './lib/proc.mjs';
 import { start } from './lib/server.mjs';
@@ -91,4 +93,26 @@ test('a node_exporter: its values agree with /proc, on every way to ask for them
   const metrics = await server.metrics();
   assert.ok(metrics.sum('carillon_scrapes_total', { result: 'ok' }) >= 2);
   assert.equal(metrics.sum('carillon_collecting'), 1);
+});
+
+test('the dashboard shows and charts this host as /proc has it', async (t) => {
+  burnOneCore(t);
+  const cpu = watchCpu(t);
+  const server = await start(t, { env: { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '2000' } });
+  const tab = await dashboard(t, await openBrowser(t), server, { locale: 'en-US' });
+  const monitoring = await server.connect('/monitoring');
+  // The browser has started by then, and the greeting is from before.
+  const [first, second] = await until(() => rounds(monitoring).length >= 3 && rounds(monitoring).slice(-2), 'two rounds');
+  const memory = memoryUse();
+  const [node] = Object.values(second.round.nodes);
+  let shown;
+  await until(async () => {
+    shown = (await rows(tab))[0]?.slice(2, 4).map((cell) => Number.parseFloat(cell)) ?? [];
+    return Math.abs(shown[0] - node.cpu_usage) < 0.11 && Math.abs(shown[1] - node.memory_usage) < 0.11;
+  }, () => `the round is shown: ${JSON.stringify(node)}; it shows ${shown}`);
+  const used = cpu.between(Date.parse(first.round.timestamp), Date.parse(second.round.timestamp));
+  assert.ok(Math.abs(shown[0] - used) <= 5, `CPU ${shown[0]} %, /proc says ${used} %`);
+  assert.ok(Math.abs(shown[1] - memory) <= 5, `memory ${shown[1]} %, /proc says ${memory} %`);
+  const before = await points(tab);
+  await until(async () => (await points(tab)).every((count, at) => count > before[at]), 'every chart moves');
 });

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { freePort, startRedis } from './lib/redis.mjs';
+import { openDeaf } from './lib/pour.mjs';
 import { start, tempFolder } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -32,10 +33,18 @@ test('the example of a scrape job and the alerts are what Prometheus understands
 
 test('every alert fires in its unit test, and none when all is well', () => {
   promtool('test', 'rules', 'alerts_test.yml');
-  const alerts = [...readFileSync(inPrometheus('alerts.yml'), 'utf8').matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
-  const tested = [...readFileSync(inPrometheus('alerts_test.yml'), 'utf8').matchAll(/alertname: (\w+)/g)].map(([, name]) => name);
+  const [rules, tests] = ['alerts.yml', 'alerts_test.yml'].map((name) => readFileSync(inPrometheus(name), 'utf8').replace(/#.*/g, ''));
+  const alerts = [...rules.matchAll(/- alert: (\w+)/g)].map(([, name]) => name);
+  const [, quiet, ...firing] = tests.split(/^ {2}- name: /m);
+  // An alert whose list of expectations is empty is not shown firing.
+  const fired = firing.flatMap((one) => one.split(/- alertname: /).slice(1)).filter((one) => one.includes('exp_labels')).map((one) => /^\w+/.exec(one)[0]);
   assert.ok(alerts.length > 0);
-  assert.deepEqual(alerts.filter((name) => !tested.includes(name)), [], 'alerts without a test');
+  assert.deepEqual([...new Set(fired)].sort(), [...alerts].sort(), 'the alerts, and those that are shown firing');
+  assert.match(quiet, /^all is well\n[^]*expr: ALERTS\n[^]*exp_samples: \[\]/);
+  const expressions = rules.split(/^ +- alert: /m).slice(1).map((alert) => /expr:([^]*?)\n {8}\w+:/.exec(alert)[1]);
+  assert.equal(expressions.length, alerts.length);
+  const unseen = expressions.flatMap((expr) => expr.match(/\b(?:up|carillon_\w+|process_\w+)\b(?=[{[ ])/g)).filter((name) => !quiet.includes(`'${name}{`));
+  assert.deepEqual(unseen, [], 'series that alerts look at, and that nothing is well with');
 });
 
 test('alerts and dashboard name no series that Carillon does not have', () => {
@@ -49,7 +58,7 @@ test('alerts and dashboard name no series that Carillon does not have', () => {
 async function startPrometheus(t, target) {
   const [folder, port] = [tempFolder(t), await freePort()];
   const file = join(folder, 'prometheus.yml');
-  writeFileSync(file, `global: { scrape_interval: 1s }
+  writeFileSync(file, `global: { scrape_interval: 1s, evaluation_interval: 1s }
 rule_files: [${JSON.stringify(inPrometheus('alerts.yml'))}]
 scrape_configs: [{ job_name: carillon, static_configs: [{ targets: ['127.0.0.1:${target}'] }] }]
 `);
@@ -69,29 +78,68 @@ scrape_configs: [{ job_name: carillon, static_configs: [{ targets: ['127.0.0.1:$
   };
 }
 
-test('every query of the dashboard finds data in a Prometheus that scrapes a Carillon at work', async (t) => {
-  const redis = await startRedis(t);
-  const server = await start(t, { program: 'fixture', env: { CARILLON_BUS__URL: redis.url } });
-  const ask = await startPrometheus(t, server.port);
+/** A plugin whose background work panics again and again, and one that publishes 4 MB a second to each of its clients. */
+const TROUBLE = {
+  CARILLON_PLUGINS__ROUGH__RUN: 'panic',
+  CARILLON_PLUGINS__ORDER__FLOOD_EVERY_MS: '4',
+  CARILLON_PLUGINS__ORDER__FLOOD_BYTES: '16000',
+  CARILLON_WIRE__MAX_QUEUED_BYTES: '262144',
+};
+
+/** Keeps a Carillon and its Redis at work of every kind until the server is stopped. */
+async function keepAtWork(t, server, redis) {
   const socket = await server.connect('/proto', { transports: ['websocket'] });
   const gone = await server.connect('/', { transports: ['websocket'] });
   gone.close();
   await redis.subscribers(1);
-  // Work of every kind goes on until Prometheus has seen it twice.
-  const working = setInterval(() => {
-    socket.call('number', { n: 1 }).catch(() => {});
-    socket.call('fail', { code: 'not_found', message: 'no' }).catch(() => {});
-    redis.cli('PUBLISH', 'cluster:alerts', '{"active_alerts":[]}').catch(() => {});
-    server.fetch('/socket.io/?EIO=4&transport=polling', { headers: { origin: 'http://elsewhere.example' } }).catch(() => {});
-  }, 200);
+  // Clients that never read: each is closed as slow before the next one comes, and cannot notice, as it does not read.
+  let deaf;
+  const another = async () => {
+    deaf?.destroy();
+    deaf = await openDeaf(t, server.port, { namespace: '/order' });
+  };
+  const work = () => Promise.allSettled([
+    socket.call('number', { n: 1 }),
+    socket.call('fail', { code: 'not_found', message: 'no' }),
+    redis.cli('PUBLISH', 'cluster:alerts', '{"active_alerts":[]}'),
+    server.fetch('/socket.io/?EIO=4&transport=polling', { headers: { origin: 'http://elsewhere.example' } }),
+  ]);
+  const timers = [setInterval(work, 200), setInterval(() => another().catch(() => {}), 1_000)];
+  server.closers.push(() => {
+    timers.forEach(clearInterval);
+    deaf?.destroy();
+  });
+}
+
+test('every query of the dashboard finds data in a Prometheus that scrapes a Carillon with Redis, slow clients and a failed plugin', async (t) => {
+  const redis = await startRedis(t);
+  const server = await start(t, { program: 'fixture', env: { CARILLON_BUS__URL: redis.url, ...TROUBLE } });
+  const ask = await startPrometheus(t, server.port);
+  await keepAtWork(t, server, redis);
   const filled = (expr) => expr
     .replaceAll('$job', 'carillon').replaceAll('$instance', '.*').replaceAll('$__rate_interval', '1m');
+  // A quantile of nothing is a sample too: not a number.
+  const numbers = async (expr) => (await ask(filled(expr))).map(({ value: [, value] }) => Number(value)).filter(Number.isFinite);
   let missing = queries;
-  const found = until(async () => {
-    const answers = await Promise.all(missing.map(({ expr }) => ask(filled(expr))));
+  await until(async () => {
+    const answers = await Promise.all(missing.map(({ expr }) => numbers(expr)));
     missing = missing.filter((_, at) => answers[at].length === 0);
     return missing.length === 0;
   }, () => `every query finds something; these do not: ${JSON.stringify(missing, null, 1)}`, 40_000);
-  await found.finally(() => clearInterval(working));
-  assert.equal((await ask('ALERTS{alertname="CarillonDown"}')).length, 0);
+
+  // What an operator has to see of the trouble, on the dashboard and as alerts.
+  const shown = (title) => queries.find((query) => query.title === title).expr;
+  await until(async () => (await numbers(shown('Slow clients closed in 5 min')))[0] > 0, 'slow clients are shown', 20_000);
+  const down = (await ask(filled(shown('Plugins')))).filter(({ value: [, up] }) => up === '0').map(({ metric }) => metric.plugin);
+  assert.deepEqual(down, ['rough']);
+  const copies = await ask(filled(shown('What became of published copies')));
+  assert.ok(copies.some(({ metric, value: [, rate] }) => metric.outcome === 'slow' && Number(rate) > 0), JSON.stringify(copies));
+  let alerts;
+  await until(async () => {
+    alerts = (await ask('ALERTS')).map(({ metric }) => metric.alertname);
+    return ['CarillonPanics', 'CarillonPluginDown'].every((name) => alerts.includes(name));
+  }, () => `the failed plugin is told; alerts: ${alerts}`, 20_000);
+  assert.deepEqual(alerts.filter((name) => ['CarillonDown', 'CarillonBusDown'].includes(name)), []);
+  // What the dashboard's variables are filled from.
+  assert.deepEqual((await ask('carillon_build_info{job="carillon"}')).map(({ metric }) => metric.instance), [`127.0.0.1:${server.port}`]);
 });

@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, get } from 'node:http';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
-import { openClient, TRANSPORTS, upgraded } from './lib/client.mjs';
+import { openClient, record, TRANSPORTS, upgraded } from './lib/client.mjs';
 import { freePort, startRedis } from './lib/redis.mjs';
 import { start, tempFolder } from './lib/server.mjs';
 import { until, within } from './lib/wait.mjs';
@@ -66,7 +66,7 @@ async function startProxy(t, name, servers) {
 }
 
 for (const name of Object.keys(PROXIES)) {
-  test(`behind ${name}: clients of every transport, on both Carillons, hear what either is told`, async (t) => {
+  test(`behind ${name}: clients of every transport, on both Carillons, are answered and hear what either is told; when one stops they go to the other`, async (t) => {
     const redis = await startRedis(t);
     const servers = await Promise.all([1, 2].map(() => start(t, { env: { CARILLON_BUS__URL: redis.url, ...BEHIND } })));
     await redis.subscribers(2);
@@ -75,7 +75,7 @@ for (const name of Object.keys(PROXIES)) {
     const clients = Array.from({ length: 24 }, (_, at) => {
       const transport = Object.keys(TRANSPORTS)[at % 3];
       const agent = new Agent({ keepAlive: true, localAddress: `127.0.0.${2 + at}` });
-      const socket = openClient(`${url}/`, { ...TRANSPORTS[transport], agent });
+      const socket = openClient(`${url}/`, { ...TRANSPORTS[transport], agent, reconnection: true, reconnectionDelay: 100, reconnectionDelayMax: 500 });
       t.after(() => { socket.close(); agent.destroy(); });
       return { socket, transport };
     });
@@ -90,10 +90,24 @@ for (const name of Object.keys(PROXIES)) {
     for (const { socket, transport } of clients) {
       assert.deepEqual(socket.all('redis_celery_metrics').map(([{ n }]) => n), Array.from({ length: 20 }, (_, n) => n), transport);
     }
+    for (const { socket, transport } of clients) {
+      const echo = record(socket.io.socket('/echo'));
+      assert.deepEqual(await echo.call('say', { text: transport }), [{ ok: true, data: { text: transport } }]);
+      echo.close();
+      assert.equal(socket.io.engine.transport.name, transport === 'polling' ? 'polling' : 'websocket');
+      assert.equal(socket.ended, null, `a ${transport} client stays where it is`);
+    }
     assert.deepEqual([await handshake(url, NAME), await handshake(url, 'elsewhere.example')], [200, 421]);
     for (const path of ['/metrics', '/api/failures']) {
       const hidden = await within(fetch(url + path), `${path} answers`);
       assert.equal(hidden.status, 404, `strangers do not see ${path}`);
     }
+
+    const moved = clients.filter(({ socket }) => !socket.ended).length - connected[1];
+    assert.deepEqual(await servers[0].stop(), { code: 0, signal: null });
+    await servers[1].metricsSettle((metrics) => assert.equal(metrics.sum('carillon_connected_clients', { namespace: '/' }), clients.length), 30_000);
+    assert.equal(clients.filter(({ socket }) => socket.ended).length, moved, 'the clients of the other notice nothing');
+    await redis.cli('PUBLISH', 'celery:metrics', '{"n":20}');
+    await Promise.all(clients.map(({ socket }) => socket.next('redis_celery_metrics', { where: ({ n }) => n === 20 })));
   });
 }

@@ -35,6 +35,8 @@ const WRONG = [
   ['const said = await echo.emitWithAck("say", { text: "hello" }); said.data;', 'TS2339'],
   ['monitoring.on("cluster_metrics", (metrics) => metrics.cluster_stats.average);', 'TS2339'],
   ['monitoring.on("cluster_metrcs", () => {});', 'TS2345'],
+  ['echo.emit("say", { text: "hello" }, "and more");', 'TS2345'],
+  ['echo.emit("say", { text: "hello" }, (answer: number) => {});', 'TS2345'],
   ['const other: Listen<"/ehco"> = {};', 'TS2344'],
 ];
 
@@ -50,10 +52,14 @@ function compile(t, files) {
   return { status, said: stdout + stderr };
 }
 
-test('a program of stock socket.io-client that keeps to the types compiles', (t) => {
+test('a program of stock socket.io-client that keeps to the types compiles, and expects that mistakes do not', (t) => {
   const types = readFileSync(join(root, 'docs/reference/types.d.ts'), 'utf8');
-  // As a source file it is checked itself, which declarations of libraries are not.
-  const { status, said } = compile(t, { 'types.ts': types, 'right.ts': HEAD + RIGHT.map((line) => `{ ${line} }`).join('\n') });
+  const { status, said } = compile(t, {
+    // As a source file it is checked itself, which declarations of libraries are not.
+    'types.ts': types,
+    'right.ts': HEAD + RIGHT.map((line) => `{ ${line} }`).join('\n'),
+    'expected.ts': HEAD + WRONG.map(([line]) => `// @ts-expect-error\n{ ${line} }`).join('\n'),
+  });
   assert.equal(said, '');
   assert.equal(status, 0);
 });
@@ -78,6 +84,22 @@ test('a server hands out the types and the document as the command line prints t
     assert.equal(response.headers.get('content-type'), kind);
     const text = await response.text();
     assert.equal(text, (await runToEnd('carillon', args)).out);
+  }
+});
+
+test('whoever has the types and the document already is not sent them again, also by a server started anew', async (t) => {
+  const [first, second] = [await start(t, {}), await start(t, {})];
+  const other = await start(t, { env: { CARILLON_PLUGINS__ECHO__ENABLED: 'false' } });
+  for (const path of ['/types.d.ts', '/asyncapi.json']) {
+    const tag = (await first.fetch(path)).headers.get('etag');
+    assert.match(tag, /^"[0-9a-f]+"$/);
+    const headers = { 'if-none-match': tag };
+    const again = await second.fetch(path, { headers });
+    assert.deepEqual([again.status, again.headers.get('etag'), await again.text()], [304, tag, '']);
+    const changed = await other.fetch(path, { headers });
+    assert.equal(changed.status, 200);
+    assert.notEqual(changed.headers.get('etag'), tag);
+    await changed.text();
   }
 });
 

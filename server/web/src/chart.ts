@@ -56,6 +56,13 @@ export class Chart {
     this.#make();
   }
 
+  /** Forgets all points. */
+  clear(): void {
+    this.#times = [];
+    this.#columns = this.#columns.map(() => []);
+    this.#draw();
+  }
+
   /** Puts the server's history in; what was there before its beginning stays, with a gap behind it. */
   history(times: number[], columns: Value[][]): void {
     const first = times[0];

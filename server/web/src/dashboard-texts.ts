@@ -1,14 +1,10 @@
 //! Every text of the dashboard in French and in English.
 
-import { PAGES } from './texts';
+import { HEADER } from './header';
 
 const fr = {
-  ...PAGES.fr,
+  ...HEADER.fr,
   title: 'Carillon',
-  languages: 'Langue',
-  connecting: 'Connexion en cours...',
-  connected: 'Connecté',
-  lost: (time: string) => `Connexion perdue à ${time} : les valeurs datent d'avant. Nouvelle tentative...`,
   unknown: 'inconnue',
   health: 'Santé du cluster',
   healthy: 'bonne',
@@ -19,6 +15,17 @@ const fr = {
   noAlerts: 'Aucune.',
   since: (time: string) => `depuis ${time}`,
   silent: (node: string) => `${node} ne répond pas`,
+  lostTitle: 'Clients perdus',
+  noneLost: 'aucun',
+  haveLost: 'récemment',
+  losing: 'en ce moment',
+  losses: (copies: string, clients: string) => `${copies} copies perdues en 15 minutes, ${clients} clients lents fermés depuis le démarrage`,
+  useOfNode: 'Utilisation (%)',
+  temperatureOfNode: 'Température (°C)',
+  pickNode: 'Un clic sur un nœud montre ses courbes.',
+  servers: 'Serveurs Carillon sur le bus',
+  server: 'Serveur',
+  silentServer: 'ne répond plus',
   nodes: 'Nœuds',
   noNodes: "Aucun nœud n'est connu.",
   filter: 'Filtrer par nom ou état',
@@ -72,12 +79,8 @@ const fr = {
 export type Texts = typeof fr;
 
 const en: Texts = {
-  ...PAGES.en,
+  ...HEADER.en,
   title: 'Carillon',
-  languages: 'Language',
-  connecting: 'Connecting...',
-  connected: 'Connected',
-  lost: (time) => `Connection lost at ${time}: the values are from before. Trying again...`,
   unknown: 'unknown',
   health: 'Health of the cluster',
   healthy: 'healthy',
@@ -88,6 +91,17 @@ const en: Texts = {
   noAlerts: 'None.',
   since: (time) => `since ${time}`,
   silent: (node) => `${node} does not answer`,
+  lostTitle: 'Clients lost',
+  noneLost: 'none',
+  haveLost: 'lately',
+  losing: 'right now',
+  losses: (copies, clients) => `${copies} copies lost in 15 minutes, ${clients} slow clients closed since the start`,
+  useOfNode: 'Use (%)',
+  temperatureOfNode: 'Temperature (°C)',
+  pickNode: 'A click on a node shows its charts.',
+  servers: 'Carillon servers on the bus',
+  server: 'Server',
+  silentServer: 'no longer heard',
   nodes: 'Nodes',
   noNodes: 'No node is known.',
   filter: 'Filter by name or state',

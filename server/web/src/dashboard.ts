@@ -1,28 +1,18 @@
 //! The dashboard: how the cluster and the router are, live, as the namespaces tell it.
 
-import { Manager } from 'socket.io-client';
+import type { Socket } from 'socket.io-client';
+import type { Ack, Aggregate, Alert, Emit, History, Listen, Metrics, Namespaces, NodesStatusResponse, UseHistory } from '../../../docs/reference/types';
 import { Chart } from './chart';
 import { texts } from './dashboard-texts';
-import { Nodes, type Measured } from './nodes';
+import { connect, language, place } from './header';
+import { Losses } from './losses';
+import { NodePanel } from './node-panel';
+import { Nodes } from './nodes';
 import { translate } from './phrases';
-import { RouterPanel, type RouterState } from './router-panel';
-import { language, place } from './texts';
+import { RouterPanel } from './router-panel';
+import { Servers } from './servers';
 
-type Column = (number | null)[];
-
-/** The answer to `request_history`. */
-interface History {
-  router: { time: number[]; connections: Column; events_in: Column; deliveries: Column; lost: Column; fanout_ms: Column };
-  cluster: { time: number[]; cpu: Column; memory: Column; disk: Column; temperature: Column };
-}
-interface NodeStatus extends Measured { node: string; status: string }
-interface Aggregate {
-  /** By name as whoever measures publishes it; as a list when somebody asked for it over HTTP. */
-  nodes?: Record<string, Measured> | NodeStatus[];
-  cluster_stats?: { total_nodes?: number; avg_cpu?: number; avg_memory?: number; avg_temperature?: number | null };
-}
-interface Health { overall_status?: string; nodes_online?: number; nodes_total?: number; issues?: string[] }
-interface Alert { id: string; type: string; message: string }
+type Client<N extends keyof Namespaces> = Socket<Listen<N>, Emit<N>>;
 
 const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
@@ -33,7 +23,13 @@ const table = (id: string) => element(id) as HTMLTableElement;
 const clock = (time: number) => new Date(time).toLocaleTimeString(chosen);
 
 place(say, chosen);
-const nodes = new Nodes(table('nodes'), element('noNodes'), say, number);
+const nodes = new Nodes(table('nodes'), element('noNodes'), say, number, (name) => {
+  near.pick(name);
+  nodes.mark(near.name);
+});
+const near = new NodePanel(element('node'), element('nodeTitle'), element('nodeCharts'), say, number, askNode);
+const losses = new Losses(element('losing'), element('losses'), say, number);
+const servers = new Servers(table('servers'), say, number, chosen);
 const panel = new RouterPanel(element('figures'), table('clients'), table('plugins'), say, fine, chosen);
 const charts = element('charts');
 const use = new Chart(charts, { title: say.use, lines: [say.cpu, say.memory, say.disk], top: 100 }, number);
@@ -43,10 +39,10 @@ const fanout = new Chart(charts, { title: say.fanouts, lines: [say.fanout] }, fi
 const connections = new Chart(charts, { title: say.connections, lines: [say.connections] }, number);
 
 // One connection, and sockets whose listeners are added once, however often they reconnect.
-const manager = new Manager(location.origin, { transports: ['websocket', 'polling'] });
-const health = manager.socket('/health');
-const monitoring = manager.socket('/monitoring');
-const router = manager.socket('/router');
+const manager = connect(chosen);
+const health: Client<'/health'> = manager.socket('/health');
+const monitoring: Client<'/monitoring'> = manager.socket('/monitoring');
+const router: Client<'/router'> = manager.socket('/router');
 
 /** What the server's clock is ahead of this one's; charts go by the server's. */
 let ahead = 0;
@@ -56,24 +52,15 @@ let alerts: Alert[] = [];
 /** Since when each alert holds, as far as this page knows. */
 const since = new Map<string, number>();
 
-function connection(state: 'connecting' | 'connected' | 'lost', text: string): void {
-  document.body.dataset.connection = state;
-  element('connection').className = `status ${state === 'lost' ? 'disconnected' : state}`;
-  element('connection').textContent = text;
-}
-
 function badge(id: string, kind: string, text: string): void {
   element(id).className = `badge ${kind}`;
   if (element(id).textContent !== text) element(id).textContent = text;
 }
 
-manager.on('open', () => connection('connected', say.connected));
-manager.on('close', () => {
-  connection('lost', say.lost(clock(Date.now())));
-  nodes.resume();
-});
+manager.on('close', () => nodes.resume());
+manager.on('open', () => servers.resume());
 
-health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }: Health) => {
+health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }) => {
   const words: Record<string, string> = { healthy: say.healthy, warning: say.warning, critical: say.critical };
   badge('health', status !== undefined && status in words ? status : 'unknown', words[status ?? ''] ?? say.unknown);
   element('online').textContent = say.online(number.format(online ?? 0), number.format(total ?? 0));
@@ -84,12 +71,11 @@ monitoring.on('connect', () => {
   greeted = false;
   void askNodes();
 });
-monitoring.on('cluster_metrics', (round: Aggregate) => {
-  const live = greeted && !Array.isArray(round.nodes);
+monitoring.on('cluster_metrics', (round) => {
+  const listed = Array.isArray(round.nodes);
+  const live = greeted && !listed;
   greeted = true;
-  const measured = Array.isArray(round.nodes)
-    ? Object.fromEntries(round.nodes.filter(({ status }) => status === 'ready').map((node) => [node.node, node]))
-    : round.nodes ?? {};
+  const measured = listed ? named(round.nodes as unknown as Listed[]) : round.nodes ?? {};
   nodes.round(measured, live);
   showAlerts();
   const stats = round.cluster_stats;
@@ -98,18 +84,32 @@ monitoring.on('cluster_metrics', (round: Aggregate) => {
     const disk = disks.length > 0 ? disks.reduce((sum, one) => sum + one, 0) / disks.length : null;
     use.add(Date.now() + ahead, [stats?.avg_cpu ?? null, stats?.avg_memory ?? null, disk]);
     temperature.add(Date.now() + ahead, [stats?.avg_temperature ?? null]);
+    near.add(Date.now() + ahead, measured);
   }
   // Somebody was added, or taken out of the settings.
   if (stats?.total_nodes !== undefined && stats.total_nodes !== nodes.size) void askNodes();
 });
-monitoring.on('alerts_update', ({ active_alerts: active }: { active_alerts?: Alert[] }) => {
+monitoring.on('alerts_update', ({ active_alerts: active }) => {
   alerts = active ?? [];
   showAlerts();
 });
 
+/** A node as lists have it. */
+type Listed = Metrics & { node: string; status: string };
+
+/** The rounds that whoever asks over HTTP makes the server publish have a list of nodes, those that are away included. */
+function named(nodes: Listed[]): Aggregate['nodes'] {
+  return Object.fromEntries(nodes.filter(({ status }) => status === 'ready').map((node) => [node.node, node]));
+}
+
 async function askNodes(): Promise<void> {
-  const answer = await monitoring.timeout(10_000).emitWithAck('request_nodes_status', {}).catch(() => undefined);
-  if (answer?.ok) nodes.know((answer.data.data as NodeStatus[]).map(({ node }) => node));
+  const answer: Ack<NodesStatusResponse> | undefined = await monitoring.timeout(10_000).emitWithAck('request_nodes_status', {}).catch(() => undefined);
+  if (answer?.ok) nodes.know(answer.data.data.map(({ node }) => node));
+}
+
+async function askNode(name: string): Promise<UseHistory | undefined> {
+  const answer: Ack<UseHistory> | undefined = await router.timeout(10_000).emitWithAck('request_node_history', { name }).catch(() => undefined);
+  return answer?.ok ? answer.data : undefined;
 }
 
 /** The server's alerts, and the nodes that are silent, each with the time since when. */
@@ -147,32 +147,37 @@ function list(box: HTMLElement, entries: { key: string; kind: string; parts: str
 
 router.on('connect', async () => {
   element('noRouter').hidden = true;
-  const answer = await router.timeout(10_000).emitWithAck('request_history').catch(() => undefined);
+  const answer: Ack<History> | undefined = await router.timeout(10_000).emitWithAck('request_history', {}).catch(() => undefined);
   if (!answer?.ok) return;
-  const { router: seconds, cluster } = answer.data as History;
+  const { router: seconds, cluster } = answer.data;
   use.history(cluster.time, [cluster.cpu, cluster.memory, cluster.disk]);
   temperature.history(cluster.time, [cluster.temperature]);
   traffic.history(seconds.time, [seconds.events_in, seconds.deliveries, seconds.lost]);
   fanout.history(seconds.time, [seconds.fanout_ms]);
   connections.history(seconds.time, [seconds.connections]);
+  losses.history(seconds.time, seconds.lost);
+  void near.load();
 });
 // A connection that fails is another matter: this is about a server without the namespace.
 router.on('connect_error', () => { if (!router.active) element('noRouter').hidden = false; });
-router.on('router_state', (state: RouterState) => {
+router.on('router_state', (state) => {
   const time = Date.parse(state.timestamp);
   ahead = time - Date.now();
   panel.show(state);
+  losses.add(time, state.lost, state.slow);
   const kinds = { ready: 'healthy', degraded: 'warning', unready: 'critical' };
   badge('router', kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
   traffic.add(time, [state.events_in, state.deliveries, state.lost]);
-  fanout.add(time, [state.fanout_ms]);
+  fanout.add(time, [state.fanout_ms ?? null]);
   connections.add(time, [state.connections]);
 });
+router.on('server_state', (state) => servers.hear(state));
 
 element('filter').addEventListener('input', () => nodes.filter((element('filter') as HTMLInputElement).value));
 // Seconds pass, and a node falls silent, also while nothing comes. What is from before a loss stays as it was.
 setInterval(() => {
   if (document.body.dataset.connection !== 'connected') return;
   nodes.draw();
+  servers.draw();
   showAlerts();
 }, 1000);

@@ -9,6 +9,9 @@ const KEPT = 500;
 const LONGEST = 100_000;
 /** Of how many of the newest lines one may be the same message under another name. */
 const NEWEST = 10;
+/** When more lines than this wait for a frame, nobody can read them: they are drawn every so many milliseconds. */
+const MANY = 20;
+const BUSY_MS = 400;
 /** Fields that say when: messages that differ in nothing else are repeats. */
 const TIMES = new Set(['timestamp', 'last_check', 'last_update']);
 
@@ -33,7 +36,7 @@ interface Line {
 }
 
 /**
- * The lines of the page. They are drawn once a frame, however many come, and while the page is hidden or paused not at
+ * The lines of the page. They are drawn once a frame, less often when many come, and while the page is hidden or paused not at
  * all. A message that repeats the last one of its name, but for the time, and one that came by another name a moment
  * ago, get no line of their own: the line that is there tells it.
  */
@@ -45,6 +48,8 @@ export class Lines {
   #newest: Line[] = [];
   #removed = 0;
   #drawing = false;
+  /** The last frame had more lines than anybody can read. */
+  #busy = false;
   #paused = false;
   #shows: (names: string[], text: string) => boolean = () => true;
 
@@ -93,6 +98,11 @@ export class Lines {
     }
   }
 
+  /** The lines that are shown, as text. */
+  shown(): string[] {
+    return [...this.box.children].filter((element) => !(element as HTMLElement).hidden).map(({ textContent }) => textContent ?? '');
+  }
+
   /** Takes all lines away. */
   clear(): void {
     this.#changed.clear();
@@ -109,8 +119,11 @@ export class Lines {
     this.#changed.add(line);
     this.#newest = [...this.#newest.filter((other) => other !== line), line].slice(-NEWEST);
     if (this.#changed.size > KEPT) {
-      const oldest = [...this.#changed].find((other) => other.element === undefined);
-      if (oldest) this.#forget(oldest);
+      for (const oldest of this.#changed) {
+        if (oldest.element !== undefined) continue;
+        this.#forget(oldest);
+        break;
+      }
     }
     this.#drawSoon();
   }
@@ -125,11 +138,14 @@ export class Lines {
   #drawSoon(): void {
     if (this.#drawing) return;
     this.#drawing = true;
-    requestAnimationFrame(() => this.#draw());
+    const frame = () => requestAnimationFrame(() => this.#draw());
+    if (this.#busy) setTimeout(frame, BUSY_MS);
+    else frame();
   }
 
   #draw(): void {
     this.#drawing = false;
+    this.#busy = this.#changed.size > MANY;
     this.notices.waiting(this.#paused ? this.#changed.size : 0);
     if (this.#paused) return;
     // Who has scrolled up to read something is left there.

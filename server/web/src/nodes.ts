@@ -1,5 +1,6 @@
 //! The nodes as a table that can be sorted and filtered; those that no longer answer are marked.
 
+import type { Metrics } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
 
 /** Above these a value is marked, as the server's alerts do. */
@@ -7,14 +8,6 @@ const HIGH = { cpu: 90, memory: 90, disk: 90, temperature: 80 };
 /** A node is silent when it was missing for so many rounds, and for so many milliseconds at least. */
 const ROUNDS = 3;
 const SHORTEST_MS = 15_000;
-
-/** What the server says of a node in one round. */
-export interface Measured {
-  cpu_usage?: number | null;
-  memory_usage?: number | null;
-  disk_usage?: number | null;
-  temperature?: number | null;
-}
 
 type Column = 'node' | 'state' | 'cpu' | 'memory' | 'disk' | 'temperature' | 'seen';
 const COLUMNS: Column[] = ['node', 'state', 'cpu', 'memory', 'disk', 'temperature', 'seen'];
@@ -28,6 +21,7 @@ interface Row {
   missing: boolean;
   since: number;
   line: HTMLTableRowElement;
+  /** What holds the text of each cell; the first is a button. */
   cells: HTMLElement[];
 }
 
@@ -46,6 +40,8 @@ export class Nodes {
     private readonly none: HTMLElement,
     private readonly say: Texts,
     private readonly number: Intl.NumberFormat,
+    /** Told which node somebody wants to see from near. */
+    private readonly pick: (name: string) => void,
   ) {
     for (const column of COLUMNS) {
       const button = document.createElement('button');
@@ -77,7 +73,7 @@ export class Nodes {
   }
 
   /** What one round measured; `live` is false for one that was measured before this page asked. */
-  round(nodes: Record<string, Measured>, live: boolean): void {
+  round(nodes: Record<string, Partial<Metrics>>, live: boolean): void {
     const now = Date.now();
     if (live && this.#lastRound > 0) this.#pause = now - this.#lastRound;
     this.#lastRound = now;
@@ -111,6 +107,11 @@ export class Nodes {
     this.draw();
   }
 
+  /** Marks the node that is shown from near, if any. */
+  mark(name: string | undefined): void {
+    for (const row of this.#rows.values()) row.cells[0]?.setAttribute('aria-pressed', String(row.name === name));
+  }
+
   /** The nodes that answered once and no longer do, and since when. */
   silent(): { name: string; since: number }[] {
     return [...this.#rows.values()].filter((row) => this.#state(row) === 'stale').map(({ name, since }) => ({ name, since }));
@@ -131,10 +132,16 @@ export class Nodes {
     const line = document.createElement('tr');
     const cells = COLUMNS.map((_, at) => {
       const cell = document.createElement(at === 0 ? 'th' : 'td');
-      if (at === 0) cell.setAttribute('scope', 'row');
-      return cell;
+      line.append(cell);
+      if (at > 0) return cell;
+      cell.setAttribute('scope', 'row');
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.setAttribute('aria-pressed', 'false');
+      button.addEventListener('click', () => this.pick(name));
+      cell.append(button);
+      return button;
     });
-    line.append(...cells);
     const values = { cpu: null, memory: null, disk: null, temperature: null };
     const row: Row = { name, values, seen: null, missing: this.#lastRound > 0, since: Date.now(), line, cells };
     this.#rows.set(name, row);

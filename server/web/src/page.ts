@@ -1,12 +1,18 @@
 //! The test page: connects to the three namespaces of live monitoring and shows everything they say.
 
 import { io, type Socket } from 'socket.io-client';
+import type { Alerts, Emit, Listen, Namespaces } from '../../../docs/reference/types';
+import { copy } from './copy';
 import { Counts } from './counts';
+import { FreeForm } from './free-form';
+import { language, place, status } from './header';
 import { Lines, type Kind } from './lines';
 import { translate } from './phrases';
-import { language, place, texts } from './texts';
+import { texts } from './texts';
 
 const ATTEMPTS = 5;
+
+type Client<N extends keyof Namespaces> = Socket<Listen<N>, Emit<N>>;
 
 const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
@@ -30,7 +36,7 @@ const json = (data: unknown) =>
   String(JSON.stringify(data, (_, value) => (typeof value === 'string' ? translate(value, chosen) : value), 2));
 
 // The sockets are made once and their listeners added once, however often they reconnect: one event, one line.
-const root = io(location.origin, {
+const root: Client<'/'> = io(location.origin, {
   autoConnect: false,
   transports: ['websocket', 'polling'],
   reconnection: true,
@@ -38,16 +44,11 @@ const root = io(location.origin, {
   reconnectionDelayMax: 5000,
   reconnectionAttempts: ATTEMPTS,
 });
-const health = root.io.socket('/health');
-const monitoring = root.io.socket('/monitoring');
+const health: Client<'/health'> = root.io.socket('/health');
+const monitoring: Client<'/monitoring'> = root.io.socket('/monitoring');
 const sockets = [root, health, monitoring];
 /** The id this client is known by; `socket.id` is a secret handle of the session and no one's to see. */
 let id: string | undefined;
-
-function status(style: 'disconnected' | 'connecting' | 'connected', text: string): void {
-  element('status').className = `status ${style}`;
-  element('status').textContent = text;
-}
 
 function showConnected(): void {
   status('connected', id === undefined ? say.connected : say.connectedAs + id);
@@ -73,10 +74,10 @@ function disconnect(): void {
   enable(false);
 }
 
-function ask(socket: Socket, namespace: string, event: string, what: string): void {
+function ask<N extends keyof Namespaces>(socket: Client<N>, namespace: N, event: keyof Emit<N> & string, what: string): void {
   if (!socket.connected) return log(say.absent(namespace), 'error');
   log(say.asking(what));
-  socket.emit(event, {});
+  (socket as Socket).emit(event, {});
 }
 
 root.on('connect', () => {
@@ -102,21 +103,29 @@ root.io.on('reconnect_failed', () => {
   status('disconnected', say.failed);
 });
 root.on('connection_confirmed', (data) => {
-  id = data?.sid;
+  id = data.sid;
   lines.message(say.confirmation, json(data), data, 'success');
   if (root.connected) showConnected();
 });
 
 /** Shows and counts an event of a socket; `kind` may depend on what it says. */
-function show(socket: Socket, event: string, name: string, kind: (data: any) => Kind = () => 'success'): void {
-  socket.on(event, (data: unknown) => {
+function show<N extends keyof Namespaces, E extends keyof Listen<N> & string>(
+  socket: Client<N>,
+  event: E,
+  name: string,
+  kind: (data: unknown) => Kind = () => 'success',
+): void {
+  (socket as Socket).on(event as string, (data: unknown) => {
     counts.count(name);
     lines.message(name, json(data), data, kind(data));
   });
 }
 
 /** Alerts look like errors when there are any. */
-const alarming = (data: any): Kind => (data?.alert_count > 0 || data?.active_alerts?.length > 0 ? 'error' : 'success');
+const alarming = (data: unknown): Kind => {
+  const { alert_count: count = 0, active_alerts: active = [] } = (data ?? {}) as Partial<Alerts>;
+  return count > 0 || active.length > 0 ? 'error' : 'success';
+};
 
 show(root, 'redis_cluster_metrics', say.bus('cluster:metrics'));
 show(root, 'redis_cluster_health', say.bus('cluster:health'));
@@ -132,10 +141,12 @@ show(monitoring, 'cluster_metrics', 'WS /monitoring -> cluster_metrics');
 show(monitoring, 'alerts_update', 'WS /monitoring -> alerts_update', alarming);
 
 for (const [socket, namespace] of [[health, '/health'], [monitoring, '/monitoring']] as const) {
-  socket.on('connect', () => log(say.joined(namespace), 'success'));
-  show(socket, 'error', say.error(namespace), () => 'error');
+  // All of these each namespace has.
+  const plain = socket as Socket;
+  plain.on('connect', () => log(say.joined(namespace), 'success'));
+  show(socket as Client<'/health'>, 'error', say.error(namespace), () => 'error');
   // A connection that fails is told once, by the root socket; this is about a namespace that refuses.
-  socket.on('connect_error', (error) => { if (!socket.active) log(say.refused(namespace, error.message), 'error'); });
+  plain.on('connect_error', (error) => { if (!socket.active) log(say.refused(namespace, error.message), 'error'); });
 }
 
 button('connectBtn').addEventListener('click', connect);
@@ -154,7 +165,21 @@ button('pauseBtn').addEventListener('click', () => {
   if (paused) lines.pause();
   else lines.resume();
 });
+button('copyBtn').addEventListener('click', async () => {
+  const shown = lines.shown();
+  await copy(shown.join('\n'));
+  button('copyBtn').textContent = say.copied(number.format(shown.length));
+  setTimeout(() => { button('copyBtn').textContent = say.copy; }, 2000);
+});
 element('filter').addEventListener('input', () => filter());
+
+new FreeForm(document.querySelector<HTMLFormElement>('#free form')!, element('sentence'), {
+  say: log,
+  message: (name, data, kind) => {
+    counts.count(name);
+    lines.message(name, json(data), data, kind);
+  },
+}, say);
 
 /** Shows the lines that hold the text somebody looks for, of the events that are not hidden. */
 function filter(): void {
@@ -164,3 +189,4 @@ function filter(): void {
 }
 
 place(say, chosen);
+status('disconnected', say.disconnected);

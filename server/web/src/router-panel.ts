@@ -1,24 +1,8 @@
 //! What the router does, as figures and two tables.
 
+import type { RouterState } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
-
-/** `router_state`, as docs/reference/events.json describes it. */
-export interface RouterState {
-  timestamp: string;
-  started: string;
-  version: string;
-  status: 'ready' | 'degraded' | 'unready';
-  connections: number;
-  clients: { namespace: string; websocket: number; polling: number }[];
-  events_in: number;
-  deliveries: number;
-  lost: number;
-  fanout_ms: number | null;
-  queues: { publishes: number; bytes: number; handlers: number };
-  slow: { closed: number; lost: number; read_pauses: number };
-  bus: { kind: string; up: boolean; detail: string };
-  plugins: { name: string; up: boolean; restarts: number }[];
-}
+import { fill } from './table';
 
 /** The panel. Its elements are made once, so that a reader can select what they say. */
 export class RouterPanel {
@@ -41,7 +25,7 @@ export class RouterPanel {
     this.#figure(say.eventsInRate, format(state.events_in));
     this.#figure(say.deliveriesRate, format(state.deliveries));
     this.#figure(say.lostRate, format(state.lost), state.lost > 0);
-    this.#figure(say.fanouts, state.fanout_ms === null ? '–' : format(state.fanout_ms));
+    this.#figure(say.fanouts, state.fanout_ms == null ? '–' : format(state.fanout_ms));
     this.#figure(say.queue, `${format(queues.publishes)} (${format(queues.bytes / 1000)} kB)`);
     this.#figure(say.handlers, format(queues.handlers));
     this.#figure(say.slowClosed, format(slow.closed));
@@ -70,33 +54,4 @@ export class RouterPanel {
     if (value.textContent !== text) value.textContent = text;
     value.classList.toggle('high', bad);
   }
-}
-
-/** Writes rows into a table; what stays the same is left alone. */
-function fill(table: HTMLTableElement, heads: string[], rows: { bad: boolean; cells: string[] }[]): void {
-  if (!table.tHead) {
-    const head = table.createTHead().insertRow();
-    for (const text of heads) {
-      const cell = document.createElement('th');
-      cell.scope = 'col';
-      cell.textContent = text;
-      head.append(cell);
-    }
-  }
-  const body = table.tBodies[0] ?? table.createTBody();
-  body.className = 'live';
-  while (body.rows.length > rows.length) body.deleteRow(-1);
-  rows.forEach(({ bad, cells }, at) => {
-    const line = body.rows[at] ?? body.insertRow();
-    line.classList.toggle('high', bad);
-    cells.forEach((text, column) => {
-      let cell = line.cells[column];
-      if (!cell) {
-        cell = document.createElement(column === 0 ? 'th' : 'td');
-        if (column === 0) cell.scope = 'row';
-        line.append(cell);
-      }
-      if (cell.textContent !== text) cell.textContent = text;
-    });
-  });
 }

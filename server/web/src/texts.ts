@@ -1,17 +1,11 @@
 //! Every text of the test page in French, as it always was, and in English.
 
-/** The names of the pages, the same in every header. */
-export const PAGES = {
-  fr: { toDashboard: 'Tableau de bord', toTest: 'Page de test', toMetrics: 'Mesures', toDocs: 'Documentation' },
-  en: { toDashboard: 'Dashboard', toTest: 'Test page', toMetrics: 'Metrics', toDocs: 'Documentation' },
-};
+import { HEADER } from './header';
 
 const fr = {
-  ...PAGES.fr,
+  ...HEADER.fr,
   title: 'Test WebSocket - DispyCluster',
   disconnected: 'Déconnecté',
-  connecting: 'Connexion en cours...',
-  connected: 'Connecté',
   connectedAs: 'Connecté - Socket ID: ',
   failed: 'Erreur de connexion',
   connect: 'Se connecter',
@@ -20,12 +14,24 @@ const fr = {
   requestNodes: 'Demander Nodes',
   requestCluster: 'Demander Cluster',
   clear: 'Vider',
+  copy: 'Copier',
+  copied: (count: string) => `${count} lignes copiées`,
+  free: 'Envoyer un événement quelconque',
+  namespace: 'Namespace',
+  event: 'Événement',
+  token: "Jeton d'authentification",
+  payload: 'Contenu (JSON), vide pour rien',
+  ack: 'demander une réponse (ack)',
+  send: 'Envoyer',
+  sent: (namespace: string, event: string) => `Envoi de ${event} à ${namespace}...`,
+  acked: (namespace: string, event: string) => `Réponse de ${namespace} à ${event}`,
+  late: (namespace: string, event: string) => `Pas de réponse de ${namespace} à ${event}`,
+  notJson: (message: string) => `Ce n'est pas du JSON : ${message}`,
   pause: 'Pause',
   resume: 'Reprendre',
   resumeAfter: (count: string) => `Reprendre (${count} en attente)`,
   filter: 'Filtrer les lignes',
   counts: 'Événements reçus',
-  languages: 'Langue',
   console: 'Console',
   removed: (count: string, kept: string) => `Les ${kept} dernières lignes sont gardées ; ${count} plus anciennes ont été retirées.`,
   cut: (count: string) => ` … (encore ${count} caractères)`,
@@ -49,11 +55,9 @@ const fr = {
 export type Texts = typeof fr;
 
 const en: Texts = {
-  ...PAGES.en,
+  ...HEADER.en,
   title: 'WebSocket test - DispyCluster',
   disconnected: 'Disconnected',
-  connecting: 'Connecting...',
-  connected: 'Connected',
   connectedAs: 'Connected - Socket ID: ',
   failed: 'Connection error',
   connect: 'Connect',
@@ -62,12 +66,24 @@ const en: Texts = {
   requestNodes: 'Request nodes',
   requestCluster: 'Request cluster',
   clear: 'Clear',
+  copy: 'Copy',
+  copied: (count) => `${count} lines copied`,
+  free: 'Send any event',
+  namespace: 'Namespace',
+  event: 'Event',
+  token: 'Auth token',
+  payload: 'Payload (JSON), empty for none',
+  ack: 'ask for an ack',
+  send: 'Send',
+  sent: (namespace, event) => `Sending ${event} to ${namespace}...`,
+  acked: (namespace, event) => `Answer of ${namespace} to ${event}`,
+  late: (namespace, event) => `No answer of ${namespace} to ${event}`,
+  notJson: (message) => `That is not JSON: ${message}`,
   pause: 'Pause',
   resume: 'Resume',
   resumeAfter: (count) => `Resume (${count} waiting)`,
   filter: 'Filter the lines',
   counts: 'Events received',
-  languages: 'Language',
   console: 'Console',
   removed: (count, kept) => `The last ${kept} lines are kept; ${count} older ones were removed.`,
   cut: (count) => ` … (${count} more characters)`,
@@ -86,25 +102,6 @@ const en: Texts = {
   gaveUp: (attempts) => `Gave up reconnecting after ${attempts} attempts`,
   asking: (what) => `Sending the ${what} request...`,
 };
-
-/** The language asked for with `?lang=`, else the browser's: French where that is French, English everywhere else. */
-export function language(query: string, browser: string): 'fr' | 'en' {
-  const asked = new URLSearchParams(query).get('lang')?.toLowerCase();
-  if (asked === 'fr' || asked === 'en') return asked;
-  return /^fr\b/i.test(browser) ? 'fr' : 'en';
-}
-
-/** Puts the texts of a page in their places, and marks its language. */
-export function place(say: Record<string, unknown>, language: 'fr' | 'en'): void {
-  document.documentElement.lang = language;
-  for (const part of document.querySelectorAll<HTMLElement>('[data-text]')) {
-    const text = say[part.dataset.text ?? ''];
-    if (typeof text === 'string') part.textContent = text;
-  }
-  document.title = String(say.title);
-  document.getElementById('languages')?.setAttribute('aria-label', String(say.languages));
-  document.querySelector(`nav a[hreflang="${language}"]`)?.setAttribute('aria-current', 'true');
-}
 
 /** The texts of a language. */
 export function texts(language: 'fr' | 'en'): Texts {

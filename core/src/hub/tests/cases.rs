@@ -1,69 +1,6 @@
-//! What the hub promises, one promise at a time.
-
-use std::pin::pin;
-
-use futures_util::poll;
+//! What a connection gets of the runs it has part in, and in which order, one promise at a time.
 
 use super::*;
-use crate::payload::encode_event;
-
-/// A hub of one shard with `count` connections that are in both namespaces, every second of them in the room `r`.
-fn hall(count: u64, bounds: Bounds) -> (Hub, Vec<Arc<Connection>>, Arc<Metrics>) {
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let hub = Hub::new(1, SPACES.len(), bounds, CHUNK, &metrics);
-    let (connections, _) = seated(&hub, count);
-    (hub, connections, metrics)
-}
-
-/// Connections that are in both namespaces of a hub, and their places in the first one.
-fn seated(hub: &Hub, count: u64) -> (Vec<Arc<Connection>>, Vec<Arc<Seat>>) {
-    let mut seats = Vec::new();
-    let connections: Vec<Arc<Connection>> =
-        (0..count).map(|number| Arc::new(Connection { number, ..Connection::default() })).collect();
-    for connection in &connections {
-        for (space, _) in SPACES.iter().enumerate() {
-            let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(connection)));
-            let seat = hub.seat(space, &*sink);
-            seat.add(format!("{}", connection.number).into(), sink);
-            if connection.number % 2 == 0 {
-                seat.join("r".into());
-            }
-            if space == 0 {
-                seats.push(Arc::new(seat));
-            }
-        }
-    }
-    (connections, seats)
-}
-
-fn order(metrics: &Metrics, space: Space, selection: Selection, mode: Mode, value: usize) -> Order {
-    let item = encode_event(&SPACES[space].into(), "e", &value).unwrap();
-    Order {
-        publisher: space,
-        space,
-        selection,
-        item,
-        mode,
-        series: Arc::new(metrics.outbound(SPACES[space], "e", mode)),
-    }
-}
-
-async fn drained(hub: &Hub) {
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    hub.start(&tasks, &stop);
-    while !hub.is_idle() {
-        tokio::task::yield_now().await;
-    }
-    stop.cancel();
-}
-
-fn room(name: &str) -> Selection {
-    Selection { to: vec![name.to_owned()], ..Selection::default() }
-}
-
-fn client(id: &str) -> Selection {
-    Selection { clients: vec![id.to_owned()], ..Selection::default() }
-}
 
 /// Whatever alternates in the queue, a connection is written to once for all of it.
 #[tokio::test]
@@ -79,7 +16,7 @@ async fn a_run_joins_whatever_waits() {
         let (hub, connections, metrics) = hall(100, ROOMY);
         for n in 0..200 {
             let (space, selection) = shape(n);
-            hub.publish(order(&metrics, space, selection, Mode::All, n)).unwrap();
+            hub.publish(message(&metrics, space, selection, Mode::All, n).order()).unwrap();
         }
         drained(&hub).await;
         assert!(connections.iter().all(|connection| connection.writes.load(Ordering::Relaxed) == 1));
@@ -94,7 +31,7 @@ async fn more_classes_than_a_mask_has_bits_make_several_runs() {
     for n in 0..200 {
         // Rooms that nobody is in make each selection another one.
         let selection = Selection { to: vec!["r".to_owned(), format!("empty {n}")], ..Selection::default() };
-        hub.publish(order(&metrics, 0, selection, Mode::All, n)).unwrap();
+        hub.publish(message(&metrics, 0, selection, Mode::All, n).order()).unwrap();
     }
     drained(&hub).await;
     let got = connections[0].got.lock().unwrap().clone();
@@ -102,100 +39,6 @@ async fn more_classes_than_a_mask_has_bits_make_several_runs() {
     assert_eq!(got, all);
     assert_eq!(connections[0].writes.load(Ordering::Relaxed), 200_u64.div_ceil(64));
     assert!(connections[1].got.lock().unwrap().is_empty());
-}
-
-/// Full means: `all` is refused, `volatile` is dropped and counted, `latest` takes the place of an older one, and who
-/// waits goes on when there is room. Another namespace notices nothing.
-#[tokio::test]
-async fn what_waits_is_bounded_by_namespace() {
-    let (hub, connections, metrics) = hall(3, Bounds { publishes: 2, bytes: 1 << 20 });
-    let everybody = Selection::default;
-    hub.publish(order(&metrics, 0, everybody(), Mode::Latest, 1)).unwrap();
-    hub.publish(order(&metrics, 0, everybody(), Mode::All, 2)).unwrap();
-    assert_eq!(hub.publish(order(&metrics, 0, everybody(), Mode::All, 3)), Err(Full));
-    hub.publish(order(&metrics, 0, everybody(), Mode::Volatile, 4)).unwrap();
-    hub.publish(order(&metrics, 0, everybody(), Mode::Latest, 5)).unwrap();
-    hub.publish(order(&metrics, 1, everybody(), Mode::All, 6)).unwrap();
-    assert_eq!(hub.waiting(0).publishes, 2);
-    let hub = Arc::new(hub);
-    let waiting = TaskTracker::new().spawn({
-        let (hub, order) = (Arc::clone(&hub), order(&metrics, 0, everybody(), Mode::All, 7));
-        async move { hub.publish_wait(order).await }
-    });
-    tokio::task::yield_now().await;
-    assert!(!waiting.is_finished());
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    hub.start(&tasks, &stop);
-    waiting.await.unwrap();
-    while !hub.is_idle() {
-        tokio::task::yield_now().await;
-    }
-    stop.cancel();
-    for connection in connections {
-        let got = connection.got.lock().unwrap().clone();
-        assert_eq!(got, ["2/a,[\"e\",2]", "2/a,[\"e\",5]", "2/b,[\"e\",6]", "2/a,[\"e\",7]"]);
-    }
-    let ledger = metrics.ledger();
-    assert!(ledger.is_balanced(), "{ledger}");
-    assert_eq!(hub.waiting(0), Used::default());
-}
-
-/// Sends one word to a client; what its connection then has.
-fn says(seat: &Seat, connection: &Arc<Connection>, text: &'static str) -> Vec<String> {
-    let to = Arc::clone(connection);
-    seat.send(1, move || to.got.lock().unwrap().push(text.to_owned()));
-    connection.got.lock().unwrap().clone()
-}
-
-/// What a plugin has queued delays no emit, no join and no publish to one client of another; its own emits wait for it.
-#[tokio::test]
-async fn a_flood_delays_nobody_else() {
-    let (hub, connections, metrics) = hall(200, ROOMY);
-    let everybody = Selection::default;
-    let newcomer = Arc::new(Connection { number: 1000, ..Connection::default() });
-    let seats: Vec<Seat> = (0..2)
-        .map(|space| {
-            let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(&newcomer)));
-            let seat = hub.seat(space, &*sink);
-            seat.add("new".into(), sink);
-            seat
-        })
-        .collect();
-    let flood = |value: usize| {
-        let item = encode_event(&SPACES[0].into(), "e", &(value, "x".repeat(64 << 10))).unwrap();
-        Order { item, ..order(&metrics, 0, everybody(), Mode::All, value) }
-    };
-    (0..20).for_each(|value| hub.publish(flood(value)).unwrap());
-    // The shard's task does not run: all of this is done by who asks for it.
-    assert_eq!(says(&seats[1], &newcomer, "ack"), ["ack"]);
-    seats[1].join("late".into());
-    assert_eq!(hub.count(1, &room("late")), 1);
-    for (whom, value) in [(room("late"), 1), (client("new"), 2)] {
-        hub.publish(order(&metrics, 1, whom, Mode::All, value)).unwrap();
-        assert_eq!(newcomer.got.lock().unwrap().pop(), Some(format!("2/b,[\"e\",{value}]")));
-    }
-    seats[1].leave("late".into());
-    assert_eq!(hub.count(1, &room("late")), 0);
-    assert_eq!(says(&seats[0], &newcomer, "own ack"), ["ack"], "it follows what its own plugin has published");
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    hub.start(&tasks, &stop);
-    tokio::task::yield_now().await;
-    // The flood is under way now; what comes in between waits for a chunk of it at most, at each of its own chunks.
-    hub.publish(order(&metrics, 1, everybody(), Mode::All, 3)).unwrap();
-    let has = |connection: &Arc<Connection>| connection.got.lock().unwrap().iter().any(|text| text == "2/b,[\"e\",3]");
-    let mut turns = 0;
-    while !connections.iter().all(has) {
-        tokio::task::yield_now().await;
-        turns += 1;
-    }
-    assert!(turns <= 2 * 201_usize.div_ceil(CHUNK) + 2, "{turns} turns");
-    assert!(hub.waiting(0).publishes > 15, "the flood goes on");
-    while !hub.is_idle() {
-        tokio::task::yield_now().await;
-    }
-    stop.cancel();
-    assert_eq!(newcomer.got.lock().unwrap().last().unwrap(), "own ack");
-    assert!(metrics.ledger().is_balanced());
 }
 
 /// What is sent to one client in the middle of its plugin's publishes keeps its place, and costs nobody else a write.
@@ -209,7 +52,7 @@ async fn an_emit_has_its_place_within_a_run() {
         seat.remove(Vec::new());
         seat
     };
-    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    let publish = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::All, value).order()).unwrap();
     publish(1);
     for _ in 0..200 {
         says(&seat, &connections[7], "emit");
@@ -233,7 +76,7 @@ async fn what_is_emitted_during_a_chunk_costs_nobody_the_rest() {
     let metrics = Arc::new(Metrics::new().unwrap());
     let hub = Hub::new(1, SPACES.len(), ROOMY, 2, &metrics);
     let (connections, seats) = seated(&hub, 2);
-    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    let publish = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::All, value).order()).unwrap();
     publish(1);
     for text in ["one", "two"] {
         says(&seats[1], &connections[1], text);
@@ -254,7 +97,7 @@ async fn what_is_emitted_during_a_chunk_costs_nobody_the_rest() {
 #[tokio::test]
 async fn the_latest_ends_with_the_newest() {
     let (hub, connections, metrics) = hall(4, Bounds { publishes: 3, bytes: 1 << 20 });
-    let publish = |value, selection| hub.publish(order(&metrics, 0, selection, Mode::Latest, value)).unwrap();
+    let publish = |value, selection| hub.publish(message(&metrics, 0, selection, Mode::Latest, value).order()).unwrap();
     publish(1, Selection::default());
     publish(2, room("r"));
     publish(3, Selection { except: vec!["0".to_owned()], ..Selection::default() });
@@ -271,88 +114,11 @@ async fn the_latest_ends_with_the_newest() {
     assert_eq!(ledger, "expected 17: delivered 9, replaced 8, volatile 0, slow 0, closed 0");
 }
 
-/// What is for one client reaches it from the caller, whatever its mode; for nobody, it waits nowhere.
-#[tokio::test]
-async fn one_client_is_served_without_the_shards_task() {
-    let (hub, connections, metrics) = hall(3, Bounds { publishes: 0, bytes: 0 });
-    for (value, mode) in [Mode::All, Mode::Latest, Mode::Volatile].into_iter().enumerate() {
-        hub.publish(order(&metrics, 1, client("1"), mode, value)).unwrap();
-        hub.publish_wait(order(&metrics, 1, client("nobody"), mode, value)).await;
-        assert_eq!(connections[1].got.lock().unwrap().pop(), Some(format!("2/b,[\"e\",{value}]")));
-    }
-    assert!(hub.is_idle());
-    let ledger = metrics.ledger().to_string();
-    assert_eq!(ledger, "expected 3: delivered 3, replaced 0, volatile 0, slow 0, closed 0");
-    let text = metrics.render().unwrap();
-    assert!(text.contains(r#"carillon_fanout_seconds_count{namespace="/b"} 3"#), "{text}");
-    assert!(text.contains(r#"carillon_messages_sent_total{event="e",namespace="/b"} 3"#), "{text}");
-}
-
-/// Whatever there is to do, and how much of it, the thread is given back after a chunk.
-#[tokio::test]
-async fn work_between_two_yields_is_bounded() {
-    const STEPS: usize = 16;
-    let metrics = Arc::new(Metrics::new().unwrap());
-    let hub = Hub::new(1, SPACES.len(), ROOMY, STEPS, &metrics);
-    let done = Arc::new(AtomicU64::new(0));
-    let connections: Vec<Arc<Connection>> =
-        (0..500).map(|number| Arc::new(Connection { number, ..Connection::default() })).collect();
-    let seats: Vec<Seat> = connections
-        .iter()
-        .map(|connection| {
-            let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(connection)));
-            let seat = hub.seat(0, &*sink);
-            seat.add(connection.number.to_string().into(), sink);
-            (0..MAX_ROOMS).for_each(|room| seat.join(format!("{room}").into()));
-            seat
-        })
-        .collect();
-    hub.publish(order(&metrics, 0, Selection::default(), Mode::All, 1)).unwrap();
-    let ack = |seat: &Seat| {
-        let done = Arc::clone(&done);
-        seat.send(1, move || {
-            done.fetch_add(1, Ordering::Relaxed);
-        });
-    };
-    seats.iter().for_each(&ack);
-    (0..5_000).for_each(|_| ack(&seats[3]));
-    hub.disconnect(0, 0, &Selection::default());
-    (0..5_000).for_each(|_| ack(&seats[4]));
-    let told = || -> u64 {
-        let got = connections.iter().map(|connection| connection.got.lock().unwrap().len() as u64);
-        got.sum::<u64>() + done.load(Ordering::Relaxed)
-    };
-    let mut task = pin!(Arc::clone(&hub.shards[0]).run());
-    let (mut before, mut kept) = (0, 0);
-    let gone = |turn: usize| turn == 900;
-    for turn in 0.. {
-        if gone(turn) {
-            let rooms = || (0..MAX_ROOMS).map(|room| format!("{room}").into()).collect();
-            hub.publish(order(&metrics, 0, Selection::default(), Mode::All, 2)).unwrap();
-            seats.iter().for_each(|seat| seat.remove(rooms()));
-            kept = hub.shards[0].state().table.kept();
-            assert_eq!(kept, 1_000, "they are kept until what was published before is done");
-        }
-        assert!(poll!(task.as_mut()).is_pending());
-        let (now, left) = (told(), hub.shards[0].state().table.kept());
-        assert!(now - before <= STEPS as u64, "{} steps in turn {turn}", now - before);
-        assert!(kept - left <= STEPS, "{} forgotten in turn {turn}", kept - left);
-        (before, kept) = (now, left);
-        if turn > 900 && hub.is_idle() {
-            break;
-        }
-    }
-    assert_eq!(told(), 500 + 500 + 5_000 + 500 + 5_000);
-    assert!(hub.shards[0].state().table.is_clean());
-    let ledger = metrics.ledger().to_string();
-    assert_eq!(ledger, "expected 1000: delivered 500, replaced 0, volatile 0, slow 0, closed 500");
-}
-
 /// One who has left and come back gets nothing that was published to its earlier life.
 #[tokio::test]
 async fn a_second_life_gets_nothing_of_the_first() {
     let (hub, connections, metrics) = hall(30, ROOMY);
-    let publish = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::All, value)).unwrap();
+    let publish = |value| hub.publish(message(&metrics, 0, Selection::default(), Mode::All, value).order()).unwrap();
     let sink: Arc<dyn Sink> = Arc::new(Client(Arc::new(Connection { number: 99, ..Connection::default() })));
     let lives: Vec<Seat> = (0..2).map(|_| hub.seat(0, &*sink)).collect();
     lives[0].add("first".into(), Arc::clone(&sink));
@@ -365,25 +131,4 @@ async fn a_second_life_gets_nothing_of_the_first() {
     assert_eq!(connections[0].got.lock().unwrap().len(), 3);
     let ledger = metrics.ledger().to_string();
     assert_eq!(ledger, "expected 92: delivered 91, replaced 0, volatile 0, slow 0, closed 1");
-}
-
-/// What is replaced or dropped because the namespace is full is counted, for whom it was published, and whoever joins
-/// meanwhile gets what has taken the place.
-#[tokio::test]
-async fn what_the_hub_replaces_is_counted() {
-    let (hub, connections, metrics) = hall(3, Bounds { publishes: 1, bytes: 1 << 20 });
-    let latest = |value| hub.publish(order(&metrics, 0, Selection::default(), Mode::Latest, value)).unwrap();
-    latest(1);
-    let late = Arc::new(Connection { number: 50, ..Connection::default() });
-    let sink: Arc<dyn Sink> = Arc::new(Client(Arc::clone(&late)));
-    let seat = hub.seat(0, &*sink);
-    seat.add("late".into(), sink);
-    latest(2);
-    hub.publish(order(&metrics, 0, Selection::default(), Mode::Volatile, 3)).unwrap();
-    drained(&hub).await;
-    for connection in connections.iter().chain([&late]) {
-        assert_eq!(*connection.got.lock().unwrap(), ["2/a,[\"e\",2]"]);
-    }
-    let ledger = metrics.ledger().to_string();
-    assert_eq!(ledger, "expected 11: delivered 4, replaced 3, volatile 4, slow 0, closed 0");
 }

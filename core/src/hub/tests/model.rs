@@ -154,7 +154,8 @@ impl World {
         let topic = (String::from_utf8_lossy(item.topic()).into_owned(), format!("{selection:?}"));
         let series = Arc::new(self.metrics.outbound("/a", "e", Mode::All));
         let to = selection.clone();
-        let order = Order { publisher, space, selection, item, mode, series };
+        let copy = (item, mode);
+        let order = Order { publisher, space, selection: &selection, copy: &copy, series: &series };
         let mut served = Vec::new();
         for member in &self.members {
             let is_in = |name: &String| member.rooms.iter().any(|room| room == name);

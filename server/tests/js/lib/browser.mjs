@@ -67,9 +67,9 @@ export class TestPage {
     return this.tab.getByRole('button', { name: text, exact: true }).click();
   }
 
-  /** The texts of the buttons that can be clicked. */
+  /** The texts of the buttons in the page's row of buttons that can be clicked. */
   buttons() {
-    return this.tab.locator('button:enabled').allTextContents();
+    return this.tab.locator('.buttons button:enabled').allTextContents();
   }
 
   /** Resolves once the status reads like this, to its style. */

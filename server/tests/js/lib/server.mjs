@@ -31,7 +31,7 @@ const LEGACY = new Set(['HOST', 'PORT', 'REDIS_HOST', 'REDIS_PORT', 'REDIS_METRI
   'METRICS_CACHE_TTL', 'METRICS_AGGREGATED_TTL', 'LOG_LEVEL']);
 
 /** The environment of this process without any setting of Carillon's but the engine under test, `CARILLON_TEST_ENGINE`. */
-function cleanEnv(extra = {}) {
+export function cleanEnv(extra = {}) {
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('CARILLON_') && name !== 'NOTIFY_SOCKET' && !LEGACY.has(name)));
   const engine = process.env.CARILLON_TEST_ENGINE;
   return { ...env, NO_COLOR: '1', ...(engine && { CARILLON_SERVER__ENGINE: engine }), ...extra };

@@ -1,0 +1,145 @@
+//! The way out of a session, its other half: what leaves is written as the socket takes it, and whoever waits for room
+//! is told.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::out::{Carrier, Out, Written};
+use super::outbox::Load;
+use super::session::Session;
+use super::slow::Stall;
+use crate::wire::Stream;
+
+/// So much may wait for the end of a run of events; more is written at once.
+const CORKED_BYTES: usize = 64 << 10;
+
+impl Session {
+    /// The common case: nothing waits, and the socket takes a single frame at once.
+    pub(super) fn write_through(&self, out: &mut Out, frames: &[Bytes]) -> Written {
+        let ([frame], true, Carrier::WebSocket(stream)) = (frames, out.is_idle(), &out.carrier) else {
+            return Written::Nothing;
+        };
+        match stream.send(frame) {
+            Ok(written) => {
+                self.common.metrics.writes.inc();
+                out.written += written as u64;
+                if written == frame.len() { Written::Whole } else { Written::Some(written) }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.is_blocked(out);
+                Written::Nothing
+            }
+            // The reading task meets the same end and closes the session.
+            Err(_) => Written::Nothing,
+        }
+    }
+
+    fn is_blocked(&self, out: &mut Out) {
+        out.blocked = true;
+        self.reader.wake();
+        if out.stall.is_none()
+            && let Carrier::WebSocket(stream) = &out.carrier
+        {
+            let taken = out.written.saturating_sub(stream.unread());
+            out.stall = Some(Box::new(Stall::new(Instant::now(), taken)));
+        }
+    }
+
+    /// Writes what can be, or wakes the poll that waits.
+    pub(super) fn flush(&self, out: &mut Out) {
+        if out.outbox.is_empty() || (out.is_corked() && out.outbox.cost() < CORKED_BYTES) {
+            return;
+        }
+        match &mut out.carrier {
+            Carrier::Polling { waiting, .. } => waiting.take().into_iter().for_each(Waker::wake),
+            Carrier::WebSocket(stream) if !out.blocked => {
+                let stream = Arc::clone(stream);
+                self.write_to(&stream, out);
+            }
+            Carrier::WebSocket(_) | Carrier::None => {}
+        }
+    }
+
+    /// Writes until everything is out or the socket takes no more; `false` after an error.
+    fn write_to(&self, stream: &Stream, out: &mut Out) -> bool {
+        while !out.outbox.is_empty() {
+            let written = stream.try_write(&out.outbox.slices());
+            match written {
+                Ok(written) => {
+                    self.common.metrics.writes.inc();
+                    out.written += written as u64;
+                    let gone = out.outbox.advance(written);
+                    self.has_left(out, gone);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_blocked(out);
+                    return true;
+                }
+                // The reading task meets the same end and closes the session.
+                Err(_) => return false,
+            }
+        }
+        out.stall = None;
+        true
+    }
+
+    /// Called by the reading task, which is woken whenever the socket takes more.
+    pub(super) fn drive(&self, stream: &Stream, cx: &mut Context<'_>) {
+        self.reader.register(cx.waker());
+        let mut out = self.out();
+        while out.blocked {
+            match stream.poll_writable(cx) {
+                Poll::Pending => {
+                    drop(out);
+                    // The stall has begun since the alarm was set.
+                    return self.wind(Instant::now());
+                }
+                Poll::Ready(Err(_)) => return,
+                Poll::Ready(Ok(())) => {
+                    out.blocked = false;
+                    if !self.write_to(stream, &mut out) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn has_left(&self, out: &mut Out, gone: Load) {
+        if gone.copies > 0 {
+            self.common.deliveries.delivered(gone.copies);
+        }
+        out.left += gone.cost as u64;
+        let (after, low) = (out.outbox.cost(), self.low_mark());
+        if after <= low && after + gone.cost > low {
+            self.changed.notify_waiters();
+        }
+    }
+
+    fn low_mark(&self) -> usize {
+        self.common.settings.max_queued_bytes / 4
+    }
+
+    /// `None` while less than half of what may wait is waiting; else resolves below a quarter.
+    pub(super) fn room(self: &Arc<Self>) -> Option<BoxFuture<'static, ()>> {
+        if self.queued_bytes() <= self.common.settings.max_queued_bytes / 2 || self.has_room_now() {
+            return None;
+        }
+        let session = Arc::clone(self);
+        Some(Box::pin(async move { session.until(|session| session.has_room_now().then_some(()).ok_or(None)).await }))
+    }
+
+    fn has_room_now(&self) -> bool {
+        let out = self.out();
+        out.outbox.cost() <= self.low_mark() || out.upgrading || self.ended().is_some()
+    }
+
+    pub(super) fn is_upgrading(&self) -> bool {
+        self.out().upgrading
+    }
+}

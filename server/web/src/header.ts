@@ -1,0 +1,75 @@
+//! What all pages have in common: their language, the texts of the header, and the state of the connection in it.
+
+import { Manager } from 'socket.io-client';
+
+export type Language = 'fr' | 'en';
+
+/** What the header says, in each language. */
+export const HEADER = {
+  fr: {
+    toDashboard: 'Tableau de bord',
+    toPlugins: 'Plugins',
+    toTest: 'Page de test',
+    toDocs: 'Documentation',
+    toMetrics: 'Mesures',
+    toFailures: 'Pannes',
+    languages: 'Langue',
+    connecting: 'Connexion en cours...',
+    connected: 'Connecté',
+    lost: (time: string) => `Connexion perdue à ${time} : les valeurs datent d'avant. Nouvelle tentative...`,
+  },
+  en: {
+    toDashboard: 'Dashboard',
+    toPlugins: 'Plugins',
+    toTest: 'Test page',
+    toDocs: 'Documentation',
+    toMetrics: 'Metrics',
+    toFailures: 'Failures',
+    languages: 'Language',
+    connecting: 'Connecting...',
+    connected: 'Connected',
+    lost: (time: string) => `Connection lost at ${time}: the values are from before. Trying again...`,
+  },
+};
+
+/** The language asked for with `?lang=`, else the browser's: French where that is French, English everywhere else. */
+export function language(query: string, browser: string): Language {
+  const asked = new URLSearchParams(query).get('lang')?.toLowerCase();
+  if (asked === 'fr' || asked === 'en') return asked;
+  return /^fr\b/i.test(browser) ? 'fr' : 'en';
+}
+
+/** Puts the texts of a page in their places, and marks its language. */
+export function place(say: Record<string, unknown>, language: Language): void {
+  document.documentElement.lang = language;
+  for (const part of document.querySelectorAll<HTMLElement>('[data-text]')) {
+    const text = say[part.dataset.text ?? ''];
+    if (typeof text === 'string') part.textContent = text;
+  }
+  document.title = String(say.title);
+  document.getElementById('languages')?.setAttribute('aria-label', String(say.languages));
+  document.querySelector(`nav a[hreflang="${language}"]`)?.setAttribute('aria-current', 'true');
+}
+
+/** Writes how the connection is into the header. */
+export function status(style: 'disconnected' | 'connecting' | 'connected', text: string): void {
+  const element = document.getElementById('status');
+  if (!element) return;
+  element.className = `status ${style}`;
+  element.textContent = text;
+}
+
+/** One connection to this server for all sockets of a page; the header says how it is, and it comes back by itself. */
+export function connect(language: Language): Manager {
+  const say = HEADER[language];
+  const manager = new Manager(location.origin, { transports: ['websocket', 'polling'] });
+  manager.on('open', () => {
+    document.body.dataset.connection = 'connected';
+    status('connected', say.connected);
+  });
+  manager.on('close', () => {
+    document.body.dataset.connection = 'lost';
+    status('disconnected', say.lost(new Date().toLocaleTimeString(language)));
+  });
+  return manager;
+}
