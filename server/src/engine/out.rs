@@ -25,12 +25,13 @@ pub(super) struct Out {
     pub(super) blocked: bool,
     /// A WebSocket has been probed, or is about to be.
     pub(super) upgrading: bool,
+    /// Bytes that were written since the start.
+    pub(super) written: u64,
     pub(super) carrier: Carrier,
     /// The clients whose CONNECT reply is queued: nothing of others may leave.
     pub(super) joined: SmallVec<[Joined; 1]>,
     pub(super) outbox: Outbox,
-    /// Bytes that were written, and bytes of cost that have left, since the start.
-    pub(super) written: u64,
+    /// Bytes of cost that have left since the start.
     pub(super) left: u64,
     /// How the client reads, while the socket takes no more.
     pub(super) stall: Option<Box<Stall>>,
@@ -71,10 +72,10 @@ impl Out {
             over: false,
             blocked: false,
             upgrading: false,
+            written: 0,
             carrier: Carrier::Polling { polled: false, waiting: None },
             joined: SmallVec::new(),
             outbox: Outbox::default(),
-            written: 0,
             left: 0,
             stall: None,
         }
