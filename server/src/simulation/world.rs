@@ -78,8 +78,10 @@ struct Sent {
     /// Whose plugin has sent it: what another does has no order with it.
     by: usize,
     mode: Mode,
+    /// What is published; nothing else has one.
+    event: Option<usize>,
+    /// What [`Mode::Latest`] may replace.
     topic: Option<(usize, usize)>,
-    published: bool,
 }
 
 /// Whom a publish addresses.
@@ -163,7 +165,7 @@ impl World {
         self.next += 1;
         if self.members[member].open {
             let by = self.members[member].namespace;
-            let sent = Sent { number, by, mode: Mode::All, topic: None, published: false };
+            let sent = Sent { number, by, mode: Mode::All, event: None, topic: None };
             self.members[member].expected.push(sent);
         }
         number
@@ -174,7 +176,7 @@ impl World {
         &mut self,
         (by, namespace): (usize, usize),
         to: &To,
-        (mode, topic): (Mode, usize),
+        (mode, event): (Mode, usize),
         attachments: usize,
     ) -> u64 {
         let number = self.next;
@@ -186,8 +188,8 @@ impl World {
             if member.open && member.namespace == namespace && (everybody || named) && !left_out {
                 self.copies += 1;
                 // Several frames are replaced only in the hub, by what has as many.
-                let topic = (mode == Mode::Latest).then_some((topic, attachments));
-                member.expected.push(Sent { number, by, mode, topic, published: true });
+                let topic = (mode == Mode::Latest).then_some((event, attachments));
+                member.expected.push(Sent { number, by, mode, event: Some(event), topic });
             }
         }
         number
@@ -215,14 +217,19 @@ impl World {
             return self
                 .fail(format!("member {member} got {number}, which it must not get, or not again, or not so late"));
         };
-        *copies += u64::from(expected[at].published);
-        let (topic, by) = (expected[at].topic, expected[at].by);
-        // The latest stands where the first of those was that it has replaced.
+        let Sent { event, topic, by, .. } = expected[at];
+        *copies += u64::from(event.is_some());
+        // The latest stands where the first of those was that it has replaced; or behind another publish of its event,
+        // which stands without the older one then.
         let place = match topic {
             Some(_) => expected.iter().position(|sent| sent.topic == topic).unwrap_or(at),
             None => at,
         };
-        let before = |sent: &&Sent| sent.by == by && sent.mode != Mode::Volatile;
+        let yields = |sent: &Sent| {
+            let newer = || expected[at..].iter().any(|newer| newer.topic == sent.topic);
+            event.is_some() && event == sent.event && sent.mode == Mode::Latest && newer()
+        };
+        let before = |sent: &&Sent| sent.by == by && sent.mode != Mode::Volatile && !yields(sent);
         let missing = expected[..place].iter().find(before).map(|sent| sent.number);
         let mut index = 0;
         expected.retain(|sent| {
