@@ -24,6 +24,7 @@ use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::namespace::Namespace;
+use crate::packet::split_event;
 use crate::peer::Peer;
 use crate::sink::{Reason, Sink, Transport};
 
@@ -87,6 +88,9 @@ impl Client {
         if room.is_empty() || room.len() > MAX_ROOM_NAME {
             return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
         }
+        if self.peer.identity().is_some_and(|identity| !identity.may_join(room)) {
+            return Err(Error::forbidden("not allowed in this room"));
+        }
         let mut rooms = self.rooms();
         if !rooms.open {
             return Ok(());
@@ -136,7 +140,11 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let limits = self.namespace.limits;
+        let forbidden = self.forbids(&json);
         let job = Job::Event { json, attachments, ack };
+        if forbidden {
+            return refuse(self, &job, Error::forbidden("not allowed to send this event"));
+        }
         let mut queue = self.queue();
         let size = job.bytes();
         let refusal = if queue.phase == Phase::Closed {
@@ -157,6 +165,13 @@ impl Client {
         };
         drop(queue);
         refuse(self, &job, refusal);
+    }
+
+    /// Whether the client's token lists the events it may send, and not this one. What is no event at all is left to
+    /// whoever answers it.
+    fn forbids(&self, json: &str) -> bool {
+        let identity = self.peer.identity().filter(|identity| !identity.sends_all());
+        identity.is_some_and(|identity| split_event(json).is_ok_and(|event| !identity.may_send(&event.name)))
     }
 
     /// The client is asked something. Until the value is dropped it is read from, however many events wait: its answer

@@ -23,6 +23,7 @@ mod error;
 pub mod failures;
 mod host;
 pub mod hub;
+pub mod identity;
 pub mod lifecycle;
 pub mod metrics;
 mod module;

@@ -48,6 +48,8 @@ pub(crate) struct Services {
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: &'static str,
+    /// The role that its clients must have, if any.
+    pub(crate) access: Option<Box<str>>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) space: Space,
     pub(crate) limits: Limits,
@@ -89,10 +91,10 @@ fn sorted(outline: &Outline) -> Box<[(String, usize)]> {
 }
 
 impl Namespace {
-    /// `emits` are all events declared for this namespace, by its own plugin and by others, and their modes.
+    /// `access` is the role its clients must have, `emits` are all events declared for this namespace, by its own plugin and by others, and their modes.
     pub(crate) fn new(
         name: &str,
-        plugin: &'static str,
+        (plugin, access): (&'static str, Option<Box<str>>),
         outline: &Outline,
         emits: &[(String, Mode)],
         (hub, space): (Arc<Hub>, Space),
@@ -104,6 +106,7 @@ impl Namespace {
         Self {
             name: name.into(),
             plugin,
+            access,
             hub,
             space,
             limits,

@@ -376,3 +376,15 @@ fn a_server_that_does_not_start_is_never_called_ready() {
     supervisor.socket.set_nonblocking(true).unwrap();
     assert!(supervisor.socket.recv(&mut [0; 64]).is_err(), "it was told something");
 }
+
+/// A server that would let others in without asking them does not start, and says what to set; one that may, does.
+#[test]
+fn a_server_that_is_open_to_all_is_meant_to_be() {
+    for command in ["check", "serve"] {
+        let (code, _, err) = run(carillon(&[command]).env("CARILLON_SERVER__LISTEN", "0.0.0.0:0"));
+        assert_eq!(code, Some(78), "{err}");
+        assert!(err.contains("server.listen: ") && err.contains("auth.allow_open = true"), "{err}");
+    }
+    let settings = [("CARILLON_SERVER__LISTEN", "0.0.0.0:0"), ("CARILLON_AUTH__ALLOW_OPEN", "true")];
+    assert_eq!(run(carillon(&["check"]).envs(settings)).0, Some(0));
+}

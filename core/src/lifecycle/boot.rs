@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::failures::Failures;
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub, Publisher};
+use crate::identity::Authenticate;
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
@@ -45,10 +46,10 @@ impl BootPlan {
     /// # Errors
     /// The first thing that went wrong, naming the plugin.
     pub async fn boot(self, config: &Loaded, threads: Threads, shards: usize) -> Result<App, BootError> {
-        let Self { plugins, disabled } = self;
+        let Self { plugins, disabled, authenticate } = self;
         let ground = Ground::lay(config, shards, plugins.len()).await?;
         let (namespaces, starting) = ground.namespaces(plugins, threads)?;
-        let (mut app, step) = ground.app(namespaces, disabled)?;
+        let (mut app, step) = ground.app(namespaces, disabled, authenticate)?;
         let (mut http, mut handshakes) = (Vec::new(), Vec::new());
         for (publisher, one) in starting.into_iter().enumerate() {
             let outline = one.plan.outline();
@@ -121,13 +122,13 @@ impl Ground {
     ) -> Result<(Arc<Namespaces>, Vec<Starting>), BootError> {
         let mut namespaces = HashMap::new();
         let mut starting = Vec::new();
-        for (space, Planned { entry, plan, emits }) in planned.into_iter().enumerate() {
+        for (space, Planned { entry, plan, emits, access }) in planned.into_iter().enumerate() {
             let (name, plugin) = (entry.namespace(), entry.name());
             let own = threads.start(plugin);
             let own = own.map_err(|error| BootError::Failed(format!("threads of {plugin}: {error}")))?;
             let place = (Arc::clone(&self.hub), space);
             let (handle, services) = (own.handle.clone(), self.services.clone());
-            let namespace = Namespace::new(name, plugin, plan.outline(), &emits, place, handle, services);
+            let namespace = Namespace::new(name, (plugin, access), plan.outline(), &emits, place, handle, services);
             namespaces.insert(Arc::clone(&namespace.name), Arc::new(namespace));
             starting.push(Starting { entry, plan, threads: own });
         }
@@ -145,12 +146,18 @@ impl Ground {
     }
 
     /// The application, without a plugin yet, and how long each of their steps may take.
-    fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<(App, Duration), BootError> {
+    fn app(
+        self,
+        namespaces: Arc<Namespaces>,
+        disabled: HashSet<&'static str>,
+        authenticate: Option<Arc<dyn Authenticate>>,
+    ) -> Result<(App, Duration), BootError> {
         let cluster = self.cluster(&namespaces)?;
         let Self { bus, bus_required, hub, tasks, stop, services, step } = self;
         let Services { clients, metrics, clock, failures, .. } = services;
         let failing = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
+        let shared =
+            Arc::new(Shared { namespaces, disabled, authenticate, bus, bus_required, metrics, hub, failing, cluster });
         let app = App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared,
