@@ -1,6 +1,7 @@
 //! One client of one namespace: its state, and the way of its events into the queue that keeps them in order.
 
 mod queue;
+mod refresh;
 mod watch;
 mod work;
 
@@ -14,6 +15,7 @@ use prometheus::IntGauge;
 
 pub(crate) use self::queue::{Job, What, event_bytes};
 use self::queue::{Phase, Queue, Run};
+use self::refresh::Term;
 pub(crate) use self::work::Step;
 use tokio::time::Instant;
 
@@ -41,6 +43,8 @@ pub(crate) struct Client {
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+    /// How long it may stay. Taken with the queue locked or without, and never the other way round.
+    term: Mutex<Term>,
 }
 
 /// A client's rooms.
@@ -67,6 +71,7 @@ impl Client {
             deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
+            term: Mutex::default(),
         }
     }
 
@@ -126,6 +131,7 @@ impl Client {
         }
         let Some(sink) = queue.sink.clone() else { return };
         queue.phase = Phase::Open;
+        self.begin_term();
         self.rooms().open = true;
         let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
@@ -140,6 +146,9 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let limits = self.namespace.limits;
+        if self.refreshes(&json, ack) {
+            return;
+        }
         let forbidden = self.forbids(&json);
         let job = Job::Event { json, attachments, ack };
         if forbidden {
@@ -188,6 +197,7 @@ impl Client {
 
     /// The client is gone. What it sent before still runs.
     pub(crate) fn closed(self: &Arc<Self>, reason: Reason) {
+        self.end_term();
         let mut queue = self.queue();
         match std::mem::replace(&mut queue.phase, Phase::Closed) {
             Phase::Open => {}
@@ -281,6 +291,7 @@ impl Drop for Asking {
 impl Drop for Client {
     /// Nothing a client asked for is owed for ever, whatever became of the task that was to answer.
     fn drop(&mut self) {
+        self.end_term();
         let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
         let admitted = queue.phase == Phase::Admitted;
         // Kept until all is answered.

@@ -20,6 +20,7 @@ pub mod cluster;
 mod ctx;
 mod dispatch;
 mod error;
+mod expiry;
 pub mod failures;
 mod host;
 pub mod hub;

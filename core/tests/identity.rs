@@ -1,6 +1,8 @@
 //! What the identity of a client lets it do, through the router: namespaces, roles, events and rooms.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use carillon_core::identity::{Authenticate, Shown, unauthorized};
 use carillon_core::lifecycle::BootPlan;
@@ -112,6 +114,17 @@ async fn events_and_rooms_are_listed() {
     assert_eq!(HEARD.load(Ordering::Relaxed), 1);
 }
 
+/// Takes a token for the claims that it is.
+struct Trusting;
+
+impl Authenticate for Trusting {
+    fn authenticate(&self, shown: &Shown) -> Result<Identity> {
+        let claims =
+            shown.token.as_deref().and_then(|text| serde_json::from_str(text).ok()).ok_or_else(unauthorized)?;
+        Identity::new(claims).map_err(|_| unauthorized())
+    }
+}
+
 /// Knows one token.
 struct One;
 
@@ -123,14 +136,70 @@ impl Authenticate for One {
     }
 }
 
-/// Where there is somebody to check what clients show, everybody is asked: at each CONNECT, and at each HTTP route.
-#[tokio::test(start_paused = true)]
-async fn everybody_is_asked() {
+async fn asked_by(authenticate: impl Authenticate) -> Harness {
     let registry = Registry::of::<Chat>();
     let sections = carillon_core::config::all_sections(registry.sections());
     let config = carillon_core::config::Loader::new(sections).load().unwrap();
-    let plan = BootPlan::new(&registry, &config, |_| Vec::new()).unwrap().authenticated_by(Arc::new(One));
-    let harness = Harness::from(plan.boot(&config, Threads::Shared, 1).await.unwrap());
+    let plan = BootPlan::new(&registry, &config, |_| Vec::new()).unwrap().authenticated_by(Arc::new(authenticate));
+    Harness::from(plan.boot(&config, Threads::Shared, 1).await.unwrap())
+}
+
+/// A token of `sub` that ends so many seconds from now.
+fn token(sub: &str, seconds: u64) -> Value {
+    let end = SystemTime::now() + Duration::from_secs(seconds);
+    let exp = end.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    json!({ "token": json!({"sub": sub, "exp": exp, "team": 1}).to_string() })
+}
+
+/// A connection outlives its token by the grace period, and no longer than a second more.
+#[tokio::test(start_paused = true)]
+async fn a_connection_ends_after_its_token() {
+    let harness = asked_by(Trusting).await;
+    let ann = harness.connect_with("/chat", Some(token("ann", 60))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(68)).await;
+    assert_eq!(ann.sink().closed(), None);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(ann.sink().closed(), Some(Reason::TokenExpired));
+}
+
+/// Who shows a newer token in time stays until that has ended; the event reaches no plugin and needs no place on a list.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_refreshes_its_token_stays() {
+    let harness = asked_by(Trusting).await;
+    let listed = json!({"sub": "ann", "exp": 253_402_300_799_u64, "events": []}).to_string();
+    let mut lister = harness.connect_with("/chat", Some(json!({ "token": listed }))).await.unwrap();
+    let second = Duration::from_secs(1);
+    let answer = lister.call("refresh_token", token("ann", 600)).await;
+    assert_eq!(answer["ok"], true, "{answer}");
+    let mut ann = harness.connect_with("/chat", Some(token("ann", 60))).await.unwrap();
+    tokio::time::sleep(50 * second).await;
+    for (shown, code) in [
+        (token("bob", 600), "forbidden"),
+        (json!({"token": "made up"}), "unauthorized"),
+        (json!({"token": 7}), "bad_payload"),
+        (Value::Null, "bad_payload"),
+    ] {
+        let answer = ann.call("refresh_token", shown).await;
+        assert_eq!(answer["error"]["code"], code, "{answer}");
+        assert_eq!(ann.call("refresh_token", token("ann", 600)).await["error"]["code"], "rate_limited");
+        tokio::time::sleep(second).await;
+    }
+    assert_eq!(ann.call_raw("refresh_token", "", Vec::new()).await.args_json()[0]["error"]["code"], "bad_payload");
+    tokio::time::sleep(second).await;
+    let answer = ann.call("refresh_token", token("ann", 600)).await;
+    assert!(answer["ok"] == true && answer["data"]["exp"].is_u64(), "{answer}");
+    tokio::time::sleep(500 * second).await;
+    assert_eq!(ann.sink().closed(), None);
+    assert_eq!(ann.call("who", Value::Null).await["data"], json!(["ann", 1]));
+    tokio::time::sleep(120 * second).await;
+    assert_eq!(ann.sink().closed(), Some(Reason::TokenExpired));
+    assert_eq!(lister.sink().closed(), Some(Reason::TokenExpired));
+}
+
+/// Where there is somebody to check what clients show, everybody is asked: at each CONNECT, and at each HTTP route.
+#[tokio::test(start_paused = true)]
+async fn everybody_is_asked() {
+    let harness = asked_by(One).await;
     let mut ann = harness.connect_with("/chat", Some(json!({"token": "good", "more": 7}))).await.unwrap();
     assert_eq!(ann.call("who", Value::Null).await["data"], json!(["ann", 1]));
     for auth in [None, Some(json!({})), Some(json!({"token": "bad"})), Some(json!({"token": 7})), Some(json!([]))] {

@@ -31,6 +31,10 @@ pub struct AuthSettings {
     /// `namespaces`, `rooms` and `events` list all that it may use, where they are there; `roles` are its roles, and
     /// `info` is for plugins.
     pub api_keys: Vec<ApiKeySettings>,
+    /// How long a connection stays after its token has ended, in milliseconds: the time to show a newer one with the event
+    /// `refresh_token`.
+    #[schemars(range(max = 3_600_000))]
+    pub expiry_grace_ms: u64,
 }
 
 /// What clients must show.
@@ -140,6 +144,7 @@ impl Default for AuthSettings {
             issuers: Vec::new(),
             audiences: Vec::new(),
             api_keys: Vec::new(),
+            expiry_grace_ms: 10_000,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_config::{BusSettings, Loaded, RouterSettings};
+use carillon_config::{AuthSettings, BusSettings, Loaded, RouterSettings};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +19,7 @@ use crate::bus::{self, Bus, BusContext};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub, Publisher};
@@ -47,9 +48,9 @@ impl BootPlan {
     /// The first thing that went wrong, naming the plugin.
     pub async fn boot(self, config: &Loaded, threads: Threads, shards: usize) -> Result<App, BootError> {
         let Self { plugins, disabled, authenticate } = self;
-        let ground = Ground::lay(config, shards, plugins.len()).await?;
+        let ground = Ground::lay(config, shards, plugins.len(), authenticate).await?;
         let (namespaces, starting) = ground.namespaces(plugins, threads)?;
-        let (mut app, step) = ground.app(namespaces, disabled, authenticate)?;
+        let (mut app, step) = ground.app(namespaces, disabled)?;
         let (mut http, mut handshakes) = (Vec::new(), Vec::new());
         for (publisher, one) in starting.into_iter().enumerate() {
             let outline = one.plan.outline();
@@ -88,7 +89,12 @@ struct Ground {
 }
 
 impl Ground {
-    async fn lay(config: &Loaded, shards: usize, spaces: usize) -> Result<Self, BootError> {
+    async fn lay(
+        config: &Loaded,
+        shards: usize,
+        spaces: usize,
+        authenticate: Option<Arc<dyn Authenticate>>,
+    ) -> Result<Self, BootError> {
         let settings: RouterSettings = config.get("router");
         let bus_settings: BusSettings = config.get("bus");
         let step = Duration::from_millis(settings.step_timeout_ms);
@@ -110,7 +116,10 @@ impl Ground {
         let clock = Arc::new(Clock::new(limits.handler_timeout));
         tasks.spawn(Arc::clone(&clock).run(stop.clone()));
         let (clients, failures) = (TaskTracker::new(), Arc::new(Failures::default()));
-        let services = Services { clients, metrics, limits, clock, failures };
+        let auth: AuthSettings = config.get("auth");
+        let expiries = Arc::new(Expiries::new(Duration::from_millis(auth.expiry_grace_ms)));
+        tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
+        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries };
         Ok(Self { bus, bus_required: bus_settings.required, hub, tasks, stop, services, step })
     }
 
@@ -146,15 +155,10 @@ impl Ground {
     }
 
     /// The application, without a plugin yet, and how long each of their steps may take.
-    fn app(
-        self,
-        namespaces: Arc<Namespaces>,
-        disabled: HashSet<&'static str>,
-        authenticate: Option<Arc<dyn Authenticate>>,
-    ) -> Result<(App, Duration), BootError> {
+    fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<(App, Duration), BootError> {
         let cluster = self.cluster(&namespaces)?;
         let Self { bus, bus_required, hub, tasks, stop, services, step } = self;
-        let Services { clients, metrics, clock, failures, .. } = services;
+        let Services { clients, metrics, clock, failures, authenticate, .. } = services;
         let failing = AtomicUsize::new(0);
         let shared =
             Arc::new(Shared { namespaces, disabled, authenticate, bus, bus_required, metrics, hub, failing, cluster });

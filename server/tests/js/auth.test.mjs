@@ -143,6 +143,25 @@ for (const engine of ['carillon', 'socketioxide']) {
   });
 }
 
+for (const engine of ['carillon', 'socketioxide']) {
+  test(`a token that ends takes its connection along, unless it is refreshed, ${engine}`, async (t) => {
+    const config = `[server]\nengine = "${engine}"\n[auth]\nmode = "jwt"\nkeys = ${keysSetting()}\nexpiry_grace_ms = 500\n`;
+    const server = await start(t, { config, env: { CARILLON_SERVER__ENGINE: engine } });
+    await Promise.all(['polling', 'websocket'].map(async (transport) => {
+      const exp = ahead(3);
+      const open = () => server.connect('/echo', { ...TRANSPORTS[transport], auth: { token: token({ sub: 'ann', exp }) } });
+      const [leaves, stays] = await Promise.all([open(), open()]);
+      const later = ahead(300);
+      assert.deepEqual(await stays.call('refresh_token', { token: token({ sub: 'ann', exp: later }) }), [{ ok: true, data: { exp: later } }]);
+      await until(() => leaves.ended, 'the connection ends with its token');
+      const late = Date.now() - exp * 1000;
+      assert.ok(late >= 400 && late <= 1500, `${late} ms after its token`);
+      assert.deepEqual(await stays.call('say', { text: 'hi' }), [{ ok: true, data: { text: 'hi' } }]);
+    }));
+    await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_disconnections_total', { reason: 'token_expired' }), 2));
+  });
+}
+
 test('API keys: header, bearer or auth, and what they open', async (t) => {
   const sha256 = createHash('sha256').update('the key').digest('hex');
   const server = await start(t, { config: `[auth]\nmode = "api_key"\napi_keys = [{ name = "ann", sha256 = "${sha256}", namespaces = ["/echo"] }]\n` });
