@@ -18,6 +18,17 @@ pub struct Hall {
     series: Arc<Outbound>,
 }
 
+/// One client, as a plugin addresses it.
+pub struct One(Selection);
+
+impl One {
+    /// The client of this number.
+    #[must_use]
+    pub fn new(number: usize) -> Self {
+        Self(Selection { clients: vec![format!("client {number}")], ..Selection::default() })
+    }
+}
+
 impl Hall {
     /// A hall of `members` clients, in `shards` shards.
     ///
@@ -53,9 +64,8 @@ impl Hall {
     }
 
     /// The first namespace's plugin publishes to one client.
-    pub fn publish_to(&self, client: String) {
-        let selection = Selection { clients: vec![client], ..Selection::default() };
-        self.hub.publish(self.order(0, &selection)).ok();
+    pub fn publish_to(&self, client: &One) {
+        self.hub.publish(self.order(0, &client.0)).ok();
     }
 
     /// A client of the first namespace joins a room, or leaves it.

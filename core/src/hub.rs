@@ -183,7 +183,6 @@ impl Hub {
             }
         }
         let Some(sink) = found else { return true };
-        let start = Instant::now();
         let (item, mode) = copy;
         let run = std::slice::from_ref(copy);
         let part = Part { run, places: &[0], slices: item.frames(), namespaces: &[0], plain: mode.is_all() };
@@ -191,7 +190,6 @@ impl Hub {
         let taken = sink.push(&part);
         self.metrics.deliveries.taken(&taken);
         series.count(taken.accepted(), item.len());
-        series.fanout.observe(start.elapsed().as_secs_f64());
         true
     }
 

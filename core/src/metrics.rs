@@ -129,7 +129,7 @@ impl Metrics {
             )?)),
             fanout_seconds: r.histograms(
                 "fanout_seconds",
-                "Time from a publish to its last delivery, for each shard of the hub.",
+                "Time from a publish to its last delivery, for each shard of the hub; without those to one client that were sent at once.",
                 &["namespace"],
                 &FANOUT_SECONDS,
             )?,

@@ -1,11 +1,14 @@
 //! `/health`: how the cluster is, now and whenever it is asked.
 
-use std::collections::BTreeMap;
+mod reports;
 
 use carillon_core::prelude::*;
 use carillon_core::readiness;
 use carillon_core::throttle::Throttle;
 
+use self::reports::{
+    BusReport, ClusterReport, Connections, HealthConnected, HealthResponse, Report, ServerHealth, ServerStatus,
+};
 use crate::cluster::{HEALTH, HealthUpdate, Locale, Snapshot, State, Status};
 
 /// What is said about the health of the cluster.
@@ -14,95 +17,6 @@ use crate::cluster::{HEALTH, HealthUpdate, Locale, Snapshot, State, Status};
 pub(crate) struct HealthConfig {
     /// The language of texts for people.
     locale: Locale,
-}
-
-/// `health_connected`: the client is connected.
-#[derive(Serialize, JsonSchema)]
-struct HealthConnected<'a> {
-    /// The namespace it is connected to.
-    namespace: &'a str,
-    /// When, RFC 3339 in UTC.
-    timestamp: String,
-}
-
-/// `health_response`: the answer to `request_health`.
-#[derive(Serialize, JsonSchema)]
-struct HealthResponse {
-    /// How things are.
-    data: Report,
-    /// When this was sent, RFC 3339 in UTC.
-    timestamp: String,
-}
-
-/// How the server and the cluster are.
-#[derive(Serialize, JsonSchema)]
-struct Report {
-    /// How the server itself is.
-    status: ServerStatus,
-    /// When this was found out, RFC 3339 in UTC.
-    timestamp: String,
-    /// The server's version.
-    version: &'static str,
-    /// How the cluster is.
-    cluster: ClusterReport,
-}
-
-/// How the server itself is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum ServerStatus {
-    /// All is well.
-    Healthy,
-    /// The bus is away: clients of this server are served on, and hear of nothing new.
-    Degraded,
-    /// Something that is required is away, or the server is about to stop.
-    Unhealthy,
-}
-
-/// `GET /api/health`: how the server is.
-#[derive(Serialize, JsonSchema)]
-struct ServerHealth {
-    /// In a word.
-    status: ServerStatus,
-    /// When this was found out, RFC 3339 in UTC.
-    timestamp: String,
-    /// The server's version.
-    version: &'static str,
-    /// What connects it to other programs.
-    bus: BusReport,
-    /// Who is connected to it.
-    websocket: Connections,
-}
-
-/// What connects the server to other programs.
-#[derive(Serialize, JsonSchema)]
-struct BusReport {
-    /// Its kind, such as `memory` or `redis`.
-    kind: &'static str,
-    /// Whether messages get through.
-    up: bool,
-}
-
-/// Who is connected to the server.
-#[derive(Serialize, JsonSchema)]
-struct Connections {
-    /// Connections, each counted once.
-    connected_clients: usize,
-    /// Clients of each namespace; one connection may be in several.
-    namespaces: BTreeMap<String, usize>,
-}
-
-/// How the cluster is, by the number of its nodes.
-#[derive(Serialize, JsonSchema)]
-struct ClusterReport {
-    /// In a word; `unknown` while the bus is away.
-    overall_status: Status,
-    /// Nodes that answer.
-    nodes_online: usize,
-    /// All nodes.
-    nodes_total: usize,
-    /// Nodes that do not answer.
-    nodes_down: usize,
 }
 
 pub(crate) struct Health {

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_config::{
-    AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, TransportName,
-    WireSettings,
+    AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, WireSettings,
 };
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
@@ -24,11 +23,11 @@ use crate::check::{Checked, check, open_to_all};
 use crate::contract::{Contract, Documents};
 use crate::drain::Running;
 use crate::exit::Exit;
-use crate::http::{Origins, Scrapes, Serving, Site};
-use crate::links::Links;
+use crate::http::{Origins, Scrapes, Site};
 use crate::metrics::Metrics;
 use crate::program::{Program, REVISION};
 use crate::reload::Reload;
+use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
 use crate::wire::Options;
 use crate::{accept, auth, bridge, engine, http, listen, logs, process, say, supervisor};
@@ -141,25 +140,22 @@ fn start(
     process::register(app.metrics(), &runtime)?;
     let tasks = TaskTracker::new();
     let accepting = CancellationToken::new();
-    let socket_io = bridge::Settings::new(server, &wire);
-    let links = Links::new(socket_io.limits(), Arc::clone(&metrics), app.metrics().deliveries());
-    let own = (server.engine == EngineName::Carillon).then(|| {
-        let settings = engine::Settings::new(server, &wire);
-        engine::Engine::new(settings, app.router(), &metrics, app.metrics().deliveries(), &tasks, &runtime)
-    });
-    let serving = match &own {
-        Some(engine) => Serving::Carillon(engine.clone()),
-        None => {
-            let engine = bridge::Engine::new(&socket_io, app.router(), &links, &tasks, &runtime);
-            Serving::Bridge(Box::new(engine))
+    let serving = match server.engine {
+        EngineName::Carillon => {
+            let (settings, deliveries) = (engine::Settings::new(server, &wire), app.metrics().deliveries());
+            let router = app.router();
+            Serving::Carillon(engine::Engine::new(settings, router, &metrics, deliveries, &tasks, &runtime))
+        }
+        EngineName::Socketioxide => {
+            let settings = bridge::Settings::new(server, &wire);
+            Serving::Bridge(Box::new(bridge::Engine::new(&settings, app.router(), &metrics, &tasks, &runtime)))
         }
     };
     let admission = Arc::new(Admission::new(server));
     admission.register(app.metrics())?;
     let site = Site {
-        engine: serving,
+        engine: serving.clone(),
         path: server.path.clone(),
-        links: Arc::clone(&links),
         origins: Origins::new(&server.origins),
         admission: Arc::clone(&admission),
         metrics: Arc::clone(&metrics),
@@ -167,9 +163,6 @@ fn start(
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
         documents,
-        tasks: tasks.clone(),
-        websocket: server.transports.contains(&TransportName::Websocket),
-        max_message_bytes: server.max_message_bytes,
         max_sessions: server.max_connections,
     };
     let settings = accept::Settings {
@@ -179,15 +172,12 @@ fn start(
     };
     let address = listener.local_addr()?;
     let routes = http::router(Arc::new(site));
-    tasks.spawn(Arc::clone(&links).sweep(accepting.clone()));
-    if let Some(engine) = &own {
-        tasks.spawn(engine.clone().run(accepting.clone()));
-    }
+    tasks.spawn(serving.clone().run(accepting.clone()));
     tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
     notices(server, &config.get("auth"), address);
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
     tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
-    Ok(Running { app, links, engine: own, accepting, tasks })
+    Ok(Running { app, serving, accepting, tasks })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.

@@ -1,81 +1,77 @@
 //! One connection with everything that is ours about it, and no server around it: for the micro benchmarks.
 
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
-use carillon_config::WireSettings;
+use carillon_config::{Loader, ServerSettings, WireSettings, all_sections};
+use carillon_core::config::NoConfig;
+use carillon_core::lifecycle::App;
 use carillon_core::packet::Batch;
+use carillon_core::registry::Registry;
+use carillon_core::routes::Routes;
 use carillon_core::sink::Pushed;
-use tokio::io::{AsyncRead, ReadBuf};
+use carillon_core::threads::Threads;
+use carillon_core::{Error, Host, Plugin, Result};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
-use crate::link::{Limits, Link};
-use crate::links::Links;
+use crate::engine::{Carried, Engine, Settings};
 use crate::metrics::Metrics;
 use crate::wire::{Options, Wire};
 
 /// A WebSocket whose client is connected to one namespace.
 pub struct Connection {
-    wire: Wire,
-    link: Arc<Link>,
-    _links: Arc<Links>,
+    carried: Carried,
+    _app: App,
 }
 
 impl Connection {
     /// Takes over an accepted connection as if its handshake were done.
     ///
     /// # Errors
-    /// When the socket is broken, or metrics cannot be registered.
-    pub fn over(stream: TcpStream, namespace: &str) -> carillon_core::Result<Self> {
-        let settings = WireSettings::default();
-        let core = carillon_core::metrics::Metrics::new()?;
-        let metrics = Arc::new(Metrics::new(&core)?);
-        let limits = Limits {
-            max_queued_bytes: settings.max_queued_bytes,
-            max_pause: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(25),
-            connect_timeout: Duration::from_secs(45),
-        };
-        let links = Links::new(limits, Arc::clone(&metrics), core.deliveries());
+    /// When the socket is broken, or the application around it cannot start.
+    pub async fn over(stream: TcpStream, namespace: &str) -> Result<Self> {
+        let registry = Registry::of::<Nothing>();
+        let sections = all_sections(registry.sections());
+        let config = Loader::new(sections).load().map_err(|error| Error::internal(error.to_string()))?;
+        let booted = App::boot(&registry, &config, Threads::Shared, 1).await;
+        let app = booted.map_err(|error| Error::internal(error.to_string()))?;
+        let metrics = Arc::new(Metrics::new(app.metrics())?);
+        let wire_settings = WireSettings::default();
+        let settings = Settings::new(&ServerSettings::default(), &wire_settings);
+        let deliveries = app.metrics().deliveries();
+        let tasks = TaskTracker::new();
+        let engine = Engine::new(settings, app.router(), &metrics, deliveries, &tasks, &Handle::current());
         let (peer, permit) = (stream.peer_addr()?, Arc::new(Semaphore::new(1)).try_acquire_owned()?);
-        let wire = Wire::new(stream, peer, Options::new(&settings), metrics, permit);
-        let link = links.open();
-        link.gate(namespace);
-        wire.handle().carry(&link);
-        link.carried_by(&wire.handle(), false);
-        let reply = format!("40{namespace},{{}}");
-        link.foreign(&[&[0x81, reply.len() as u8], reply.as_bytes()].concat(), reply.as_bytes(), false);
-        Ok(Self { wire, link, _links: links })
+        let wire = Wire::new(stream, peer, Options::new(&wire_settings), metrics, permit);
+        Ok(Self { carried: engine.carried(wire, namespace)?, _app: app })
     }
 
     /// What the hub does for each member.
     #[must_use]
     pub fn push(&self, batch: &Batch) -> Pushed {
-        let taken = self.link.push(&batch.part());
+        let taken = self.carried.push(&batch.part());
         if taken.delivered > 0 { Pushed::Delivered } else { Pushed::Queued }
     }
 
     /// Waits until everything pushed is in the kernel, as the reading task does.
-    ///
-    /// # Errors
-    /// When the client is gone.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 64];
-        while self.link.queued_bytes() > 0 {
-            let wire = &mut self.wire;
-            let link = &self.link;
-            poll_fn(|cx| match Pin::new(&mut *wire).poll_read(cx, &mut ReadBuf::new(&mut buffer)) {
-                Poll::Pending if link.queued_bytes() > 0 => Poll::Pending,
-                Poll::Pending => Poll::Ready(Ok(())),
-                Poll::Ready(result) => Poll::Ready(result),
-            })
-            .await?;
-        }
-        Ok(())
+    pub async fn flush(&mut self) {
+        self.carried.flush().await;
     }
+}
+
+/// The namespace that an application must have.
+struct Nothing;
+
+impl Plugin for Nothing {
+    const NAME: &'static str = "nothing";
+    const NAMESPACE: &'static str = "/nothing";
+    type Config = NoConfig;
+
+    async fn init(_: NoConfig, _: Host) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn routes(_: &mut Routes<Self>, _: &NoConfig) {}
 }

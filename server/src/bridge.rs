@@ -1,15 +1,14 @@
-//! The bridge to Socket.IO: the only place that names socketioxide.
+//! The bridge to socketioxide, the second engine: the only place that names it.
 //!
-//! socketioxide keeps the protocol: handshake, polling, heartbeat, namespaces, parsing what clients send. Everything
-//! else stays outside. On CONNECT the router is asked ([`door`]); each event goes to the router as it came, in the
-//! order of reading ([`door::Ear`]); what the router sends goes out through a [`sink`], which reaches socketioxide's
-//! queue of one client through our own [`adapter`].
-//!
-//! What socketioxide does that we cannot change, so it is documented for users: an event name with a JSON escape, and
-//! an event in the same TCP segment as CONNECT, close the connection; the first ping leaves at once.
+//! socketioxide speaks the protocol to the last byte, from the handshake to its own queue for each client. On CONNECT
+//! the router is asked ([`door`]), events go to the router as they came, and what the router sends goes into that
+//! queue ([`sink`], through our [`adapter`]). Nothing listens in on what passes, so what is known of a session is
+//! little ([`session`]), and what cannot be done is listed in docs/protocol.md.
 
 mod adapter;
 mod door;
+mod requests;
+mod session;
 mod settings;
 mod sink;
 
@@ -22,23 +21,35 @@ use http::{Method, Request, Response};
 use socketioxide::SocketIo;
 use socketioxide::service::SocketIoService;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::adapter::{Raw, Raws};
 use self::door::Door;
+pub(crate) use self::session::Session;
+use self::session::Sessions;
 pub(crate) use self::settings::Settings;
-use crate::links::Links;
+use crate::metrics::Metrics;
 
 type Inner = SocketIoService<NotFound, Raw>;
 /// What socketioxide calls for paths that are not its own; ours never are.
 type NotFound = axum::routing::MethodRouter;
+
+/// What operators are told at start, in one line for each thing this engine cannot do.
+const CANNOT: [&str; 4] = [
+    "a client that sends too fast is not read more slowly: what is over router.queue_events is answered `overloaded`",
+    "what waits for a client is limited in packets, not in bytes, and `latest` and `volatile` mean all",
+    "what waits for a client when its session ends is counted as delivered",
+    "pongs and refusals that a client does not read are kept until it has not read for wire.write_stall_ms",
+];
 
 /// Socket.IO as an HTTP service. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Engine {
     service: Inner,
     path: Arc<str>,
+    sessions: Arc<Sessions>,
     tasks: TaskTracker,
     runtime: Handle,
 }
@@ -48,7 +59,7 @@ impl Engine {
     pub(crate) fn new(
         settings: &Settings,
         router: &Router,
-        links: &Arc<Links>,
+        metrics: &Arc<Metrics>,
         tasks: &TaskTracker,
         runtime: &Handle,
     ) -> Self {
@@ -60,14 +71,29 @@ impl Engine {
         }
         drop::<SocketIo<Raw>>(io);
         let path = settings.path.as_str().into();
-        let engine = Self { service, path, tasks: tasks.clone(), runtime: runtime.clone() };
+        let sessions = Sessions::new(metrics, settings.connect_timeout);
+        let engine = Self { service, path, sessions, tasks: tasks.clone(), runtime: runtime.clone() };
         let closer = engine.clone();
-        links.on_close(move |id| closer.close(id));
+        engine.sessions.on_close(move |id| closer.close(id));
         engine
     }
 
-    /// Answers one HTTP request of a client.
-    pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
+    /// Looks after the sessions until `stop`, and says what they cannot have.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        tracing::warn!(
+            "server.engine is \"socketioxide\", which cannot do all that Carillon's own does (docs/protocol.md, Engines)"
+        );
+        CANNOT.iter().for_each(|what| tracing::warn!("with socketioxide, {what}"));
+        self.sessions.sweep(stop).await;
+    }
+
+    /// The sessions there are.
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Hands one request to socketioxide.
+    async fn ask(&self, request: Request<Body>) -> Response<Body> {
         match self.service.clone().call(request).await {
             Ok(response) => response.map(Body::new),
             Err(never) => never.into_response(),
@@ -79,6 +105,6 @@ impl Engine {
         let uri = format!("{}/?EIO=4&transport=polling&sid={id}", self.path);
         let Ok(request) = Request::builder().method(Method::POST).uri(uri).body(Body::from("1")) else { return };
         let engine = self.clone();
-        self.tasks.spawn_on(async move { engine.call(request).await }, &self.runtime);
+        self.tasks.spawn_on(async move { engine.ask(request).await }, &self.runtime);
     }
 }

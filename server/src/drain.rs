@@ -10,27 +10,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::engine::{Engine, Session};
-use crate::link::Link;
-use crate::links::Links;
+use crate::serving::Serving;
 
 /// From this many sessions on, closing them takes the whole window; fewer take less.
 const CROWD: usize = 1000;
 /// Kept of the deadline for what comes after the sessions: the plugins' last words.
 const RESERVE: Duration = Duration::from_millis(500);
 
-/// A session of either engine.
-enum Leaving {
-    Session(Arc<Session>),
-    Link(Arc<Link>),
-}
-
 /// What there is to stop.
 pub(crate) struct Running {
     pub(crate) app: Arc<App>,
-    pub(crate) links: Arc<Links>,
-    /// Our own engine, unless the bridge serves.
-    pub(crate) engine: Option<Engine>,
+    pub(crate) serving: Serving,
     /// Cancelled to stop accepting.
     pub(crate) accepting: CancellationToken,
     /// Connections, and what they left behind.
@@ -44,8 +34,7 @@ impl Running {
         self.app.begin_drain();
         tokio::time::sleep(Duration::from_millis(settings.pre_delay_ms)).await;
         // Polling clients need new connections to get their answers, so the listener closes after them.
-        self.links.refuse_new();
-        self.engine.iter().for_each(Engine::refuse_new);
+        self.serving.refuse_new();
         self.close_sessions(
             Duration::from_millis(settings.window_ms),
             deadline.checked_sub(RESERVE).unwrap_or(deadline),
@@ -71,10 +60,7 @@ impl Running {
 
     /// Closes every session once its client has its answers. Spread over a time, or everybody would be back at once.
     async fn close_sessions(&self, window: Duration, deadline: Instant) {
-        let sessions: Vec<Leaving> = match &self.engine {
-            Some(engine) => engine.sessions().into_iter().map(Leaving::Session).collect(),
-            None => self.links.all().into_iter().map(Leaving::Link).collect(),
-        };
+        let sessions = self.serving.sessions();
         let count = sessions.len();
         if count == 0 {
             return;
@@ -87,10 +73,7 @@ impl Running {
             tokio::time::sleep_until(turn.min(deadline)).await;
             closing.spawn(async move {
                 let patience = deadline.saturating_duration_since(Instant::now());
-                match session {
-                    Leaving::Session(session) => session.end_gently(Reason::Drain, patience).await,
-                    Leaving::Link(link) => link.end_gently(Reason::Drain, patience).await,
-                }
+                session.end_gently(Reason::Drain, patience).await;
             });
         }
         closing.close();

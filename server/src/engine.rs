@@ -11,6 +11,8 @@
 //! has a timer: [`alarms`] is the clock of all.
 
 mod alarms;
+#[cfg(feature = "bench")]
+mod bench;
 mod client;
 mod clock;
 mod end;
@@ -40,6 +42,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::alarms::Alarms;
+#[cfg(feature = "bench")]
+pub(crate) use self::bench::Carried;
 pub(crate) use self::session::Session;
 use self::sessions::Sessions;
 pub(crate) use self::settings::Settings;

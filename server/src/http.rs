@@ -4,7 +4,6 @@ mod checks;
 mod contract;
 mod failures;
 mod origins;
-mod polling;
 mod probes;
 mod queries;
 mod reply;
@@ -22,17 +21,15 @@ use axum::routing::{MethodRouter, any, get};
 use carillon_core::lifecycle::App;
 use carillon_core::router::Router as Plugins;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tokio_util::task::TaskTracker;
 use tower_http::cors::{AllowCredentials, AllowHeaders, AllowOrigin, CorsLayer};
 
 pub(crate) use self::origins::Origins;
 pub(crate) use self::scrapes::Scrapes;
 use crate::admission::{Admission, Source};
-use crate::bridge::Engine;
 use crate::contract::Documents;
-use crate::links::Links;
 use crate::metrics::Metrics;
-use crate::{engine, pages};
+use crate::pages;
+use crate::serving::Serving;
 
 /// How long browsers may remember the answer to a preflight.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
@@ -42,7 +39,6 @@ pub(crate) struct Site {
     pub(crate) engine: Serving,
     /// `server.path`.
     pub(crate) path: String,
-    pub(crate) links: Arc<Links>,
     pub(crate) origins: Origins,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
@@ -51,20 +47,7 @@ pub(crate) struct Site {
     pub(crate) app: Weak<App>,
     pub(crate) plugins: Plugins,
     pub(crate) documents: Documents,
-    /// Own what goes on beyond a request.
-    pub(crate) tasks: TaskTracker,
-    /// Whether WebSocket is offered.
-    pub(crate) websocket: bool,
-    pub(crate) max_message_bytes: usize,
     pub(crate) max_sessions: usize,
-}
-
-/// Who speaks Socket.IO.
-pub(crate) enum Serving {
-    /// Our own engine.
-    Carillon(engine::Engine),
-    /// The bridge, with the wire listening in.
-    Bridge(Box<Engine>),
 }
 
 /// The house's own routes, beside Socket.IO and the pages.

@@ -1,18 +1,18 @@
 //! Random schedules against the hub, the sessions and the wire: joins, publishes, emits, acks, calls, upgrades, slow
 //! readers and sudden ends, in an order that a seed decides.
 //!
-//! Everything is the real thing but the sockets ([`Memory`](crate::wire::Memory)), Socket.IO's part ([`engine`]) and
-//! the clients ([`client`]), which check what they get against what was sent ([`world`]). One thread and paused time:
-//! a seed always runs the same way, and a failure names the command that repeats it step by step.
+//! Everything is the real thing, our own engine with its frames, polls, upgrades and heartbeats, but the sockets
+//! ([`Memory`](crate::wire::Memory)) and the clients ([`client`]), which check what they get against what was sent
+//! ([`world`]). One thread and paused time: a seed always runs the same way, and a failure names the command that repeats
+//! it step by step.
 
+mod acts;
 mod client;
 mod end;
-mod engine;
 mod packet;
 mod plugin;
 mod schedule;
 mod served;
-mod sink;
 mod world;
 
 use std::ops::Range;
@@ -46,18 +46,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// them from a random seed on.
 #[test]
 fn promises_hold_in_every_schedule() {
-    every_schedule(false);
+    every_schedule();
 }
 
-/// The same over our own engine, which is all its own: frames, polls, upgrades, heartbeats.
-///
-/// To be run as above, `CARILLON_SIMULATION_*` and all.
-#[test]
-fn promises_hold_over_our_own_engine() {
-    every_schedule(true);
-}
-
-/// A client of our own engine has become a member.
+/// A client has become a member.
 pub(crate) fn arrives(id: &str) {
     world(|world| world.is_open(id, true));
 }
@@ -67,10 +59,10 @@ pub(crate) fn departs(id: &str) {
     world(|world| world.is_open(id, false));
 }
 
-fn every_schedule(own: bool) {
+fn every_schedule() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("CARILLON_SIMULATION_SEED") {
-        watched(seed..seed + 1, true, own);
+        watched(seed..seed + 1, true);
         return;
     }
     let seeds = match number("CARILLON_SIMULATION_SCHEDULES") {
@@ -81,21 +73,21 @@ fn every_schedule(own: bool) {
             first..first + schedules
         }
     };
-    watched(seeds, false, own);
+    watched(seeds, false);
 }
 
 /// Runs schedules in groups, and fails when one of them breaks a promise or never ends.
-fn watched(seeds: Range<u64>, told: bool, own: bool) {
+fn watched(seeds: Range<u64>, told: bool) {
     let (begins, begun) = mpsc::channel();
     let player = std::thread::spawn(move || {
         let mut groups = seeds.clone().step_by(ROUNDS as usize).map(|first| first..(first + ROUNDS).min(seeds.end));
-        groups.try_for_each(|group| run(group, told, own, |seed| begins.send(seed).unwrap_or_default()).map(drop))
+        groups.try_for_each(|group| run(group, told, |seed| begins.send(seed).unwrap_or_default()).map(drop))
     });
     let mut last = None;
     loop {
         match begun.recv_timeout(PATIENCE) {
             Ok(seed) => last = Some(seed),
-            Err(RecvTimeoutError::Timeout) => panic!("{}", repeat(last.unwrap_or_default(), own, "it does not end")),
+            Err(RecvTimeoutError::Timeout) => panic!("{}", repeat(last.unwrap_or_default(), "it does not end")),
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -105,29 +97,28 @@ fn watched(seeds: Range<u64>, told: bool, own: bool) {
 }
 
 /// A failure, and how to see it again.
-fn repeat(seed: u64, own: bool, failure: &str) -> String {
-    let test = if own { "promises_hold_over_our_own_engine" } else { "promises_hold_in_every_schedule" };
+fn repeat(seed: u64, failure: &str) -> String {
     format!(
         "schedule {seed}: {failure}\nto see it step by step: CARILLON_SIMULATION_SEED={seed} \
-         cargo test -p carillon-server --lib {test} -- --nocapture"
+         cargo test -p carillon-server --lib promises_hold_in_every_schedule -- --nocapture"
     )
 }
 
 /// A schedule runs the same way alone and after others.
 #[test]
 fn a_seed_repeats_its_schedule() {
-    for (own, group) in [(false, 0), (false, ROUNDS), (false, 5 * ROUNDS), (true, 0), (true, 5 * ROUNDS)] {
-        let in_a_row = run(group..group + ROUNDS, false, own, |_| {}).unwrap();
+    for group in [0, ROUNDS, 5 * ROUNDS] {
+        let in_a_row = run(group..group + ROUNDS, false, |_| {}).unwrap();
         for at in [0, 31, 49] {
-            let alone = run(group + at..group + at + 1, false, own, |_| {}).unwrap();
-            assert_eq!(alone, in_a_row[at as usize..=at as usize], "seed {}, own engine {own}", group + at);
+            let alone = run(group + at..group + at + 1, false, |_| {}).unwrap();
+            assert_eq!(alone, in_a_row[at as usize..=at as usize], "seed {}", group + at);
         }
     }
 }
 
 /// Runs some schedules, one after the other, with one application; a number for each that tells what clients got when.
 /// `begins` is told of each.
-fn run(seeds: Range<u64>, told: bool, own: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, String> {
+fn run(seeds: Range<u64>, told: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, String> {
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         World::begin(0, told);
@@ -139,13 +130,11 @@ fn run(seeds: Range<u64>, told: bool, own: bool, begins: impl Fn(u64)) -> Result
             begins(seed);
             fastrand::seed(seed);
             World::begin(seed, told);
-            world(|world| world.own = own);
             let before = Books::read(&app);
-            let schedule =
-                AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed, own).run()).catch_unwind().await;
+            let schedule = AssertUnwindSafe(Schedule::new(&app, Arc::clone(&metrics), seed).run()).catch_unwind().await;
             let schedule = schedule.unwrap_or_else(|_| Err("it panicked, as said above".to_owned()));
             let books = schedule.and_then(|left| Books::read(&app).check(&before, left));
-            books.map_err(|failure| repeat(seed, own, &failure))?;
+            books.map_err(|failure| repeat(seed, &failure))?;
             runs.push(world(|world| world.digest));
         }
         Ok(runs)

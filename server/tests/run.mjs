@@ -53,6 +53,7 @@ const steps = {
   js: async () => add([
     ...(testsBuiltServer() ? [] : [await buildServer()]),
     await nodeTest(readdirSync(js).filter((name) => name.endsWith('.test.mjs') && !ALONE.includes(name) && name !== INSTALLS), { concurrency: FILES_AT_ONCE }),
+    await nodeTest(PROTOCOLS, { concurrency: FILES_AT_ONCE, name: 'node-test-socketioxide', env: { CARILLON_TEST_ENGINE: 'socketioxide' } }),
     await nodeTest(ALONE, { concurrency: 1, name: 'node-test-alone' }),
   ]),
   soak: async () => add([
@@ -76,10 +77,12 @@ const OPTIONAL = ['soak', 'deb', 'pages'];
 // It needs root, and to fetch and build what packs.
 const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 2;
+// The tables of the protocols, and what stock clients do: run on the second engine too.
+const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
 // What they prove is disturbed by whatever else the machine does.
 const ALONE = ['proc.test.mjs'];
 

@@ -9,6 +9,8 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::table::Slot;
 use crate::sink::Sink;
 
@@ -55,9 +57,9 @@ pub(super) struct Members {
     /// How many of them have not left.
     live: usize,
     /// Where each member stands in `dense`.
-    at: HashMap<Key, usize>,
-    /// The same, by public client id.
-    ids: HashMap<Arc<str>, usize>,
+    at: HashMap<Key, usize, RandomState>,
+    /// The same, by public client id. Both are names of the server's making, which nobody can choose to collide.
+    ids: HashMap<Arc<str>, usize, RandomState>,
     rooms: HashMap<Arc<str>, Room>,
     /// Differs after each change of who is in what.
     version: u64,

@@ -17,8 +17,9 @@ use socketioxide_core::Value;
 use tokio::runtime::Handle;
 
 use super::adapter::{Raw, Raws};
+use super::requests::Caller;
+use super::session::Session as Known;
 use super::sink::ToClient;
-use crate::link::{Caller, Link};
 
 /// Why a client is not let in; Socket.IO sends the text as the message of `connect_error`.
 type Refusal = Box<dyn Display + Send>;
@@ -39,20 +40,15 @@ impl Door {
 
     async fn ask(&self, socket: Arc<Socket<Raw>>, auth: &Option<Value>) -> Result<(), Refusal> {
         let unavailable = || -> Refusal { Box::new("the server is not ready") };
-        let request = socket.req_parts();
-        let caller = request.extensions.get::<Caller>().ok_or_else(unavailable)?;
+        let Caller(known) = socket.req_parts().extensions.get::<Caller>().ok_or_else(unavailable)?.clone();
         let raw = self.raws.get(&self.namespace).ok_or_else(unavailable)?;
-        let link = Arc::clone(&caller.link);
+        let sink = ToClient::new(raw, &known, &socket, &self.runtime);
         let auth = auth.as_ref().and_then(Value::as_str).map(|json| ByteString::from(json.as_str()));
-        let peer = Peer::of(caller.guest.handshake(), link.transport(), auth);
-        let sink = ToClient::new(raw, Arc::clone(&link), socket.id, self.runtime.clone());
+        let peer = Peer::of(known.guest().handshake(), sink.carried_by(), auth);
         let session = self.router.admit(&self.namespace, peer, Arc::clone(&sink) as Arc<dyn Sink>).await;
-        let session = session.map_err(|error| -> Refusal {
-            sink.leave();
-            Box::new(error.message().to_owned())
-        })?;
-        socket.on_fallback(Ear { session: session.clone(), link: Arc::clone(&link) });
-        socket.on_disconnect(Farewell { session: session.clone(), sink: Arc::clone(&sink), link });
+        let session = session.map_err(|error| -> Refusal { Box::new(error.message().to_owned()) })?;
+        socket.on_fallback(Ear { session: session.clone(), known: Arc::clone(&known) });
+        socket.on_disconnect(Farewell { session: session.clone(), sink: Arc::clone(&sink), known });
         socket.extensions.insert(Arrival { session, sink });
         Ok(())
     }
@@ -61,11 +57,10 @@ impl Door {
 impl ConnectHandler<Raw, ()> for Door {
     /// The CONNECT reply is in the client's queue.
     fn call(&self, socket: Arc<Socket<Raw>>, _: Option<Value>) {
-        let link = socket.req_parts().extensions.get::<Caller>().map(|caller| &caller.link);
-        link.iter().for_each(|link| link.namespace(true));
-        if let Some(Arrival { session, sink }) = socket.extensions.get() {
-            sink.connected();
-            link.iter().for_each(|link| link.opens(&session));
+        if let (Some(Arrival { session, sink }), Some(Caller(known))) =
+            (socket.extensions.get(), socket.req_parts().extensions.get())
+        {
+            known.joins(&self.namespace, &sink, &session);
             session.opened();
         }
     }
@@ -89,7 +84,7 @@ struct Arrival {
 /// Hands every event to the router, whatever its name. Called by the reader of the connection, so in order.
 struct Ear {
     session: Session,
-    link: Arc<Link>,
+    known: Arc<Known>,
 }
 
 impl MessageHandler<Raw, ()> for Ear {
@@ -98,7 +93,7 @@ impl MessageHandler<Raw, ()> for Ear {
         // It was checked when it arrived; an empty text is answered like every other malformed event.
         let json = ByteString::try_from(Bytes::from(json)).unwrap_or_default();
         if ack.is_some() {
-            self.link.asked();
+            self.known.asked();
         }
         self.session.event(json, attachments.map(Vec::from).unwrap_or_default(), ack);
     }
@@ -108,22 +103,17 @@ impl MessageHandler<Raw, ()> for Ear {
 struct Farewell {
     session: Session,
     sink: Arc<ToClient>,
-    link: Arc<Link>,
+    known: Arc<Known>,
 }
 
 impl DisconnectHandler<Raw, ()> for Farewell {
     /// Nothing here waits: until `forget` has run, the client could not join again.
     fn call_with_defer(&self, socket: Arc<Socket<Raw>>, why: DisconnectReason, forget: fn(Arc<Socket<Raw>>)) {
-        let reason = reason(why);
-        if !matches!(reason, Reason::ClientDisconnect | Reason::ServerDisconnect) {
-            self.link.gone(reason);
-        }
         self.sink.leave();
-        self.link.namespace(false);
-        self.session.closed(match reason {
-            Reason::ClientDisconnect | Reason::ServerDisconnect => reason,
+        self.session.closed(match reason(why) {
+            reason @ (Reason::ClientDisconnect | Reason::ServerDisconnect) => reason,
             // Ours is more precise where we ended the session.
-            other => self.link.ended().unwrap_or(other),
+            other => self.known.ended().unwrap_or(other),
         });
         forget(socket);
     }

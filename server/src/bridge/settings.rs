@@ -1,32 +1,29 @@
-//! What Socket.IO is told of the configuration.
+//! What socketioxide is told of the configuration.
 
 use std::time::Duration;
 
 use carillon_config::{ServerSettings, TransportName, WireSettings};
 use socketioxide::{ParserConfig, SocketIo, SocketIoBuilder, TransportType};
 
-use crate::link::{Limits, cost};
-
-/// The most a poll response or a queue can hold, as far as socketioxide is concerned. It must never be reached: a
-/// polling session that once exceeded it loses a packet when it upgrades. Our own limits (bytes queued, bytes of a
-/// POST) stay below by far, and the handshake tells clients ours. It still is a positive 32-bit number, as some
-/// clients expect.
-const UNREACHED: u64 = 1 << 30;
-/// Packets of Socket.IO itself that may stand in a queue beside ours.
-const SPARE_PACKETS: usize = 4096;
+/// What `wire.max_queued_bytes` is taken to hold in packets, since socketioxide's queue counts those.
+const PACKET_BYTES: usize = 256;
+/// The fewest packets a queue holds.
+const LEAST_PACKETS: usize = 128;
 /// Attachments of one event, and the time all of them may take to arrive.
 const ATTACHMENTS: (usize, Duration) = (10, Duration::from_secs(10));
-/// Bytes a WebSocket takes at once. Every idle connection holds such a buffer; the wire reads ahead of it.
-const READ_BUFFER: usize = 128;
+/// Bytes a WebSocket reads at once. Every idle connection holds such a buffer.
+const READ_BUFFER: usize = 4096;
+/// How long a client may take to upgrade.
+const UPGRADE_TIME: Duration = Duration::from_secs(10);
 
-/// The part of the configuration that concerns Socket.IO.
+/// The part of the configuration that concerns socketioxide.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// Without the slash at its end.
     pub(super) path: String,
     ping_interval: Duration,
     ping_timeout: Duration,
-    connect_timeout: Duration,
+    pub(super) connect_timeout: Duration,
     max_message_bytes: usize,
     max_queued_bytes: usize,
     polling: bool,
@@ -47,21 +44,6 @@ impl Settings {
         }
     }
 
-    /// Half the ping timeout: the longest a client may be kept from sending its pong.
-    fn max_pause(&self) -> Duration {
-        self.ping_timeout / 2
-    }
-
-    /// What a session is held to.
-    pub(crate) fn limits(&self) -> Limits {
-        Limits {
-            max_queued_bytes: self.max_queued_bytes,
-            max_pause: self.max_pause(),
-            ping_interval: self.ping_interval,
-            connect_timeout: self.connect_timeout,
-        }
-    }
-
     /// Every limit set one by one: `with_config` would drop those of the engine below without a word.
     pub(super) fn builder(&self) -> SocketIoBuilder {
         let parser = ParserConfig::common()
@@ -73,11 +55,9 @@ impl Settings {
             .ping_interval(self.ping_interval)
             .ping_timeout(self.ping_timeout)
             .connect_timeout(self.connect_timeout)
-            // A POST under way holds an upgrade up, for as long as a pause may last.
-            .upgrade_timeout(self.max_pause() + Duration::from_secs(10))
-            .max_payload(UNREACHED)
-            // Our limit in bytes is reached first; four times as much may wait during an upgrade.
-            .max_buffer_size(self.max_queued_bytes / cost(0) * 4 + SPARE_PACKETS)
+            .upgrade_timeout(UPGRADE_TIME)
+            .max_payload(self.max_message_bytes as u64)
+            .max_buffer_size((self.max_queued_bytes / PACKET_BYTES).max(LEAST_PACKETS))
             .ws_max_message_size(self.max_message_bytes)
             .ws_max_frame_size(self.max_message_bytes)
             .ws_read_buffer_size(READ_BUFFER)
@@ -113,12 +93,12 @@ mod tests {
         assert_eq!(engine.req_path, "/app/io");
         assert_eq!(engine.ping_interval.as_millis(), 1100);
         assert_eq!(engine.ping_timeout.as_millis(), 900);
-        assert_eq!(engine.upgrade_timeout.as_millis(), 10_450);
-        assert_eq!(engine.max_payload, 1 << 30);
-        assert_eq!(engine.max_buffer_size, 65_536 / 64 * 4 + 4096);
+        assert_eq!(engine.upgrade_timeout.as_millis(), 10_000);
+        assert_eq!(engine.max_payload, 12_345);
+        assert_eq!(engine.max_buffer_size, 65_536 / 256);
         assert_eq!(engine.ws_max_message_size, 12_345);
         assert_eq!(engine.ws_max_frame_size, 12_345);
-        assert_eq!(engine.ws_read_buffer_size, 128);
+        assert_eq!(engine.ws_read_buffer_size, 4096);
         assert!(engine.allowed_transport(TransportType::Websocket));
         assert!(!engine.allowed_transport(TransportType::Polling));
         assert_eq!(config.connect_timeout.as_millis(), 700);

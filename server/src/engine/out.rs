@@ -16,20 +16,22 @@ use super::session::Session;
 use super::slow::Stall;
 use crate::wire::Stream;
 
-/// The guarded part of a session's way out.
+/// The guarded part of a session's way out. Laid out as written, like the session.
+#[repr(C)]
 pub(super) struct Out {
-    pub(super) outbox: Outbox,
-    pub(super) carrier: Carrier,
-    /// The clients whose CONNECT reply is queued: nothing of others may leave.
-    pub(super) joined: SmallVec<[Joined; 1]>,
-    /// A WebSocket has been probed, or is about to be.
-    pub(super) upgrading: bool,
-    /// The session has ended: nothing is sent any more. Here it lies with what a push looks at anyway.
+    /// The session has ended: nothing is sent any more.
     pub(super) over: bool,
     /// The socket took no more: the reading task writes on.
     pub(super) blocked: bool,
-    /// Bytes that were written, and bytes of cost that have left, since the start.
+    /// A WebSocket has been probed, or is about to be.
+    pub(super) upgrading: bool,
+    /// Bytes that were written since the start.
     pub(super) written: u64,
+    pub(super) carrier: Carrier,
+    /// The clients whose CONNECT reply is queued: nothing of others may leave.
+    pub(super) joined: SmallVec<[Joined; 1]>,
+    pub(super) outbox: Outbox,
+    /// Bytes of cost that have left since the start.
     pub(super) left: u64,
     /// How the client reads, while the socket takes no more.
     pub(super) stall: Option<Box<Stall>>,
@@ -67,13 +69,13 @@ pub(super) enum Written {
 impl Out {
     pub(super) fn new() -> Self {
         Self {
-            outbox: Outbox::default(),
-            carrier: Carrier::Polling { polled: false, waiting: None },
-            joined: SmallVec::new(),
-            upgrading: false,
             over: false,
             blocked: false,
+            upgrading: false,
             written: 0,
+            carrier: Carrier::Polling { polled: false, waiting: None },
+            joined: SmallVec::new(),
+            outbox: Outbox::default(),
             left: 0,
             stall: None,
         }
@@ -128,7 +130,7 @@ impl Session {
             Carrier::WebSocket(stream) => Arc::strong_count(stream),
             _ => 0,
         };
-        std::hint::black_box((out.outbox.is_empty(), stream));
+        std::hint::black_box((out.joined.len(), out.outbox.is_empty(), stream));
     }
 
     /// Sends this connection's part of a run of publishes, whatever its namespaces.

@@ -20,13 +20,16 @@ use super::sessions::Id;
 use crate::admission;
 
 /// See the module's documentation. Owned by the register until it ends.
+///
+/// Laid out as written: a publish to thousands waits mostly for memory, and what it needs of each session comes first.
+#[repr(C)]
 pub(crate) struct Session {
     pub(super) common: Arc<Common>,
+    pub(super) out: Mutex<Out>,
     /// Its number, unique in this process.
     pub(super) number: u64,
     pub(super) id: Id,
     pub(super) newcomer: Arc<admission::Guest>,
-    pub(super) out: Mutex<Out>,
     pub(super) inside: Mutex<Inside>,
     pub(super) clock: Mutex<Clock>,
     /// How many namespaces want the client not to be read from.

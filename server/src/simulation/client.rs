@@ -8,10 +8,10 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-use super::packet::{Packet, prefix};
+use super::packet::{Inbound, Packet, masked, prefix};
 use super::served::Served;
 use super::world::{NAMESPACES, spawn, tell, world};
-use crate::wire::{BINARY, Memory, Splitter};
+use crate::wire::Memory;
 
 /// Where a client stands on its way from polling to a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +33,7 @@ pub(super) struct Client {
     posts: Option<mpsc::UnboundedSender<String>>,
     posting: Arc<AtomicUsize>,
     poll: Option<oneshot::Receiver<Option<Vec<Packet>>>>,
-    head: Vec<u8>,
-    splitter: Splitter,
+    inbound: Inbound,
     /// A packet some of whose attachments are missing.
     partial: Option<(String, usize, Vec<Bytes>)>,
     /// Calls it has not answered yet: the namespace, the id, and the number that was sent.
@@ -75,8 +74,7 @@ impl Client {
             posts,
             posting,
             poll: None,
-            head: Vec::new(),
-            splitter: Splitter::default(),
+            inbound: Inbound::default(),
             partial: None,
             calls: Vec::new(),
             asked: 0,
@@ -92,9 +90,7 @@ impl Client {
     pub(super) fn sends(&mut self, text: String) {
         tell!("client {} sends {text}", self.name());
         match (&self.memory, &self.posts) {
-            (Some(memory), _) if self.stage == Stage::WebSocket => {
-                memory.client_sends(&self.engine.frame(&Packet::Text(text)))
-            }
+            (Some(memory), _) if self.stage == Stage::WebSocket => memory.client_sends(&masked(&text)),
             (_, Some(posts)) => {
                 self.posting.fetch_add(1, Ordering::Relaxed);
                 posts.send(text).ok();
@@ -161,22 +157,7 @@ impl Client {
         let (bytes, ended) = memory.client_reads(most);
         memory.tell();
         self.gone |= ended && bytes.len() < most;
-        let mut bytes = &bytes[..];
-        while !self.head.ends_with(b"\r\n\r\n") {
-            let Some((byte, rest)) = bytes.split_first() else { return };
-            self.head.push(*byte);
-            bytes = rest;
-        }
-        let mut packets = Vec::new();
-        self.splitter.split(bytes, |_, payload, opcode| {
-            packets.push(match opcode {
-                BINARY => Packet::Binary(Bytes::copy_from_slice(payload)),
-                // A close or a pong: the end of the stream will tell.
-                8.. => return,
-                _ => Packet::Text(String::from_utf8(payload.to_vec()).unwrap()),
-            });
-        });
-        for packet in packets {
+        for packet in self.inbound.read(&bytes) {
             match packet {
                 Packet::Text(text) if text == "3probe" && self.stage == Stage::Probing => self.stage = Stage::Probed,
                 other if self.stage == Stage::WebSocket => self.gets(other),
@@ -189,13 +170,13 @@ impl Client {
     pub(super) fn upgrades(&mut self) {
         let Some(memory) = self.memory.clone() else { return };
         match self.stage {
-            Stage::Opening if self.head.ends_with(b"\r\n\r\n") => {
-                memory.client_sends(&self.engine.frame(&Packet::Text("2probe".to_owned())));
+            Stage::Opening if self.inbound.is_open() => {
+                memory.client_sends(&masked("2probe"));
                 self.stage = Stage::Probing;
             }
             // What polling still brings and takes comes first.
             Stage::Probed if self.poll.is_none() && self.posting.load(Ordering::Relaxed) == 0 => {
-                memory.client_sends(&self.engine.frame(&Packet::Text("5".to_owned())));
+                memory.client_sends(&masked("5"));
                 self.stage = Stage::WebSocket;
             }
             _ => return,
@@ -239,7 +220,7 @@ impl Client {
         match kind {
             "40" => {
                 let reply: Value = serde_json::from_str(rest).unwrap();
-                let member = member(reply["sid"].as_str().unwrap());
+                let member = world(|world| world.by_id(reply["sid"].as_str().unwrap()));
                 if side.state != State::Asked || side.member.is_some_and(|before| before >= member) {
                     world(|world| world.fail(format!("a CONNECT reply nobody asked for: {text}")));
                 }
@@ -295,8 +276,8 @@ impl Client {
             (Some(memory), 0) => memory.client_ends(),
             (Some(memory), 1) => memory.cut(),
             (_, 2) => self.sends("1".to_owned()),
-            // It does not answer pings any more.
-            _ => self.engine.falls_silent(),
+            // It does not answer pings any more: the heartbeat finds out.
+            _ => {}
         }
         self.gone = true;
     }
@@ -329,9 +310,4 @@ fn post(engine: Served, posting: Arc<AtomicUsize>) -> mpsc::UnboundedSender<Stri
         }
     });
     posts
-}
-
-/// The member of this `sid`: the model tells its number, our own engine its public id.
-fn member(sid: &str) -> usize {
-    sid.parse().unwrap_or_else(|_| world(|world| world.by_id(sid)))
 }

@@ -3,15 +3,13 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use carillon_core::sink::Reason;
-
 use super::schedule::Schedule;
 use super::world::{NAMESPACES, forget_members, tell, world};
 
 /// Time enough for whatever is under way.
 const QUIET: Duration = Duration::from_millis(20);
 
-impl Schedule<'_> {
+impl Schedule {
     /// Everybody reads on until nothing moves: then everybody has everything.
     pub(super) async fn settle(&mut self) -> Result<u64, String> {
         tell!("everybody reads on");
@@ -63,30 +61,16 @@ impl Schedule<'_> {
                 client.goes(how);
             }
         }
-        // Clients that are waited for are given up within seconds.
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        for client in self.clients.drain(..) {
-            // Whoever went without a word over polling is missed by the heartbeat.
-            client.engine.falls_silent();
-        }
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        // As the sweep over all sessions does every few seconds, but in an order that a seed repeats.
-        let mut links = self.links.all();
-        links.sort_by_key(|link| link.number());
-        for link in links.into_iter().filter(|link| link.is_idle()) {
-            link.end(Reason::TransportClose);
-        }
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        if let Some(own) = &self.own {
-            nothing("sessions of our own", own.len())?;
-        }
+        // Clients that are waited for are given up within seconds, and who went without a word is missed by the heartbeat.
+        tokio::time::sleep(Duration::from_secs(180)).await;
+        self.clients.clear();
+        nothing("sessions", self.engine.len())?;
         self.stop.cancel();
         tokio::time::sleep(QUIET).await;
         forget_members();
         verdict()?;
         let tasks = world(|world| world.tasks.clone());
         nothing("tasks", tasks.len())?;
-        nothing("sessions", self.links.len())?;
         nothing("connections", self.metrics.connections.get())?;
         nothing("gauged sessions", self.metrics.sessions.get())?;
         let host = world(|world| world.hosts[0].clone());

@@ -10,7 +10,8 @@ use carillon_core::routes::Routes;
 use carillon_core::sink::Mode;
 use carillon_core::{Ctx, Error, Host, Plugin, Result};
 
-use super::world::{NAMESPACES, ROOMS, To, call, emit, payload, publish, tell, world};
+use super::acts::{call, emit, payload, publish};
+use super::world::{NAMESPACES, ROOMS, To, tell, world};
 
 /// Serves `NAMESPACES[N]`.
 pub(super) struct Player<const N: usize>;

@@ -10,23 +10,19 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use super::acts::{call, emit, publish};
 use super::client::{Client, Stage, State};
 use super::end::verdict;
-use super::engine::Engine;
 use super::served::Served;
-use super::world::{self, NAMESPACES, ROOMS, To, call, emit, publish, spawn, tell, world};
-use crate::engine::{self, Engine as Own};
-use crate::link::Limits;
-use crate::links::Links;
+use super::world::{NAMESPACES, ROOMS, To, spawn, tell, world};
+use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
 use crate::wire::{Memory, Options, Stream, Wire};
 
-pub(super) struct Schedule<'a> {
-    app: &'a App,
-    pub(super) links: Arc<Links>,
+pub(super) struct Schedule {
     pub(super) metrics: Arc<Metrics>,
-    /// Our own engine, where it is what is tried; and what stops its clock.
-    pub(super) own: Option<Own>,
+    pub(super) engine: Engine,
+    /// Stops its clock.
     pub(super) stop: CancellationToken,
     options: Options,
     pub(super) places: Arc<Semaphore>,
@@ -34,35 +30,18 @@ pub(super) struct Schedule<'a> {
     pub(super) clients: Vec<Client>,
 }
 
-impl<'a> Schedule<'a> {
-    pub(super) fn new(app: &'a App, metrics: Arc<Metrics>, seed: u64, own: bool) -> Self {
+impl Schedule {
+    pub(super) fn new(app: &App, metrics: Arc<Metrics>, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let max_queued_bytes = random.choice([2_000, 20_000, 200_000]).unwrap_or(0);
-        let settings = WireSettings { max_queued_bytes, ..WireSettings::default() };
-        let limits = Limits {
-            max_queued_bytes,
-            max_pause: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(25),
-            connect_timeout: Duration::from_secs(45),
-        };
-        let links = Links::new(limits, Arc::clone(&metrics), app.metrics().deliveries());
-        links.on_close(|id| {
-            if let Some(engine) = world::engine(id) {
-                spawn(async move { engine.receive("1") });
-            }
-        });
-        let places = Arc::new(Semaphore::new(100));
+        let wire = WireSettings { max_queued_bytes, ..WireSettings::default() };
+        let settings = Settings::new(&ServerSettings::default(), &wire);
+        let (tasks, deliveries) = (world(|world| world.tasks.clone()), app.metrics().deliveries());
+        let engine = Engine::new(settings, app.router(), &metrics, deliveries, &tasks, &Handle::current());
         let stop = CancellationToken::new();
-        let own = own.then(|| {
-            let settings = engine::Settings::new(&ServerSettings::default(), &settings);
-            let tasks = world(|world| world.tasks.clone());
-            let deliveries = app.metrics().deliveries();
-            Own::new(settings, app.router(), &metrics, deliveries, &tasks, &Handle::current())
-        });
-        if let Some(own) = &own {
-            spawn(own.clone().run(stop.clone()));
-        }
-        Self { app, links, metrics, own, stop, options: Options::new(&settings), places, random, clients: Vec::new() }
+        spawn(engine.clone().run(stop.clone()));
+        let (options, places) = (Options::new(&wire), Arc::new(Semaphore::new(100)));
+        Self { metrics, engine, stop, options, places, random, clients: Vec::new() }
     }
 
     /// The whole schedule; the published copies that have certainly left.
@@ -103,8 +82,7 @@ impl<'a> Schedule<'a> {
             12..50 => self.act(at),
             50..72 => (0..self.random.u8(1..6)).for_each(|_| self.publish()),
             72..95 => self.member(),
-            95 => self.clients[at].engine.ping(),
-            96 => {
+            95 | 96 => {
                 let how = self.random.usize(..4);
                 self.clients[at].goes(how);
             }
@@ -117,10 +95,7 @@ impl<'a> Schedule<'a> {
     /// A client opens a session.
     fn arrive(&mut self) {
         let polling = self.random.bool();
-        let engine = match &self.own {
-            Some(own) => Served::own(own, polling),
-            None => Served::Model(Engine::new(self.links.open(), self.app.router().clone(), polling)),
-        };
+        let engine = Served::new(&self.engine, polling);
         let memory = (!polling).then(|| self.carry(&engine, false));
         tell!("client {} comes, {}", engine.number(), if polling { "polling" } else { "over a WebSocket" });
         let mut client = Client::new(engine, memory);

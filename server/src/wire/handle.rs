@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use carillon_config::WireSettings;
@@ -12,7 +12,6 @@ use tokio::net::TcpStream;
 
 use super::Stream;
 use super::patience::Pace;
-use crate::link::Link;
 
 /// What is asked of the kernel and of the peer on every connection.
 #[derive(Debug, Clone, Copy)]
@@ -60,39 +59,18 @@ pub(crate) struct Handle(Arc<Shared>);
 struct Shared {
     peer: SocketAddr,
     stream: Weak<Stream>,
-    /// The session that goes over this connection, once a WebSocket has been agreed on.
-    link: Mutex<Weak<Link>>,
-    /// Set with the link, before the 101 is written.
-    framed: AtomicBool,
+    /// The client did not read, and was cut off for that.
+    slow: AtomicBool,
 }
 
 impl Handle {
     pub(super) fn new(peer: SocketAddr, stream: &Arc<Stream>) -> Self {
-        Self(Arc::new(Shared {
-            peer,
-            stream: Arc::downgrade(stream),
-            link: Mutex::default(),
-            framed: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Shared { peer, stream: Arc::downgrade(stream), slow: AtomicBool::new(false) }))
     }
 
     /// Where the client connects from.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.0.peer
-    }
-
-    /// The response about to be written is the 101 of this session: what follows are its frames.
-    pub(crate) fn carry(&self, link: &Arc<Link>) {
-        *self.0.link.lock().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(link);
-        self.0.framed.store(true, Ordering::Release);
-    }
-
-    /// The session that is carried now, if any.
-    pub(super) fn carried(&self) -> Option<Arc<Link>> {
-        if !self.0.framed.load(Ordering::Acquire) {
-            return None;
-        }
-        self.0.link.lock().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
 
     /// Closes the connection now: both directions at once, and unsent data is thrown away.
@@ -104,21 +82,19 @@ impl Handle {
         }
     }
 
-    /// The socket, for those that write to it. Does not keep it open.
-    pub(crate) fn stream(&self) -> Weak<Stream> {
-        Weak::clone(&self.0.stream)
+    /// The same, because the client does not read.
+    pub(super) fn cut_as_slow(&self) {
+        self.0.slow.store(true, Ordering::Release);
+        self.cut();
+    }
+
+    /// Whether the client was cut off because it did not read.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.0.slow.load(Ordering::Acquire)
     }
 
     /// Whether the connection still exists.
     pub(crate) fn is_open(&self) -> bool {
         self.0.stream.strong_count() > 0
-    }
-
-    /// Ends the stream towards the client after what the kernel holds for it; the client closes its side in answer.
-    pub(crate) fn finish(&self) {
-        if let Some(stream) = self.0.stream.upgrade() {
-            // What keeps it from ending ends it.
-            stream.finish().ok();
-        }
     }
 }

@@ -80,7 +80,7 @@ const unread = {
   'answers to unknown events that are not read are not kept': { octets: many(text('42/echo,["nobody",{}]')), namespace: '/echo' },
 };
 for (const [what, { octets, namespace }] of Object.entries(unread)) {
-  test(`${what.startsWith('A') ? '' : 'A1: '}${what}`, async (t) => {
+  held(`${what.startsWith('A') ? '' : 'A1: '}${what}`, async (t) => {
     const server = await start(t);
     await flood(t, server, await deafOnes(t, server, ATTACKERS, namespace), octets);
   });

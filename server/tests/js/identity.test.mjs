@@ -23,6 +23,8 @@ for (const transport of Object.keys(TRANSPORTS)) {
     const [{ sid }] = await socket.next('connection_confirmed');
     assert.equal(socket.id, sid);
     assert.notEqual(socket.id, socket.io.engine.id);
+    const other = await joined(transport, '/proto');
+    assert.deepEqual(await other.call('who'), [{ ok: true, data: other.id }], 'in a namespace that says nothing by itself');
   });
 
   held(`identity: JavaScript, ${transport}: a refusal has data`, async () => {

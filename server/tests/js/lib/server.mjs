@@ -15,7 +15,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../../..');
 const programs = {
   // The server, with the checks of a debug build.
   carillon: process.env.CARILLON_BINARY ?? join(root, 'target/debug/carillon'),
-  // The crate outside the workspace, which adds the namespaces /order, /proto, /second, /rough and /tiny.
+  // The crate outside the workspace, which adds the namespaces /order, /proto, /second, /seen, /rough and /tiny.
   fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/release/carillon-fixture'),
 };
 

@@ -1,89 +1,15 @@
 //! The built program from outside: exit codes, what it says when it cannot start, and how it stops.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::net::UnixDatagram;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+mod probes;
+mod server;
+mod systemd;
 
-const SOON: Duration = Duration::from_secs(20);
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Output, Stdio};
 
-fn carillon(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_carillon"));
-    command.args(args).stdin(Stdio::null()).current_dir(std::env::temp_dir());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARILLON_")) {
-        command.env_remove(name);
-    }
-    command.env("CARILLON_DRAIN__WINDOW_MS", "0");
-    // Whoever runs the tests may be a service itself.
-    command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
-    command
-}
-
-fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
-}
-
-/// A server on a free port; killed when the test ends before it has stopped.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    lines: Receiver<String>,
-}
-
-impl Server {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.args(["--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        let mut server = Self { child, address: ([0, 0, 0, 0], 0).into(), lines };
-        let line = server.says("listening on http://");
-        let at = line.find("http://").unwrap() + "http://".len();
-        let end =
-            line[at..].find(|c: char| !c.is_ascii_digit() && !".:".contains(c)).map_or(line.len(), |end| at + end);
-        server.address = line[at..end].parse().unwrap();
-        server
-    }
-
-    /// The next line that contains `text`.
-    fn says(&self, text: &str) -> String {
-        loop {
-            let line = self.lines.recv_timeout(SOON).unwrap_or_else(|_| panic!("it never said {text:?}"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    fn exit(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-
-    /// One request on a connection of its own.
-    fn ask(&self, head: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        stream.write_all(format!("{head}\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
+use self::server::{SOON, Server, carillon, run};
 
 #[test]
 fn questions_are_answered_and_mistakes_told_apart() {
@@ -231,45 +157,6 @@ fn the_program_tells_its_name_and_version() {
     assert_eq!((code, said.trim_end()), (Some(0), concat!("carillon ", env!("CARGO_PKG_VERSION"))));
 }
 
-/// `probe` as a health check runs it: its exit code, standard output and standard error.
-fn probe(address: SocketAddr, args: &[&str]) -> (Option<i32>, String, String) {
-    run(carillon(&["probe"]).args(args).args(["--url", &format!("http://{address}")]))
-}
-
-#[test]
-fn a_probe_tells_by_its_exit_code_and_in_one_line() {
-    let server = Server::start(
-        carillon(&["serve"]).env("CARILLON_DRAIN__PRE_DELAY_MS", "60000").env("CARILLON_DRAIN__DEADLINE_MS", "100000"),
-    );
-    assert_eq!(probe(server.address, &["ready"]), (Some(0), "ready\n".to_owned(), String::new()));
-    assert_eq!(probe(server.address, &["live"]), (Some(0), "live\n".to_owned(), String::new()));
-    // Without a URL the settings say where the server is.
-    let listen = format!("0.0.0.0:{}", server.address.port());
-    assert_eq!(run(carillon(&["probe", "ready"]).env("CARILLON_SERVER__LISTEN", listen)).0, Some(0));
-    server.signal("-TERM");
-    server.says("SIGTERM");
-    while server.ask("GET /readyz HTTP/1.1").starts_with("HTTP/1.1 200 ") {}
-    let (code, out, err) = probe(server.address, &["ready"]);
-    assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1), "{err}");
-    assert!(err.contains("draining"), "{err}");
-    assert_eq!(probe(server.address, &["live"]).0, Some(0), "it is alive while it drains");
-}
-
-#[test]
-fn a_probe_gives_up_in_time_and_says_why() {
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = silent.local_addr().unwrap();
-    let (code, _, err) = probe(address, &["live", "--timeout", "100"]);
-    assert_eq!((code, err), (Some(1), format!("carillon: {address}: no answer within 100 ms\n")));
-    drop(silent);
-    let (code, _, err) = probe(address, &["live"]);
-    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
-    assert!(err.contains("cannot be asked"), "{err}");
-    let (code, _, err) = run(&mut carillon(&["probe", "ready", "--url", "https://localhost"]));
-    assert_eq!(code, Some(2), "{err}");
-    assert_eq!(run(carillon(&["probe", "live"]).env("CARILLON_SERVER__LISTEN", "nowhere")).0, Some(78));
-}
-
 #[test]
 fn shells_get_completions_that_they_understand() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -302,79 +189,6 @@ fn every_command_has_a_manual_page() {
     }
     let (code, _, err) = run(&mut carillon(&["man", "probe", "nothing"]));
     assert_eq!((code, err.as_str()), (Some(2), "carillon: carillon probe has no command \"nothing\"\n"));
-}
-
-/// A socket as systemd has one for each service, and the environment that a service gets.
-struct Supervisor {
-    socket: UnixDatagram,
-    path: std::path::PathBuf,
-}
-
-impl Supervisor {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("carillon-{test}-{}", std::process::id()));
-        let socket = UnixDatagram::bind(&path).unwrap();
-        socket.set_read_timeout(Some(SOON)).unwrap();
-        Self { socket, path }
-    }
-
-    /// The next thing it is told.
-    fn told(&self) -> String {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).unwrap();
-        std::str::from_utf8(&buffer[..length]).unwrap().trim_end().to_owned()
-    }
-
-    /// What it is told next that is not that the server is alive.
-    fn news(&self) -> String {
-        std::iter::repeat_with(|| self.told()).find(|news| news != "WATCHDOG=1").unwrap()
-    }
-}
-
-impl Drop for Supervisor {
-    fn drop(&mut self) {
-        std::fs::remove_file(&self.path).ok();
-    }
-}
-
-#[test]
-fn systemd_is_told_that_the_server_is_ready_alive_and_stopping() {
-    let supervisor = Supervisor::new("watched");
-    let server = Server::start(
-        carillon(&["serve"])
-            .env("NOTIFY_SOCKET", &supervisor.path)
-            .env("WATCHDOG_USEC", "100000")
-            .env("CARILLON_DRAIN__PRE_DELAY_MS", "60000")
-            .env("CARILLON_DRAIN__DEADLINE_MS", "100000"),
-    );
-    assert_eq!(supervisor.told(), "READY=1");
-    assert_eq!((supervisor.told(), supervisor.told()), ("WATCHDOG=1".to_owned(), "WATCHDOG=1".to_owned()));
-    server.signal("-TERM");
-    assert_eq!(supervisor.news(), "STOPPING=1");
-    assert_eq!(supervisor.told(), "WATCHDOG=1", "it is alive while it drains");
-    server.signal("-TERM");
-    assert_eq!(server.exit(), Some(1));
-}
-
-#[test]
-fn without_a_watchdog_systemd_is_told_of_start_and_stop_only() {
-    let supervisor = Supervisor::new("unwatched");
-    let server = Server::start(carillon(&["serve"]).env("NOTIFY_SOCKET", &supervisor.path));
-    assert_eq!(supervisor.told(), "READY=1");
-    server.signal("-TERM");
-    assert_eq!(supervisor.told(), "STOPPING=1");
-    assert_eq!(server.exit(), Some(0));
-}
-
-#[test]
-fn a_server_that_does_not_start_is_never_called_ready() {
-    let supervisor = Supervisor::new("failed");
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let mut command = carillon(&["serve", "--listen", &address]);
-    assert_eq!(run(command.env("NOTIFY_SOCKET", &supervisor.path)).0, Some(1));
-    supervisor.socket.set_nonblocking(true).unwrap();
-    assert!(supervisor.socket.recv(&mut [0; 64]).is_err(), "it was told something");
 }
 
 /// A server that would let others in without asking them does not start, and says what to set; one that may, does.
