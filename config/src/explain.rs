@@ -3,7 +3,7 @@ use crate::limits::Mistake;
 use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::schema::View;
-use crate::section::ENABLED;
+use crate::section::OWN;
 use crate::{Problem, Source, suggest, text, words};
 use serde_json::Value;
 
@@ -68,9 +68,9 @@ impl Context<'_> {
         let mut valid: Vec<_> = properties.into_iter().flatten().map(|(key, _)| key).collect();
         valid.sort_unstable();
         if self.plugin && parent.0.is_empty() {
-            // The loader's own key is every plugin's last.
-            valid.retain(|key| *key != ENABLED);
-            valid.push(ENABLED);
+            // The loader's own keys are every plugin's last.
+            valid.retain(|key| OWN.iter().all(|own| own.key != *key));
+            valid.extend(OWN.iter().map(|own| own.key));
         }
         let hint = suggest::hint(path.last_key().unwrap_or_default(), "valid keys", &valid);
         self.problem(path, "unknown key".to_owned(), Some(hint))

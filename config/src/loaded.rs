@@ -2,6 +2,7 @@
 use crate::node::{Kind, Node};
 use crate::path::Path;
 use crate::schema::{Schema, View};
+use crate::section::{ACCESS, ENABLED};
 use crate::{Config, Section, Source, text};
 use serde_json::Value;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ pub(crate) struct Ready {
     pub(crate) section: Section,
     pub(crate) schema: Schema,
     pub(crate) tree: Node,
-    /// The loader's own key of a plugin's section.
-    pub(crate) enabled: Option<Node>,
+    /// The loader's own keys of a plugin's section.
+    pub(crate) own: Vec<(&'static str, Node)>,
 }
 
 impl Loaded {
@@ -44,8 +45,19 @@ impl Loaded {
 
     /// Whether a plugin runs: true unless its section says `enabled = false`.
     pub fn plugin_enabled(&self, name: &str) -> bool {
-        let ready = self.0.iter().find(|ready| ready.section.plugin() == Some(name));
-        ready.and_then(|ready| ready.enabled.as_ref()).is_none_or(|node| node.to_value() != Value::Bool(false))
+        self.own(name, ENABLED) != Some(Value::Bool(false))
+    }
+
+    /// The role that clients of a plugin must have, if it asks for one.
+    pub fn plugin_access(&self, name: &str) -> Option<Box<str>> {
+        let role = self.own(name, ACCESS)?;
+        role.as_str().filter(|role| !role.is_empty()).map(Box::from)
+    }
+
+    /// What the loader's own key says in a plugin's section.
+    fn own(&self, name: &str, key: &str) -> Option<Value> {
+        let ready = self.0.iter().find(|ready| ready.section.plugin() == Some(name))?;
+        ready.own.iter().find(|(own, _)| *own == key).map(|(_, node)| node.to_value())
     }
 
     /// Every setting with its value, as TOML writes it, and where that comes from. Secrets are masked.
@@ -53,8 +65,8 @@ impl Loaded {
         self.0.iter().flat_map(|ready| {
             let mut leaves = Vec::new();
             let (path, view) = (ready.section.steps(), ready.schema.view());
-            if let Some(node) = &ready.enabled {
-                add_leaves(&path.key(crate::section::ENABLED), node, None, &mut leaves);
+            for (key, node) in &ready.own {
+                add_leaves(&path.key(key), node, None, &mut leaves);
             }
             add_leaves(&path, &ready.tree, Some(view), &mut leaves);
             leaves

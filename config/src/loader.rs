@@ -126,7 +126,7 @@ impl Slot {
     /// Checks the section.
     fn finish(mut self, problems: &mut Problems) -> Ready {
         let check = Check { section: &self.section, schema: &self.schema, defaults: &self.defaults };
-        let enabled = check.run(&mut self.tree, problems);
-        Ready { section: self.section, schema: self.schema, tree: self.tree, enabled }
+        let own = check.run(&mut self.tree, problems);
+        Ready { section: self.section, schema: self.schema, tree: self.tree, own }
     }
 }

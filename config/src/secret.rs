@@ -2,7 +2,7 @@
 use crate::loader::Slot;
 use crate::node::{Kind, Node};
 use crate::path::Path;
-use crate::{Problem, Problems, Source};
+use crate::{Problem, Problems, Source, given};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read as _;
@@ -63,7 +63,11 @@ pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
                 problem(format!("`{key}` is set as well"), "leave one of the two out");
             }
             Some(std::cmp::Ordering::Less) | None => match text(file) {
-                Ok(text) => slot.tree.set(&key, Node::new(Kind::Leaf(Value::String(text)), node.source.clone())),
+                Ok(text) => {
+                    let view = slot.schema.view().entry(&key);
+                    let value = view.map(|view| given::read(view, &text, &node.source));
+                    slot.tree.set(&key, value.unwrap_or_else(|| Node::default_leaf(Value::String(text))));
+                }
                 Err(message) => problem(message, "the user who runs the server must be able to read it"),
             },
         }

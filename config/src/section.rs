@@ -109,10 +109,15 @@ impl Section {
             return Err("the type of a section must be a struct with named fields".to_owned());
         };
         if self.plugin().is_some() {
-            if table.iter().any(|(key, _)| key == ENABLED) {
-                return Err(format!("`{ENABLED}` is the loader's own key: the plugin must name its field differently"));
+            for (place, own) in OWN.iter().enumerate() {
+                if table.iter().any(|(key, _)| key == own.key) {
+                    return Err(format!(
+                        "`{}` is the loader's own key: the plugin must name its field differently",
+                        own.key
+                    ));
+                }
+                table.insert(place, (own.key.to_owned(), Node::default_leaf((own.default)())));
             }
-            table.insert(0, (ENABLED.to_owned(), Node::default_leaf(Value::Bool(true))));
         }
         Ok(node)
     }
@@ -139,7 +144,10 @@ impl Section {
         };
         crate::secret::add_file_keys(properties);
         if self.plugin().is_some() {
-            properties.insert(ENABLED.to_owned(), serde_json::json!({ "type": "boolean", "description": ENABLED_DOC }));
+            for own in &OWN {
+                let schema = serde_json::json!({ "type": own.kind, "description": own.doc });
+                properties.insert(own.key.to_owned(), schema);
+            }
         }
         for (key, default) in defaults.table().unwrap_or_default() {
             if let Some(property) = properties.get_mut(key).and_then(Value::as_object_mut) {
@@ -155,12 +163,37 @@ impl Section {
     }
 }
 
-/// The loader's own key in every plugin's section.
-pub(crate) const ENABLED: &str = "enabled";
+/// A key of the loader's own in every plugin's section.
+pub(crate) struct Own {
+    pub(crate) key: &'static str,
+    kind: &'static str,
+    default: fn() -> Value,
+    /// What the reference says about it.
+    doc: &'static str,
+}
 
-/// What the reference says about it.
-const ENABLED_DOC: &str =
-    "Whether the plugin runs. When false its namespace does not exist; its section is still checked.";
+/// Whether the plugin runs.
+pub(crate) const ENABLED: &str = "enabled";
+/// Who may use it.
+pub(crate) const ACCESS: &str = "access";
+
+/// The loader's own keys, in the order of the reference.
+pub(crate) const OWN: [Own; 2] = [
+    Own {
+        key: ENABLED,
+        kind: "boolean",
+        default: || Value::Bool(true),
+        doc: "Whether the plugin runs. When false its namespace does not exist; its section is still checked.",
+    },
+    Own {
+        key: ACCESS,
+        kind: "string",
+        default: || Value::String(String::new()),
+        doc: "The role that clients must have to connect to the plugin's namespace and to use its HTTP routes: one that \
+              the claim `roles` of their token, or `roles` of their API key, contains. Empty asks for none. Needs \
+              `auth.mode`.",
+    },
+];
 
 impl fmt::Debug for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

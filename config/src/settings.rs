@@ -1,4 +1,5 @@
-//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`.
+//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`.
+mod auth;
 mod bus;
 mod drain;
 mod listen;
@@ -7,6 +8,7 @@ mod router;
 mod server;
 mod wire;
 
+pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings};
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
 pub use listen::ListenAddress;
@@ -26,6 +28,7 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("drain", DrainSettings::check),
         Section::of("bus", BusSettings::check),
         Section::of("log", LogSettings::check),
+        Section::of("auth", AuthSettings::check),
     ]
 }
 

@@ -4,7 +4,7 @@ use crate::limits::{self, Mistake};
 use crate::node::Node;
 use crate::path::{Path, Step};
 use crate::schema::Schema;
-use crate::section::{ENABLED, Outcome};
+use crate::section::{ENABLED, OWN, Outcome};
 use crate::{Problem, Problems, Section};
 use serde_json::Value;
 
@@ -19,16 +19,19 @@ pub(crate) struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Reports everything wrong with `tree`, and leaves in it only what its type accepts. The loader's own key of a
-    /// plugin's section is taken out of it and returned, because the type does not know it.
-    pub(crate) fn run(&self, tree: &mut Node, problems: &mut Problems) -> Option<Node> {
+    /// Reports everything wrong with `tree`, and leaves in it only what its type accepts. The loader's own keys
+    /// of a plugin's section are taken out of it and returned, because the type does not know them.
+    pub(crate) fn run(&self, tree: &mut Node, problems: &mut Problems) -> Vec<(&'static str, Node)> {
         let mut repaired = Repaired::default();
         let sound = self.compare(tree, &mut repaired, problems);
-        let enabled = self.section.plugin().and_then(|_| tree.remove_at(&Path::default().key(ENABLED)));
+        let keys = OWN.iter().filter(|_| self.section.plugin().is_some());
+        let own = keys.filter_map(|own| Some((own.key, tree.remove_at(&Path::default().key(own.key))?)));
+        let own: Vec<_> = own.collect();
+        let enabled = own.iter().find(|(key, _)| *key == ENABLED).map(|(_, node)| node);
         // The rules of a plugin that is switched off do not apply: its settings may be incomplete, but not misspelt.
-        let rules = sound && enabled.as_ref().is_none_or(|node| node.to_value() == Value::Bool(true));
+        let rules = sound && enabled.is_none_or(|node| node.to_value() == Value::Bool(true));
         self.read(tree, rules, &mut repaired, problems);
-        enabled
+        own
     }
 
     /// Compares with the schema. False when nothing can be said about the rest.

@@ -1,10 +1,12 @@
 //! The boot plan: every enabled plugin with its table, made and checked as a whole before any I/O.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use carillon_config::{BusSettings, Loaded};
 
 use crate::bus;
+use crate::identity::Authenticate;
 use crate::lifecycle::BootError;
 use crate::registry::{Description, Plan, Registration, Registry};
 use crate::routes::mistake_in_event_name;
@@ -16,6 +18,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Box<dyn Plan>,
     /// Events sent to its namespace, by whichever plugin, and their modes.
     pub(crate) emits: Vec<(String, Mode)>,
+    /// The role that its clients must have, if any.
+    pub(crate) access: Option<Box<str>>,
 }
 
 /// What a boot will start, checked as a whole: the part of a boot that needs no I/O.
@@ -24,6 +28,8 @@ pub struct BootPlan {
     pub(crate) plugins: Vec<Planned>,
     /// The namespaces of the disabled ones.
     pub(crate) disabled: HashSet<&'static str>,
+    /// Who checks what clients show; without it nobody is asked.
+    pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
 }
 
 impl BootPlan {
@@ -51,14 +57,26 @@ impl BootPlan {
             }
             let plan = entry.plan(config);
             check_events(entry, &*plan, &mut problems);
-            plugins.push(Planned { entry: *entry, plan, emits: Vec::new() });
+            plugins.push(Planned {
+                entry: *entry,
+                plan,
+                emits: Vec::new(),
+                access: config.plugin_access(entry.name()),
+            });
         }
         check_namespaces(&plugins, &mut problems);
         check_paths(&plugins, &mut problems);
         share_emits(&mut plugins, &disabled, &mut problems);
-        let plan = Self { plugins, disabled };
+        let plan = Self { plugins, disabled, authenticate: None };
         problems.extend(refuse(&plan.describe()));
         if problems.is_empty() { Ok(plan) } else { Err(BootError::Config(problems.join("\n"))) }
+    }
+
+    /// Has every client checked: at each CONNECT, and at each request for a plugin's HTTP route.
+    #[must_use]
+    pub fn authenticated_by(mut self, authenticate: Arc<dyn Authenticate>) -> Self {
+        self.authenticate = Some(authenticate);
+        self
     }
 
     /// The plugins that it starts.

@@ -1,6 +1,7 @@
 //! One client of one namespace: its state, and the way of its events into the queue that keeps them in order.
 
 mod queue;
+mod refresh;
 mod watch;
 mod work;
 
@@ -14,6 +15,7 @@ use prometheus::IntGauge;
 
 pub(crate) use self::queue::{Job, What, event_bytes};
 use self::queue::{Phase, Queue, Run};
+use self::refresh::Term;
 pub(crate) use self::work::Step;
 use tokio::time::Instant;
 
@@ -24,6 +26,7 @@ use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::namespace::Namespace;
+use crate::packet::split_event;
 use crate::peer::Peer;
 use crate::sink::{Reason, Sink, Transport};
 
@@ -40,6 +43,8 @@ pub(crate) struct Client {
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+    /// How long it may stay. Taken with the queue locked or without, and never the other way round.
+    term: Mutex<Term>,
 }
 
 /// A client's rooms.
@@ -66,6 +71,7 @@ impl Client {
             deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
+            term: Mutex::default(),
         }
     }
 
@@ -86,6 +92,9 @@ impl Client {
     pub(crate) fn join(&self, room: &str) -> Result<()> {
         if room.is_empty() || room.len() > MAX_ROOM_NAME {
             return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
+        }
+        if self.peer.identity().is_some_and(|identity| !identity.may_join(room)) {
+            return Err(Error::forbidden("not allowed in this room"));
         }
         let mut rooms = self.rooms();
         if !rooms.open {
@@ -122,6 +131,7 @@ impl Client {
         }
         let Some(sink) = queue.sink.clone() else { return };
         queue.phase = Phase::Open;
+        self.begin_term();
         self.rooms().open = true;
         let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
@@ -136,7 +146,14 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let limits = self.namespace.limits;
+        if self.refreshes(&json, ack) {
+            return;
+        }
+        let forbidden = self.forbids(&json);
         let job = Job::Event { json, attachments, ack };
+        if forbidden {
+            return refuse(self, &job, Error::forbidden("not allowed to send this event"));
+        }
         let mut queue = self.queue();
         let size = job.bytes();
         let refusal = if queue.phase == Phase::Closed {
@@ -159,6 +176,13 @@ impl Client {
         refuse(self, &job, refusal);
     }
 
+    /// Whether the client's token lists the events it may send, and not this one. What is no event at all is left to
+    /// whoever answers it.
+    fn forbids(&self, json: &str) -> bool {
+        let identity = self.peer.identity().filter(|identity| !identity.sends_all());
+        identity.is_some_and(|identity| split_event(json).is_ok_and(|event| !identity.may_send(&event.name)))
+    }
+
     /// The client is asked something. Until the value is dropped it is read from, however many events wait: its answer
     /// comes behind those it has sent already. Their bytes are limited all the same.
     pub(crate) fn ask(self: &Arc<Self>) -> Asking {
@@ -173,6 +197,7 @@ impl Client {
 
     /// The client is gone. What it sent before still runs.
     pub(crate) fn closed(self: &Arc<Self>, reason: Reason) {
+        self.end_term();
         let mut queue = self.queue();
         match std::mem::replace(&mut queue.phase, Phase::Closed) {
             Phase::Open => {}
@@ -266,6 +291,7 @@ impl Drop for Asking {
 impl Drop for Client {
     /// Nothing a client asked for is owed for ever, whatever became of the task that was to answer.
     fn drop(&mut self) {
+        self.end_term();
         let queue = self.queue.get_mut().unwrap_or_else(PoisonError::into_inner);
         let admitted = queue.phase == Phase::Admitted;
         // Kept until all is answered.

@@ -12,6 +12,7 @@ use crate::ack::Deferred;
 use crate::answer::fail_call;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::packet::Item;
 use crate::payload::{Decode, Emit, Payload, encode_event};
 use crate::peer::Peer;
@@ -96,6 +97,12 @@ impl Ctx {
         &self.0.peer
     }
 
+    /// Who the client is: what its token or key says. `None` while `auth.mode` is `"open"`: nobody is asked then.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.0.peer.identity()
+    }
+
     /// The transport in use now, or at the time of CONNECT once the client is gone.
     #[must_use]
     pub fn transport(&self) -> Transport {
@@ -144,7 +151,8 @@ impl Ctx {
     /// Puts the client into a room of its namespace: it gets every publish to the room from now on.
     ///
     /// # Errors
-    /// When the name is empty or too long, or the client is in [`MAX_ROOMS`](crate::hub::MAX_ROOMS) rooms.
+    /// When the name is empty or too long, the client is in [`MAX_ROOMS`](crate::hub::MAX_ROOMS) rooms, or its token lists
+    /// the rooms it may be in and not this one (`forbidden`).
     pub fn join(&self, room: &str) -> Result<()> {
         self.0.join(room)
     }

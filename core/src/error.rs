@@ -17,6 +17,8 @@ pub enum Code {
     UnknownEvent,
     /// The thing asked for does not exist.
     NotFound,
+    /// The client has not shown a valid token or key.
+    Unauthorized,
     /// The client may not do this.
     Forbidden,
     /// The message is larger than the limit.
@@ -35,10 +37,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BadPayload,
         Self::UnknownEvent,
         Self::NotFound,
+        Self::Unauthorized,
         Self::Forbidden,
         Self::TooLarge,
         Self::RateLimited,
@@ -55,6 +58,7 @@ impl Code {
             Self::BadPayload => "bad_payload",
             Self::UnknownEvent => "unknown_event",
             Self::NotFound => "not_found",
+            Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
@@ -71,6 +75,7 @@ impl Code {
         match self {
             Self::BadPayload => 400,
             Self::NotFound | Self::UnknownEvent => 404,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::TooLarge => 413,
             Self::RateLimited => 429,

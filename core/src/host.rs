@@ -14,6 +14,7 @@ use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
+use crate::identity::Authenticate;
 use crate::metrics::Metrics;
 use crate::metrics::Outbound;
 use crate::namespace::Namespace;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) namespaces: Arc<HashMap<Arc<str>, Arc<Namespace>>>,
     /// Namespaces of plugins that are linked and disabled: publishing there reaches nobody and is no error.
     pub(crate) disabled: HashSet<&'static str>,
+    /// Who checks what clients show; without it nobody is asked.
+    pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) bus_required: bool,
     pub(crate) metrics: Arc<Metrics>,

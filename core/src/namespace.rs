@@ -12,8 +12,10 @@ use tokio_util::task::TaskTracker;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
+use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
+use crate::identity::Authenticate;
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
@@ -42,12 +44,16 @@ pub(crate) struct Services {
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<Clock>,
     pub(crate) failures: Arc<Failures>,
+    pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
+    pub(crate) expiries: Arc<Expiries>,
 }
 
 /// One namespace.
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: &'static str,
+    /// The role that its clients must have, if any.
+    pub(crate) access: Option<Box<str>>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) space: Space,
     pub(crate) limits: Limits,
@@ -59,6 +65,9 @@ pub(crate) struct Namespace {
     /// Watches what runs on the plugin's threads.
     pub(crate) clock: Arc<Clock>,
     failures: Arc<Failures>,
+    /// Who checks the newer tokens that clients show; without it nobody is asked.
+    pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
+    pub(crate) expiries: Arc<Expiries>,
     /// Set at the end of boot, before the first client.
     module: OnceLock<Arc<dyn Module>>,
     /// The declared events, sorted by name, and their routes. No client can choose what is in it, so it needs no hash
@@ -89,21 +98,22 @@ fn sorted(outline: &Outline) -> Box<[(String, usize)]> {
 }
 
 impl Namespace {
-    /// `emits` are all events declared for this namespace, by its own plugin and by others, and their modes.
+    /// `access` is the role its clients must have, `emits` are all events declared for this namespace, by its own plugin and by others, and their modes.
     pub(crate) fn new(
         name: &str,
-        plugin: &'static str,
+        (plugin, access): (&'static str, Option<Box<str>>),
         outline: &Outline,
         emits: &[(String, Mode)],
         (hub, space): (Arc<Hub>, Space),
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures } = services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries } = services;
         metrics.preset(name);
         Self {
             name: name.into(),
             plugin,
+            access,
             hub,
             space,
             limits,
@@ -127,6 +137,8 @@ impl Namespace {
             metrics,
             clock,
             failures,
+            authenticate,
+            expiries,
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use bytestring::ByteString;
@@ -13,12 +13,13 @@ use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::params::Params;
 use crate::payload::argument;
 use crate::sink::Transport;
 
 /// Headers a plugin may look at, beside all that begin with `x-forwarded-`.
-const HEADERS: [&str; 4] = ["authorization", "cookie", "origin", "user-agent"];
+const HEADERS: [&str; 5] = ["authorization", "cookie", "origin", "user-agent", "x-api-key"];
 
 /// The request that opened a session, as far as plugins may see it. Shared by all namespaces of the session.
 pub struct Handshake {
@@ -93,6 +94,8 @@ struct Facts {
     connected_at: SystemTime,
     /// Until the client has been let in.
     told: Mutex<Option<Told>>,
+    /// Who it is, where that is asked. Looked at by whoever admits it, by its events and by plugins; by no delivery.
+    identity: OnceLock<Mutex<Identity>>,
 }
 
 struct Told {
@@ -119,6 +122,7 @@ impl Peer {
             transport,
             connected_at: SystemTime::now(),
             told,
+            identity: OnceLock::new(),
         }))
     }
 
@@ -194,7 +198,7 @@ impl Peer {
     }
 
     /// The first header of this name, in lower case, that the handshake had: `authorization`, `cookie`, `origin`,
-    /// `user-agent` and `x-forwarded-..`; others are not kept. It is there as long as the [query](Self::query).
+    /// `user-agent`, `x-api-key` and `x-forwarded-..`; others are not kept. It is there as long as the [query](Self::query).
     #[must_use]
     pub fn header(&self, name: &str) -> Option<ByteString> {
         let told = self.told();
@@ -217,6 +221,18 @@ impl Peer {
     pub fn auth_as<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
         let auth = self.auth().ok_or_else(|| Error::forbidden("authentication required"))?;
         argument(&auth).map_err(|error| Error::forbidden(format!("malformed auth: {}", error.message())))
+    }
+
+    /// Who the client is: what its token or key says. `None` while `auth.mode` is `"open"`.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        self.0.identity.get().map(|identity| identity.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Notes who the client is.
+    pub(crate) fn identify(&self, identity: Identity) {
+        let cell = self.0.identity.get_or_init(|| Mutex::new(identity.clone()));
+        *cell.lock().unwrap_or_else(PoisonError::into_inner) = identity;
     }
 
     /// The client has been let in: drops what it sent for that, whoever else has a copy of this value.

@@ -13,6 +13,7 @@ pub use crate::bus::Message;
 pub use crate::ctx::Ctx;
 pub use crate::error::{Code, Error, Result};
 pub use crate::host::{Host, Target};
+pub use crate::identity::Identity;
 pub use crate::metrics::{HistogramVec, IntCounterVec, IntGaugeVec};
 pub use crate::payload::{AnyEvent, Args, Attachment, Ignored, Payload, Plain};
 pub use crate::peer::Peer;

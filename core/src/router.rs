@@ -8,6 +8,7 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
+use crate::identity::{self, Shown};
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
@@ -81,14 +82,20 @@ impl Router {
         Ok(())
     }
 
-    /// Asks the plugin of `namespace` whether `peer` may connect. Called while the CONNECT is being answered; the
+    /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the CONNECT is being answered; the
     /// session gets its events from then on, but nothing is sent before [`Session::opened`].
     ///
     /// # Errors
-    /// The plugin's refusal: its message is meant for `connect_error`.
+    /// `unauthorized` when it has shown nothing valid, `forbidden` when that does not open this namespace, or the plugin's
+    /// refusal. The message is meant for `connect_error`.
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
         let module = Arc::clone(namespace.module()?);
+        if let Err(error) = self.recognise(namespace, &peer) {
+            peer.forget();
+            namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
+            return Err(error);
+        }
         let asking = peer.clone();
         let question = async move { module.admit(asking).await };
         let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await else {
@@ -100,12 +107,23 @@ impl Router {
         Err(error)
     }
 
+    /// Notes who `peer` is, and whether that opens the namespace to it.
+    fn recognise(&self, namespace: &Namespace, peer: &Peer) -> Result<()> {
+        if let Some(authenticate) = &self.shared.authenticate {
+            peer.identify(authenticate.authenticate(&Shown::by(peer)?)?);
+        }
+        identity::admit(peer.identity().as_ref(), &namespace.name, namespace.access.as_deref())
+    }
+
     /// Answers an HTTP GET route with the JSON text of its body.
     ///
     /// # Errors
-    /// What the plugin's handler returns, or `timeout`, or `internal` after a panic.
-    pub async fn get(&self, route: &HttpRoute, params: Params) -> Result<Bytes> {
+    /// `unauthorized` and `forbidden` as for a client of the plugin's namespace; what the plugin's handler returns, or
+    /// `timeout`, or `internal` after a panic.
+    pub async fn get(&self, route: &HttpRoute, shown: &Shown, params: Params) -> Result<Bytes> {
         let namespace = self.namespace(&route.namespace)?;
+        let identity = self.shared.authenticate.as_ref().map(|authenticate| authenticate.authenticate(shown));
+        identity::admit(identity.transpose()?.as_ref(), &namespace.name, namespace.access.as_deref())?;
         let module = Arc::clone(namespace.module()?);
         let index = route.index;
         let body = async move { module.get(index, &params)?.await };

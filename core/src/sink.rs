@@ -253,11 +253,13 @@ pub enum Reason {
     Drain,
     /// A plugin closed the connection.
     Killed,
+    /// The client's token has ended and was not refreshed.
+    TokenExpired,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ClientDisconnect,
         Self::ServerDisconnect,
         Self::TransportClose,
@@ -268,6 +270,7 @@ impl Reason {
         Self::Slow,
         Self::Drain,
         Self::Killed,
+        Self::TokenExpired,
     ];
 
     /// The reason in metric labels and logs.
@@ -284,6 +287,7 @@ impl Reason {
             Self::Slow => "slow",
             Self::Drain => "drain",
             Self::Killed => "killed",
+            Self::TokenExpired => "token_expired",
         }
     }
 }

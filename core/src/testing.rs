@@ -13,6 +13,7 @@ use carillon_config::{Loader, Problem, Problems};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::identity::{Identity, Shown};
 use crate::lifecycle::{App, BootError};
 use crate::params::Params;
 use crate::payload::Payload;
@@ -126,12 +127,31 @@ impl Harness {
     /// # Errors
     /// The plugin's refusal.
     pub async fn connect_with(&self, namespace: &str, auth: Option<Value>) -> Result<TestClient> {
-        let sink = Arc::new(RecordingSink::default());
         let auth = auth.map(|auth| ByteString::from(auth.to_string()));
-        let peer = Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), auth);
+        self.enter(namespace, Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), auth))
+            .await
+    }
+
+    async fn enter(&self, namespace: &str, peer: Peer) -> Result<TestClient> {
+        let sink = Arc::new(RecordingSink::default());
         let session = self.app.router().admit(namespace, peer, sink.clone()).await?;
         session.opened();
         Ok(TestClient::new(session, sink))
+    }
+
+    /// Connects a client whose token has these claims, such as `{"sub": "ann", "roles": ["operator"]}`.
+    ///
+    /// # Errors
+    /// The plugin's refusal, or that of the claims.
+    ///
+    /// # Panics
+    /// When no token can have these claims.
+    pub async fn connect_as(&self, namespace: &str, claims: Value) -> Result<TestClient> {
+        let Value::Object(claims) = claims else { panic!("claims are an object, and not {claims}") };
+        let identity = Identity::new(claims).unwrap_or_else(|mistake| panic!("claims: {mistake}"));
+        let peer = Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), None);
+        peer.identify(identity);
+        self.enter(namespace, peer).await
     }
 
     /// Calls an HTTP route by its pattern, such as `/api/cluster/nodes/{name}`.
@@ -146,7 +166,7 @@ impl Harness {
             .find(|route| route.path == pattern)
             .ok_or_else(|| Error::not_found("no such route"))?;
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(serde_json::from_slice(&router.get(route, Params::new(params)).await?)?)
+        Ok(serde_json::from_slice(&router.get(route, &Shown::default(), Params::new(params)).await?)?)
     }
 
     /// The value of a series in `/metrics`, such as `carillon_publishes_total{event="e",namespace="/n"}`, its labels in

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_config::{DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, WireSettings};
+use carillon_config::{
+    AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, WireSettings,
+};
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
-use crate::check::check;
+use crate::check::{Checked, check, open_to_all};
 use crate::contract::{Contract, Documents};
 use crate::drain::Running;
 use crate::exit::Exit;
@@ -28,7 +30,7 @@ use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
 use crate::wire::Options;
-use crate::{accept, bridge, engine, http, listen, logs, process, say, supervisor};
+use crate::{accept, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -66,10 +68,14 @@ async fn run(
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
-    let plan = check(registry, config).map_err(boot_failure)?;
+    let Checked { plan, auth } = check(registry, config).map_err(boot_failure)?;
     let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let listener = listen::open(&server.listen).await.map_err(failure)?;
+    let address = listener.local_addr().map_err(failure)?;
+    if let Some(text) = open_to_all(&config.get("auth"), address) {
+        return Err((text, Exit::Config));
+    }
     let server = &allow_files(server);
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
@@ -78,6 +84,7 @@ async fn run(
     let started = app.metrics().build_info(program.name, program.version, REVISION);
     started
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
+        .and_then(|_| auth::register(app.metrics(), auth.as_deref()))
         .map_err(|error| failure(error.message()))?;
     let running = match start(program, app, config, server, listener, documents) {
         Ok(running) => running,
@@ -167,16 +174,21 @@ fn start(
     let routes = http::router(Arc::new(site));
     tasks.spawn(serving.clone().run(accepting.clone()));
     tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
-    notices(server, address);
+    notices(server, &config.get("auth"), address);
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
     tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
     Ok(Running { app, serving, accepting, tasks })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.
-fn notices(server: &ServerSettings, address: SocketAddr) {
+fn notices(server: &ServerSettings, auth: &AuthSettings, address: SocketAddr) {
     if address.ip().is_loopback() {
-        tracing::info!("only this machine can connect; server.listen = \"0.0.0.0:{}\" lets others", server.listen.port);
+        tracing::info!(
+            "only this machine can connect; server.listen = \"0.0.0.0:{}\" lets others, with auth.mode or auth.allow_open",
+            server.listen.port
+        );
+    } else if auth.mode == AuthMode::Open {
+        tracing::warn!("whoever reaches {address} may come in: auth.allow_open is true");
     }
     if server.origins.is_empty() {
         tracing::info!("only web pages of the same host can connect; server.origins lists others");

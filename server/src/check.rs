@@ -1,21 +1,73 @@
 //! Everything that can be known to be wrong before anything is started: what `check` says and `serve` refuses.
 
-use carillon_config::{Loaded, ServerSettings};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use carillon_config::{AuthMode, AuthSettings, Loaded, ServerSettings};
+use carillon_core::identity::Authenticate;
 use carillon_core::lifecycle::{BootError, BootPlan};
 use carillon_core::registry::Registry;
 
+use crate::auth::Auth;
 use crate::http;
 
+/// What is wrong with listening here, if anything: others than this machine can reach the server, it asks nobody who they
+/// are, and nobody has said that this is meant.
+pub(crate) fn open_to_all(settings: &AuthSettings, address: SocketAddr) -> Option<String> {
+    let closed = settings.mode != AuthMode::Open || settings.allow_open || address.ip().to_canonical().is_loopback();
+    (!closed).then(|| {
+        format!(
+            "server.listen: other machines can reach {address}, and auth.mode is \"open\": nobody is asked who they are; set \
+             auth.mode to \"jwt\" or \"api_key\", or say that everybody may come in: auth.allow_open = true"
+        )
+    })
+}
+
+/// What can be started.
+pub(crate) struct Checked {
+    pub(crate) plan: BootPlan,
+    /// Who checks what clients show.
+    pub(crate) auth: Option<Arc<Auth>>,
+}
+
 /// Plans the boot, in which no plugin may declare a route of the server's own.
-pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<BootPlan, BootError> {
-    let ServerSettings { path: socket_io, .. } = config.get("server");
+pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, BootError> {
+    let settings: AuthSettings = config.get("auth");
+    let (auth, mistakes) = match Auth::new(&settings) {
+        Ok(auth) => (auth, Vec::new()),
+        Err(mistakes) => (None, mistakes),
+    };
+    let plan = plan(registry, config, &settings, mistakes)?;
+    let plan = match &auth {
+        Some(auth) => plan.authenticated_by(Arc::clone(auth) as Arc<dyn Authenticate>),
+        None => plan,
+    };
+    Ok(Checked { plan, auth })
+}
+
+fn plan(
+    registry: &Registry,
+    config: &Loaded,
+    settings: &AuthSettings,
+    mut mistakes: Vec<String>,
+) -> Result<BootPlan, BootError> {
+    let ServerSettings { path: socket_io, listen, .. } = config.get("server");
+    // What a name stands for is known when it is listened on.
+    let address = listen.host.parse().ok().map(|host: IpAddr| SocketAddr::new(host, listen.port));
+    mistakes.extend(address.and_then(|address| open_to_all(settings, address)));
     BootPlan::new(registry, config, |plugins| {
         let taken = http::is_taken(&socket_io).then(|| format!("server.path: {socket_io:?} is the server's own"));
         let routes = plugins.iter().flat_map(|plugin| plugin.outline.http.iter().map(|route| (plugin.name, route)));
         let ours = routes.filter(|(_, route)| http::is_own(&route.path, &socket_io));
         let ours =
             ours.map(|(name, route)| format!("{name}: route {:?} ({}): it is the server's own", route.path, route.at));
-        taken.into_iter().chain(ours).collect()
+        // A role that nobody can have would shut everybody out.
+        let closed = plugins
+            .iter()
+            .filter(|plugin| settings.mode == AuthMode::Open && config.plugin_access(plugin.name).is_some());
+        let closed = closed
+            .map(|plugin| format!("plugins.{}.access: no client has a role while auth.mode is \"open\"", plugin.name));
+        mistakes.into_iter().chain(taken).chain(ours).chain(closed).collect()
     })
 }
 
@@ -62,5 +114,25 @@ mod tests {
         let text = refusal(&[("plugins.greedy.enabled", "false"), ("server.path", "/livez/")]).unwrap();
         assert!(text.contains("server.path") && text.contains("the server's own"), "{text}");
         assert_eq!(refusal(&[("plugins.greedy.enabled", "false")]), None);
+    }
+
+    /// Whoever lets others in without asking them has to say so; so has whoever asks for a role that nobody can have.
+    #[test]
+    fn a_server_that_asks_nobody_is_meant_to() {
+        let refusal = |more: &[(&str, &str)]| refusal(&[&[("plugins.greedy.enabled", "false")], more].concat());
+        let secret = "x".repeat(32);
+        for (listen, open) in [("0.0.0.0:80", true), ("[::]:80", true), ("192.0.2.1:80", true), ("[::1]:80", false)] {
+            let listen = ("server.listen", listen);
+            let text = refusal(&[listen]).unwrap_or_default();
+            assert_eq!(text.contains("server.listen: ") && text.contains("auth.allow_open = true"), open, "{text}");
+            assert_eq!(refusal(&[listen, ("auth.allow_open", "true")]), None);
+            assert_eq!(refusal(&[listen, ("auth.mode", "jwt"), ("auth.key", &secret)]), None);
+        }
+        let access = ("plugins.echo.access", "operator");
+        let text = refusal(&[access]).unwrap();
+        assert_eq!(text, "plugins.echo.access: no client has a role while auth.mode is \"open\"");
+        assert_eq!(refusal(&[access, ("auth.mode", "jwt"), ("auth.key", &secret)]), None);
+        let text = refusal(&[("auth.mode", "jwt"), ("auth.key", "short")]).unwrap();
+        assert_eq!(text, "auth.key: a secret for HS256 has at least 32 bytes");
     }
 }

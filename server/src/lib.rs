@@ -14,6 +14,7 @@
 mod accept;
 mod admission;
 mod app;
+mod auth;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod bridge;

@@ -11,6 +11,7 @@ use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
 use serde_json::{Map, Value, json};
 
+use crate::auth;
 use crate::contract::Contract;
 use crate::logs;
 use crate::metrics::Metrics;
@@ -94,6 +95,7 @@ fn described(registry: &Registry, sections: &[Section]) -> Result<Vec<Described>
         let own = Metrics::new(app.metrics())
             .and_then(|_| process::register(app.metrics(), runtime.handle()))
             .and_then(|()| app.metrics().register(logs::lines()?))
+            .and_then(|_| auth::register(app.metrics(), None))
             .and_then(|_| app.metrics().build_info(Program::CARILLON.name, Program::CARILLON.version, REVISION));
         let described = app.metrics().described();
         app.shutdown().await;

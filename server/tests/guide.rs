@@ -6,6 +6,8 @@ extern crate self as acme_plugins;
 
 #[path = "guide/chat.rs"]
 mod chat;
+#[path = "guide/desk.rs"]
+mod desk;
 #[path = "guide/door.rs"]
 mod door;
 #[path = "guide/greeter.rs"]

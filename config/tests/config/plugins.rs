@@ -35,10 +35,10 @@ fn forgotten_deny_unknown_fields() {
         found,
         [
             "plugins.loose-one.numbr: unknown key (did you mean `number`?)",
-            "plugins.loose-one.other: unknown key (valid keys: `number`, `enabled`)",
+            "plugins.loose-one.other: unknown key (valid keys: `number`, `enabled`, `access`)",
         ]
     );
-    assert_eq!(problems("[plugins.echo]\nx = 1\n"), ["plugins.echo.x: unknown key (valid keys: `enabled`)"]);
+    assert_eq!(problems("[plugins.echo]\nx = 1\n"), ["plugins.echo.x: unknown key (valid keys: `enabled`, `access`)"]);
 }
 
 /// Fields without a serde default may be left out too: the section's default fills them.
@@ -87,4 +87,14 @@ fn objections_of_a_check() {
             ("plugins.loose".to_owned(), "something about the whole".to_owned(), None, "default".to_owned()),
         ]
     );
+}
+
+/// `access` names a role, and belongs to the loader as well; empty, as by default, it names none.
+#[test]
+fn access() {
+    let loaded = load("[plugins.relay]\naccess = \"operator\"\n[plugins.echo]\naccess = \"\"\n").unwrap();
+    assert_eq!(loaded.plugin_access("relay").as_deref(), Some("operator"));
+    assert_eq!((loaded.plugin_access("echo"), loaded.plugin_access("loose-one")), (None, None));
+    assert_eq!(problems("[plugins.relay]\naccess = 7\n").len(), 1);
+    assert_eq!(problems("[server]\naccess = \"operator\"\n").len(), 1);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_config::{BusSettings, Loaded, RouterSettings};
+use carillon_config::{AuthSettings, BusSettings, Loaded, RouterSettings};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,9 +19,11 @@ use crate::bus::{self, Bus, BusContext};
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
+use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub, Publisher};
+use crate::identity::Authenticate;
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
@@ -45,8 +47,8 @@ impl BootPlan {
     /// # Errors
     /// The first thing that went wrong, naming the plugin.
     pub async fn boot(self, config: &Loaded, threads: Threads, shards: usize) -> Result<App, BootError> {
-        let Self { plugins, disabled } = self;
-        let ground = Ground::lay(config, shards, plugins.len()).await?;
+        let Self { plugins, disabled, authenticate } = self;
+        let ground = Ground::lay(config, shards, plugins.len(), authenticate).await?;
         let (namespaces, starting) = ground.namespaces(plugins, threads)?;
         let (mut app, step) = ground.app(namespaces, disabled)?;
         let (mut http, mut handshakes) = (Vec::new(), Vec::new());
@@ -87,7 +89,12 @@ struct Ground {
 }
 
 impl Ground {
-    async fn lay(config: &Loaded, shards: usize, spaces: usize) -> Result<Self, BootError> {
+    async fn lay(
+        config: &Loaded,
+        shards: usize,
+        spaces: usize,
+        authenticate: Option<Arc<dyn Authenticate>>,
+    ) -> Result<Self, BootError> {
         let settings: RouterSettings = config.get("router");
         let bus_settings: BusSettings = config.get("bus");
         let step = Duration::from_millis(settings.step_timeout_ms);
@@ -109,7 +116,10 @@ impl Ground {
         let clock = Arc::new(Clock::new(limits.handler_timeout));
         tasks.spawn(Arc::clone(&clock).run(stop.clone()));
         let (clients, failures) = (TaskTracker::new(), Arc::new(Failures::default()));
-        let services = Services { clients, metrics, limits, clock, failures };
+        let auth: AuthSettings = config.get("auth");
+        let expiries = Arc::new(Expiries::new(Duration::from_millis(auth.expiry_grace_ms)));
+        tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
+        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries };
         Ok(Self { bus, bus_required: bus_settings.required, hub, tasks, stop, services, step })
     }
 
@@ -121,13 +131,13 @@ impl Ground {
     ) -> Result<(Arc<Namespaces>, Vec<Starting>), BootError> {
         let mut namespaces = HashMap::new();
         let mut starting = Vec::new();
-        for (space, Planned { entry, plan, emits }) in planned.into_iter().enumerate() {
+        for (space, Planned { entry, plan, emits, access }) in planned.into_iter().enumerate() {
             let (name, plugin) = (entry.namespace(), entry.name());
             let own = threads.start(plugin);
             let own = own.map_err(|error| BootError::Failed(format!("threads of {plugin}: {error}")))?;
             let place = (Arc::clone(&self.hub), space);
             let (handle, services) = (own.handle.clone(), self.services.clone());
-            let namespace = Namespace::new(name, plugin, plan.outline(), &emits, place, handle, services);
+            let namespace = Namespace::new(name, (plugin, access), plan.outline(), &emits, place, handle, services);
             namespaces.insert(Arc::clone(&namespace.name), Arc::new(namespace));
             starting.push(Starting { entry, plan, threads: own });
         }
@@ -148,9 +158,10 @@ impl Ground {
     fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<(App, Duration), BootError> {
         let cluster = self.cluster(&namespaces)?;
         let Self { bus, bus_required, hub, tasks, stop, services, step } = self;
-        let Services { clients, metrics, clock, failures, .. } = services;
+        let Services { clients, metrics, clock, failures, authenticate, .. } = services;
         let failing = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
+        let shared =
+            Arc::new(Shared { namespaces, disabled, authenticate, bus, bus_required, metrics, hub, failing, cluster });
         let app = App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, RawPathParams, State};
 use axum::response::Response;
+use bytestring::ByteString;
 use carillon_core::Error;
+use carillon_core::identity::Shown;
 use carillon_core::params::Params;
 use carillon_core::router::HttpRoute;
 use http::StatusCode;
@@ -32,7 +34,9 @@ pub(super) async fn answer(
     };
     // Of two with one name the last wins: the path cannot be overridden by the query.
     pairs.extend(path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    match site.plugins.get(&route, Params::new(pairs)).await {
+    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ByteString::from);
+    let shown = Shown { token: None, authorization: header("authorization"), api_key: header("x-api-key") };
+    match site.plugins.get(&route, &shown, Params::new(pairs)).await {
         Ok(body) => reply::json(StatusCode::OK, body),
         Err(error) => failure(&error),
     }

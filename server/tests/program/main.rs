@@ -190,3 +190,15 @@ fn every_command_has_a_manual_page() {
     let (code, _, err) = run(&mut carillon(&["man", "probe", "nothing"]));
     assert_eq!((code, err.as_str()), (Some(2), "carillon: carillon probe has no command \"nothing\"\n"));
 }
+
+/// A server that would let others in without asking them does not start, and says what to set; one that may, does.
+#[test]
+fn a_server_that_is_open_to_all_is_meant_to_be() {
+    for command in ["check", "serve"] {
+        let (code, _, err) = run(carillon(&[command]).env("CARILLON_SERVER__LISTEN", "0.0.0.0:0"));
+        assert_eq!(code, Some(78), "{err}");
+        assert!(err.contains("server.listen: ") && err.contains("auth.allow_open = true"), "{err}");
+    }
+    let settings = [("CARILLON_SERVER__LISTEN", "0.0.0.0:0"), ("CARILLON_AUTH__ALLOW_OPEN", "true")];
+    assert_eq!(run(carillon(&["check"]).envs(settings)).0, Some(0));
+}

@@ -11,7 +11,7 @@ import socketio
 
 scene, url = sys.argv[1:3]
 transports = sys.argv[3].split(",") if len(sys.argv) > 3 else None
-rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+rounds = int(sys.argv[4]) if len(sys.argv) > 4 and scene != "tokens" else 1
 DEADLINE = 10
 
 
@@ -203,5 +203,19 @@ async def reconnect():
     await client.disconnect()
 
 
-scenes = [three_namespaces, acks, each, refused, reconnect]
+async def tokens():
+    """Shows one token after the other, and tells what becomes of each."""
+    for token in sys.argv[4:]:
+        client, errors = socketio.AsyncClient(reconnection=False), []
+        client.on("connect_error", errors.append, namespace="/echo")
+        try:
+            await client.connect(url, auth={"token": token}, transports=transports, namespaces=["/echo"], wait_timeout=DEADLINE)
+            assert await client.call("say", {"text": "hi"}, namespace="/echo") == {"ok": True, "data": {"text": "hi"}}
+            step("let in")
+            await client.disconnect()
+        except socketio.exceptions.ConnectionError:
+            step("refused", errors[0]["message"] if isinstance(errors[0], dict) else errors[0])
+
+
+scenes = [three_namespaces, acks, each, refused, reconnect, tokens]
 asyncio.run({one.__name__: one for one in scenes}[scene]())

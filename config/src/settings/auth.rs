@@ -1,0 +1,219 @@
+//! `[auth]`: how clients show who they are, and which of them are believed.
+use crate::Problems;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How clients show who they are, and which of them are believed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthSettings {
+    /// What clients must show to connect to a namespace, and to use the HTTP routes of plugins.
+    pub mode: AuthMode,
+    /// Whether a server that others than this machine can reach may have the mode `open`.
+    pub allow_open: bool,
+    /// What `key` is for.
+    pub algorithm: AlgorithmName,
+    /// The only key that tokens are signed with: a secret of 32 bytes or more (48 and 64 for HS384 and HS512), or a
+    /// public key in PEM. Several keys stand in `keys`.
+    #[schemars(extend("writeOnly" = true))]
+    pub key: Option<String>,
+    /// The keys that tokens are signed with, where there are several: each with the `kid` that tokens name it by, its
+    /// `algorithm`, and its `key`, or a `key_file` that holds it. One may have no `kid`: it is for tokens that name none.
+    #[schemars(extend("writeOnly" = true))]
+    pub keys: Vec<TokenKeySettings>,
+    /// The issuers that are believed. When there are any, the claim `iss` must be one of them.
+    pub issuers: Vec<String>,
+    /// What this server is called in the claim `aud`. When there are any, a token must name one of them; when there are
+    /// none, a token that names somebody is not for this server.
+    pub audiences: Vec<String>,
+    /// The API keys that are believed, each with its `name` and the SHA-256 of the key: `sha256`, in hexadecimal digits.
+    /// `namespaces`, `rooms` and `events` list all that it may use, where they are there; `roles` are its roles, and
+    /// `info` is for plugins.
+    pub api_keys: Vec<ApiKeySettings>,
+    /// How long a connection stays after its token has ended, in milliseconds: the time to show a newer one with the event
+    /// `refresh_token`.
+    #[schemars(range(max = 3_600_000))]
+    pub expiry_grace_ms: u64,
+}
+
+/// What clients must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthMode {
+    /// Nothing: whoever reaches the server may use it.
+    Open,
+    /// A signed token (JWT).
+    Jwt,
+    /// An API key.
+    ApiKey,
+}
+
+/// How a token is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AlgorithmName {
+    /// HMAC with SHA-256 and a shared secret.
+    HS256,
+    /// HMAC with SHA-384 and a shared secret.
+    HS384,
+    /// HMAC with SHA-512 and a shared secret.
+    HS512,
+    /// RSA (PKCS #1 v1.5) with SHA-256.
+    RS256,
+    /// RSA (PKCS #1 v1.5) with SHA-384.
+    RS384,
+    /// RSA (PKCS #1 v1.5) with SHA-512.
+    RS512,
+    /// RSA-PSS with SHA-256.
+    PS256,
+    /// RSA-PSS with SHA-384.
+    PS384,
+    /// RSA-PSS with SHA-512.
+    PS512,
+    /// ECDSA with P-256 and SHA-256.
+    ES256,
+    /// ECDSA with P-384 and SHA-384.
+    ES384,
+    /// Ed25519.
+    EdDSA,
+}
+
+impl AlgorithmName {
+    /// Its bytes, where its key is a secret that both sides know.
+    #[must_use]
+    pub fn secret_bytes(self) -> Option<usize> {
+        match self {
+            Self::HS256 => Some(32),
+            Self::HS384 => Some(48),
+            Self::HS512 => Some(64),
+            _ => None,
+        }
+    }
+}
+
+/// A key that tokens are signed with.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKeySettings {
+    /// What tokens name it by; without one it is for tokens that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// What it is for.
+    pub algorithm: AlgorithmName,
+    /// The secret, or the public key in PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// A file that holds `key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
+}
+
+/// An API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeySettings {
+    /// Who has it, as plugins and logs see it.
+    pub name: String,
+    /// The SHA-256 of the key, in hexadecimal digits.
+    pub sha256: String,
+    /// The namespaces it opens; all when this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Vec<String>>,
+    /// The rooms it may be put into; all when this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rooms: Option<Vec<String>>,
+    /// The events it may send; all when this is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<String>>,
+    /// Its roles.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// What plugins may want to know of it.
+    #[serde(default)]
+    pub info: BTreeMap<String, String>,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            mode: AuthMode::Open,
+            allow_open: false,
+            algorithm: AlgorithmName::HS256,
+            key: None,
+            keys: Vec::new(),
+            issuers: Vec::new(),
+            audiences: Vec::new(),
+            api_keys: Vec::new(),
+            expiry_grace_ms: 10_000,
+        }
+    }
+}
+
+impl AuthSettings {
+    /// The mode has what it needs, and nothing is said twice.
+    pub fn check(&self, problems: &mut Problems) {
+        match self.mode {
+            AuthMode::Open => {}
+            AuthMode::Jwt if self.key.is_none() && self.keys.is_empty() => {
+                problems.add("mode", "tokens need a key").hint("set `auth.key`, `auth.key_file` or `auth.keys`");
+            }
+            AuthMode::ApiKey if self.api_keys.is_empty() => {
+                problems.add("mode", "there is no API key").hint("list them in `auth.api_keys`");
+            }
+            AuthMode::Jwt | AuthMode::ApiKey => {}
+        }
+        if self.key.is_some() && !self.keys.is_empty() {
+            problems.add("keys", "`key` is the only key").hint("leave one of the two out");
+        }
+        for (index, key) in self.keys.iter().enumerate() {
+            if key.key.is_some() == key.key_file.is_some() {
+                problems.add(format!("keys[{index}]"), "needs either `key` or `key_file`").hint("set one of the two");
+            }
+            if self.keys[..index].iter().any(|other| other.kid == key.kid) {
+                problems
+                    .add(format!("keys[{index}]"), "another key has the same `kid`")
+                    .hint("tokens name their key by it");
+            }
+        }
+        for (index, key) in self.api_keys.iter().enumerate() {
+            if key.sha256.len() != 64 || !key.sha256.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                problems
+                    .add(format!("api_keys[{index}].sha256"), "is not a SHA-256: 64 hexadecimal digits")
+                    .hint("`printf %s KEY | sha256sum` prints it");
+            }
+            let others = &self.api_keys[..index];
+            if key.name.is_empty() || others.iter().any(|other| other.name == key.name) {
+                problems
+                    .add(format!("api_keys[{index}].name"), "is empty, or another key has it")
+                    .hint("plugins and logs tell keys apart by their names");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(settings: &str) -> Vec<String> {
+        let settings: AuthSettings = toml::from_str(settings).unwrap();
+        let mut problems = Problems::default();
+        settings.check(&mut problems);
+        problems.iter().map(|problem| problem.path.clone()).collect()
+    }
+
+    /// What cannot work is told before anybody is asked for a token.
+    #[test]
+    fn each_mode_has_what_it_needs() {
+        let none: [&str; 0] = [];
+        assert_eq!(problems(""), none);
+        assert_eq!(problems("mode = 'jwt'"), ["mode"]);
+        assert_eq!(problems("mode = 'api_key'"), ["mode"]);
+        assert_eq!(problems("mode = 'jwt'\nkey = 'k'"), none);
+        assert_eq!(problems("key = 'k'\nkeys = [{ algorithm = 'HS256', key = 'k' }]"), ["keys"]);
+        assert_eq!(problems("keys = [{ algorithm = 'HS256' }]"), ["keys[0]"]);
+        let keys = "{ algorithm = 'HS256', key = 'k', kid = 'a' }, { algorithm = 'ES256', key_file = 'k', kid = 'a' }";
+        assert_eq!(problems(&format!("keys = [{keys}]")), ["keys[1]"]);
+        assert_eq!(problems("api_keys = [{ name = '', sha256 = 'x' }]"), ["api_keys[0].sha256", "api_keys[0].name"]);
+    }
+}

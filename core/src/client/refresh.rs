@@ -1,0 +1,120 @@
+//! A client shows a newer token and stays: the built-in event `refresh_token`, taken before queues and plugins.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytestring::ByteString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::{Client, What, event_bytes};
+use crate::answer::finish;
+use crate::error::{Error, Result};
+use crate::expiry::Place;
+use crate::identity::{Authenticate, Shown, admit};
+use crate::packet::{Item, split_event};
+use crate::payload::{Reply, argument};
+use crate::sink::Reason;
+
+/// The event.
+const EVENT: &str = "refresh_token";
+/// The least time between two of one client: checking a signature costs more than asking for it.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a client may stay.
+#[derive(Default)]
+pub(super) struct Term {
+    place: Option<Place>,
+    refreshed: Option<Instant>,
+    over: bool,
+}
+
+/// What the client shows.
+#[derive(Deserialize, JsonSchema)]
+struct Refresh {
+    /// The new token.
+    token: String,
+}
+
+/// What it is answered.
+#[derive(Serialize, JsonSchema)]
+struct Refreshed {
+    /// When the new token ends, in seconds since 1970.
+    exp: Option<u64>,
+}
+
+impl Client {
+    fn term(&self) -> MutexGuard<'_, Term> {
+        self.term.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client stays until its token ends.
+    pub(super) fn begin_term(self: &Arc<Self>) {
+        let Some(identity) = self.peer.identity() else { return };
+        let mut term = self.term();
+        if !term.over {
+            term.place = self.namespace.expiries.watch(self, &identity);
+        }
+    }
+
+    /// The client is gone.
+    pub(super) fn end_term(&self) {
+        let mut term = self.term();
+        term.over = true;
+        if let Some(place) = term.place.take() {
+            self.namespace.expiries.forget(place);
+        }
+    }
+
+    /// The client's token has ended, and so has the time after that.
+    pub(crate) fn expired(&self) {
+        if let Some(sink) = self.sink() {
+            sink.close(Reason::TokenExpired);
+        }
+    }
+
+    /// Answers `refresh_token` where tokens are asked for; whether the event was that.
+    pub(super) fn refreshes(self: &Arc<Self>, json: &ByteString, ack: Option<i64>) -> bool {
+        let Some(authenticate) = &self.namespace.authenticate else { return false };
+        let Ok(event) = split_event(json) else { return false };
+        if event.name != EVENT {
+            return false;
+        }
+        let (_, series) = self.namespace.route(EVENT);
+        series.arrived(event_bytes(json, &[]));
+        let outcome = self.refresh(&**authenticate, &json[event.args]);
+        let outcome = outcome.and_then(|answer| ack.map(|id| self.encoded(&answer, id)).transpose());
+        finish(self, &What::Event(json.clone(), ack), series, outcome.map_err(Into::into));
+        true
+    }
+
+    fn encoded(&self, answer: &Refreshed, id: i64) -> Result<Item> {
+        answer.encode(&self.namespace.name, id)
+    }
+
+    fn refresh(self: &Arc<Self>, authenticate: &dyn Authenticate, args: &str) -> Result<Refreshed> {
+        let mut term = self.term();
+        let now = Instant::now();
+        if term.refreshed.is_some_and(|last| now.duration_since(last) < PAUSE) {
+            return Err(Error::rate_limited("a token can be refreshed once a second"));
+        }
+        term.refreshed = Some(now);
+        let Refresh { token } = argument(args)?;
+        let identity = authenticate.authenticate(&Shown { token: Some(token.into()), ..Shown::default() })?;
+        if self.peer.identity().is_none_or(|known| known.subject() != identity.subject()) {
+            return Err(Error::forbidden("the token is somebody else's"));
+        }
+        admit(Some(&identity), &self.namespace.name, self.namespace.access.as_deref())?;
+        if term.over {
+            return Err(Error::unavailable("the client has left this namespace"));
+        }
+        let exp = identity.expires_at().and_then(|end| end.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let place = self.namespace.expiries.watch(self, &identity);
+        if let Some(old) = std::mem::replace(&mut term.place, place) {
+            self.namespace.expiries.forget(old);
+        }
+        self.peer.identify(identity);
+        Ok(Refreshed { exp: exp.map(|exp| exp.as_secs()) })
+    }
+}

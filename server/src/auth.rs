@@ -1,0 +1,111 @@
+//! Who clients are: checks the tokens and API keys that they show, as `[auth]` says.
+//!
+//! The router asks at every CONNECT and for every request of a plugin's route, whichever engine serves. A client that is
+//! refused is told one text, whatever the reason is; the reason is in the log, one line a second, and in a metric.
+
+mod api_keys;
+mod reason;
+mod token;
+mod unique;
+
+use std::sync::Arc;
+
+use carillon_config::{AuthMode, AuthSettings};
+use carillon_core::identity::{Authenticate, Identity, Shown, unauthorized};
+use carillon_core::metrics::Metrics;
+use carillon_core::throttle::Throttle;
+use carillon_core::{Error, Result};
+use prometheus::{IntCounterVec, Opts};
+
+use self::api_keys::ApiKeys;
+use self::reason::Reason;
+use self::token::Tokens;
+
+/// The longest token or key that is looked at.
+const LONGEST: usize = 8 * 1024;
+
+/// Checks what clients show.
+pub(crate) struct Auth {
+    way: Way,
+    refused: IntCounterVec,
+    log: Throttle,
+}
+
+/// Adds the series of what is refused, also where nobody is asked.
+///
+/// # Errors
+/// When its name is taken.
+pub(crate) fn register(core: &Metrics, auth: Option<&Auth>) -> Result<()> {
+    core.register(auth.map_or_else(counter, |auth| Ok(auth.refused.clone()))?).map(drop)
+}
+
+fn counter() -> Result<IntCounterVec> {
+    let help = "Clients and requests that showed no valid token or key.";
+    let refused = IntCounterVec::new(Opts::new("carillon_auth_refused_total", help), &["reason"])?;
+    for reason in Reason::ALL {
+        refused.with_label_values(&[reason.as_str()]);
+    }
+    Ok(refused)
+}
+
+enum Way {
+    Tokens(Tokens),
+    Keys(ApiKeys),
+}
+
+impl Auth {
+    /// What `settings` ask for; `None` when nobody is asked.
+    ///
+    /// # Errors
+    /// The keys that are none, one line each.
+    pub(crate) fn new(settings: &AuthSettings) -> Result<Option<Arc<Self>>, Vec<String>> {
+        let way = match settings.mode {
+            AuthMode::Open => return Ok(None),
+            AuthMode::Jwt => Way::Tokens(Tokens::new(settings)?),
+            AuthMode::ApiKey => Way::Keys(ApiKeys::new(&settings.api_keys)?),
+        };
+        let refused = counter().map_err(|error| vec![error.to_string()])?;
+        Ok(Some(Arc::new(Self { way, refused, log: Throttle::per_second() })))
+    }
+
+    fn check(&self, shown: &Shown) -> Result<Identity, Reason> {
+        let bearer = shown.authorization.as_deref().and_then(bearer);
+        let text = shown.token.as_deref().or(bearer);
+        let text = match self.way {
+            Way::Tokens(_) => text,
+            Way::Keys(_) => text.or(shown.api_key.as_deref()),
+        };
+        let text = text.ok_or(Reason::Missing)?;
+        if text.len() > LONGEST {
+            return Err(Reason::TooLong);
+        }
+        match &self.way {
+            Way::Tokens(tokens) => tokens.check(text),
+            Way::Keys(keys) => keys.check(text),
+        }
+    }
+
+    fn refuse(&self, reason: Reason) -> Error {
+        let label = reason.as_str();
+        self.refused.with_label_values(&[label]).inc();
+        if let Some(left_out) = self.log.allow() {
+            tracing::warn!(reason = label, left_out, "a client was refused: {}", reason.told());
+        }
+        unauthorized()
+    }
+}
+
+impl Authenticate for Auth {
+    fn authenticate(&self, shown: &Shown) -> Result<Identity> {
+        self.check(shown).map_err(|reason| self.refuse(reason))
+    }
+}
+
+/// The text after `Bearer`.
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, text) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+#[cfg(test)]
+mod tests;
