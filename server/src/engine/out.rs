@@ -180,7 +180,9 @@ impl Session {
             return if queued { Pushed::Queued } else { Pushed::Slow };
         };
         let load = Load::new(frame.len(), 1);
+        let before = out.outbox.cost();
         if let Some(older) = out.outbox.replace(key, item, frame, load) {
+            self.has_room_since(out, before);
             self.common.deliveries.replaced(older.copies);
             return Pushed::Queued;
         }

@@ -115,8 +115,13 @@ impl Session {
             self.common.deliveries.delivered(gone.copies);
         }
         out.left += gone.cost as u64;
+        self.has_room_since(out, out.outbox.cost() + gone.cost);
+    }
+
+    /// Less waits than `before`: who waits for room is told when there is.
+    pub(super) fn has_room_since(&self, out: &Out, before: usize) {
         let (after, low) = (out.outbox.cost(), self.low_mark());
-        if after <= low && after + gone.cost > low {
+        if after <= low && before > low {
             self.changed.notify_waiters();
         }
     }
