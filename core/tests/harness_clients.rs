@@ -48,6 +48,9 @@ impl Plugin for Desk {
     async fn connected(self: Arc<Self>, ctx: Ctx) -> Result<()> {
         let query = ctx.peer().query_pairs();
         let Some((_, name)) = query.first() else { return Ok(()) };
+        if name == "nobody" {
+            return Err(Error::forbidden("a name, please"));
+        }
         ctx.emit("told", &Told { name: format!("{name} over {:?}", ctx.transport()), sizes: vec![Size(1)] })
     }
 }
@@ -78,6 +81,18 @@ async fn a_client_connects_from_where_the_test_says() {
     assert_eq!((refused.code(), refused.message()), (Code::Forbidden, "who?"));
     let ann = desk.connect_from("/desk", handshake("id=7"), Transport::Polling, None).await.unwrap();
     assert_eq!(ann.expect("told").await["name"], "Ann over Polling");
+}
+
+/// Who is to be kept out is refused by `admit`: an error of `connected` is told, and the client stays.
+#[tokio::test(start_paused = true)]
+async fn an_error_of_connected_refuses_nobody() {
+    let desk = Harness::of::<Desk>().await;
+    let handshake = Handshake::new(([10, 0, 0, 7], 1).into(), true, "name=nobody");
+    let mut client = desk.connect_from("/desk", handshake, Transport::WebSocket, None).await.unwrap();
+    assert_eq!(client.expect("error").await["message"], "a name, please");
+    client.call_raw("tell", r#""raw",[1]"#, Vec::new()).await;
+    assert_eq!(client.expect("raw").await, 1, "it is served");
+    assert!(!client.sink().disconnected() && client.sink().closed().is_none());
 }
 
 /// A question is awaited in a handler: its answer is no event and waits for no turn. A handler's time is its own all the
