@@ -121,6 +121,11 @@ impl Ctx {
 
     /// Sends an event and waits for the client's ack: `R` is its first argument, [`Payload`] all of them.
     ///
+    /// A handler may await it: the answer waits for no turn, the client's further events do. The handler's own limit
+    /// (`router.handler_timeout_ms`) holds whatever `timeout` is: when it passes, the handler is dropped here and its call is
+    /// answered `timeout`. A question that may take longer is asked in a task of [`Host::spawn`](crate::Host::spawn), with the
+    /// [`Ack`](crate::ack::Ack) in hand.
+    ///
     /// # Errors
     /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not an `R`.
     #[track_caller]

@@ -145,8 +145,9 @@ impl Host {
         self.shared.namespaces()
     }
 
-    /// Starts a task on the plugin's threads. It is waited for at shutdown, so it should listen to
-    /// [`Host::shutdown`]; its panic is logged under `name`.
+    /// Starts a task on the plugin's threads; from `init` on, where it may begin before other plugins are there. It is
+    /// waited for at shutdown, so it should listen to [`Host::shutdown`]; its panic is logged under `name`. Nobody starts it
+    /// again: work that has to go on belongs into [`Plugin::run`](crate::Plugin::run).
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.threads.spawn(self.tasks.track_future(task));
         let plugin = self.plugin;

@@ -216,8 +216,9 @@ impl Peer {
     /// `auth` as a type.
     ///
     /// # Errors
-    /// `forbidden` when it is missing ("authentication required") or of another shape ("malformed auth: .." with the
-    /// field and what was expected); the message is fit for `connect_error`.
+    /// `forbidden` when it is missing (`authentication required`) or of another shape: the field, what was expected and what
+    /// came, as in ``malformed auth: `name`: expected a string, got 1``. The message is fit for `connect_error`, which it
+    /// becomes in `admit`; in `connected` it is too late to refuse.
     pub fn auth_as<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
         let auth = self.auth().ok_or_else(|| Error::forbidden("authentication required"))?;
         argument(&auth).map_err(|error| Error::forbidden(format!("malformed auth: {}", error.message())))

@@ -51,7 +51,8 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// The type of its configuration section; [`NoConfig`](carillon_config::NoConfig) when it has none.
     type Config: Config;
 
-    /// Makes the plugin. I/O is allowed here; an error stops the boot and names the plugin.
+    /// Makes the plugin. I/O is allowed here, and so is [`Host::spawn`], for what need not be started again when it
+    /// fails; an error stops the boot and names the plugin.
     fn init(config: Self::Config, host: Host) -> impl Future<Output = Result<Self>> + Send;
 
     /// Declares the events, routes and emitted events. Called once, before `init`; the table is frozen then.
@@ -60,12 +61,15 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// Rules that span several configuration fields. No I/O.
     fn check(_config: &Self::Config, _problems: &mut Problems) {}
 
-    /// Decides about a CONNECT. An error becomes the client's `connect_error` with its message.
+    /// Decides about a CONNECT. An error becomes the client's `connect_error` with its message. This is the place to refuse
+    /// a client; without it everybody is let in, whatever [`Routes::auth`] declares.
     fn admit(self: Arc<Self>, _peer: Peer) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
 
-    /// Runs after the CONNECT reply and before the client's first event: the place for greetings and snapshots.
+    /// Runs after the CONNECT reply and before the client's first event: the place for greetings and snapshots. It
+    /// refuses nobody: an error is told to the client as an `error` event, and the client stays. Whoever is to be kept out
+    /// is refused by [`admit`](Self::admit).
     fn connected(self: Arc<Self>, _ctx: Ctx) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }
@@ -76,7 +80,7 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     }
 
     /// Background work until [`Host::shutdown`] fires. When it fails or panics it is started again after a pause of
-    /// 1 s, doubling to 30 s, and `/readyz` names it meanwhile.
+    /// 1 s, doubling to 30 s, and `/readyz` names it meanwhile. What [`Host::spawn`] starts is not started again.
     fn run(self: Arc<Self>, _host: Host) -> impl Future<Output = Result<()>> + Send {
         ready(Ok(()))
     }

@@ -142,8 +142,8 @@ impl<P: Send + Sync + 'static> Routes<P> {
         self.table.handshake = Some(Box::new(move |plugin, peer| Box::pin(decide(Arc::clone(plugin), peer))));
     }
 
-    /// Declares what clients send as `auth` in their CONNECT; `admit` reads it with
-    /// [`Peer::auth_as`](crate::peer::Peer::auth_as).
+    /// Declares what clients send as `auth` in their CONNECT, for the reference and its types. It refuses nobody: that is for
+    /// `admit`, which reads it with [`Peer::auth_as`](crate::peer::Peer::auth_as).
     pub fn auth<T: JsonSchema>(&mut self) {
         self.table.outline.auth = Some(self.schemas.subschema_for::<T>());
     }

@@ -14,10 +14,10 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::identity::{Identity, Shown};
-use crate::lifecycle::{App, BootError};
+use crate::lifecycle::{App, BootError, BootPlan};
 use crate::params::Params;
 use crate::payload::Payload;
-use crate::peer::{Handshake, Peer};
+use crate::peer::Peer;
 use crate::plugin::Plugin;
 use crate::refusal::Refusal;
 use crate::registry::Registry;
@@ -25,11 +25,14 @@ use crate::sink::Transport;
 use crate::threads::Threads;
 
 mod client;
+mod declared;
 mod series;
 mod sink;
 
 pub use self::client::TestClient;
+use self::declared::Declared;
 pub use self::sink::RecordingSink;
+pub use crate::peer::Handshake;
 
 /// An application without sockets.
 ///
@@ -66,6 +69,7 @@ pub use self::sink::RecordingSink;
 /// ```
 pub struct Harness {
     app: App,
+    declared: Arc<Declared>,
 }
 
 impl Harness {
@@ -90,6 +94,9 @@ impl Harness {
 
     /// The plugins of `registry`, all on the caller's runtime: for several plugins, or a boot that is to fail.
     ///
+    /// When it returns, each plugin's [`run`](Plugin::run) has had its first turn, up to where it first waits: a
+    /// subscription to the embedded bus stands. What it does after a wait comes in its own time.
+    ///
     /// # Errors
     /// What the boot says.
     pub async fn boot(registry: &Registry, settings: &[(&str, &str)]) -> Result<Self, BootError> {
@@ -97,7 +104,15 @@ impl Harness {
         let loader = Loader::new(sections);
         let loaded = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a test")).load();
         let loaded = loaded.map_err(|problems| BootError::Config(told(&problems)))?;
-        Ok(Self { app: App::boot(registry, &loaded, Threads::Shared, 1).await? })
+        let mut declared = Declared::default();
+        let plan = BootPlan::new(registry, &loaded, |plugins| {
+            declared = Declared::of(plugins);
+            Vec::new()
+        })?;
+        let app = plan.boot(&loaded, Threads::Shared, 1).await?;
+        // The tasks that were spawned have their turn before this one goes on.
+        tokio::task::yield_now().await;
+        Ok(Self { app, declared: Arc::new(declared) })
     }
 
     /// The application.
@@ -127,16 +142,35 @@ impl Harness {
     /// # Errors
     /// The plugin's refusal.
     pub async fn connect_with(&self, namespace: &str, auth: Option<Value>) -> Result<TestClient> {
+        let handshake = Handshake::new(([127, 0, 0, 1], 40_000).into(), false, "");
+        self.connect_from(namespace, handshake, Transport::WebSocket, auth).await
+    }
+
+    /// Connects a client of this handshake, with its address, query, headers and path, over `transport`: for plugins
+    /// whose `admit` or `connected` looks at them. Those that decide about handshakes are not asked; see
+    /// [`handshake`](Self::handshake).
+    ///
+    /// # Errors
+    /// The plugin's refusal.
+    pub async fn connect_from(
+        &self,
+        namespace: &str,
+        handshake: Handshake,
+        transport: Transport,
+        auth: Option<Value>,
+    ) -> Result<TestClient> {
         let auth = auth.map(|auth| ByteString::from(auth.to_string()));
-        self.enter(namespace, Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), auth))
-            .await
+        self.enter(namespace, Peer::of(&Arc::new(handshake), transport, auth)).await
     }
 
     async fn enter(&self, namespace: &str, peer: Peer) -> Result<TestClient> {
         let sink = Arc::new(RecordingSink::default());
+        if peer.transport() == Transport::Polling {
+            sink.poll();
+        }
         let session = self.app.router().admit(namespace, peer, sink.clone()).await?;
         session.opened();
-        Ok(TestClient::new(session, sink))
+        Ok(TestClient::new(session, sink, namespace, Arc::clone(&self.declared)))
     }
 
     /// Connects a client whose token has these claims, such as `{"sub": "ann", "roles": ["operator"]}`.
@@ -170,14 +204,19 @@ impl Harness {
     }
 
     /// The value of a series in `/metrics`, such as `carillon_publishes_total{event="e",namespace="/n"}`, its labels in
-    /// any order; 0 while nothing was counted in it.
+    /// any order; 0 while nothing was counted in it. Series of the server, such as those of connections and HTTP requests,
+    /// are not there.
     ///
     /// # Panics
     /// When there is no metric of this name, or it has other labels: then it says which there are.
     #[must_use]
     #[track_caller]
     pub fn metric(&self, series: &str) -> f64 {
-        series::value(self.app.metrics(), series).unwrap_or_else(|mistake| panic!("{mistake}"))
+        // In a closure the panic would name this line.
+        match series::value(self.app.metrics(), series) {
+            Ok(value) => value,
+            Err(mistake) => panic!("{mistake}"),
+        }
     }
 
     /// Takes the names of events that were sent and not declared. A test that leaves any fails when its harness is
@@ -239,9 +278,10 @@ impl fmt::Debug for Harness {
     }
 }
 
+/// What the plugins declare is not known then: the arguments of events are not compared with it.
 impl From<App> for Harness {
     fn from(app: App) -> Self {
-        Self { app }
+        Self { app, declared: Arc::default() }
     }
 }
 

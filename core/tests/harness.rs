@@ -252,3 +252,25 @@ async fn a_publish_to_nobodys_namespace_is_told_with_its_place() {
     assert!(cause.starts_with("no plugin serves /nowhere, published to at core/tests/harness.rs:"), "{cause}");
     assert!(cause.ends_with("there are: /shop"), "{cause}");
 }
+
+/// A mistake in a test is told with the test's line.
+#[tokio::test(start_paused = true)]
+async fn panics_of_metric_and_answer_name_the_line_of_the_test() {
+    let shop = Harness::of::<Shop>().await;
+    let client = shop.connect("/shop").await.unwrap();
+    let places = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (kept, before) = (Arc::clone(&places), std::panic::take_hook());
+    let here = std::thread::current().id();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == here {
+            kept.lock().unwrap().push(panic.location().unwrap().file().to_owned());
+        } else {
+            before(panic);
+        }
+    }));
+    std::panic::catch_unwind(AssertUnwindSafe(|| shop.metric("carillon_http_requests_total"))).unwrap_err();
+    std::panic::catch_unwind(AssertUnwindSafe(|| client.answer(Payload::empty()))).unwrap_err();
+    // Not while it is locked: the hook would wait for it.
+    let places = std::mem::take(&mut *places.lock().unwrap());
+    assert_eq!(places, ["core/tests/harness.rs"; 2]);
+}

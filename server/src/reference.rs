@@ -112,6 +112,7 @@ const METRICS_INTRO: &str = "\
 What `/metrics` shows. Every label has a fixed set of values: namespaces, declared events, routes, reasons. Nothing a
 client sends becomes a label: all undeclared events count as `event=\"_other\"`, acks as `event=\"_ack\"`. Counters and
 gauges count from the start of the process; every gauge of clients, connections and running handlers returns to 0.
+Series of connections, HTTP, the process and the log are the server's: a plugin's test, which runs without one, has none.
 
 | name | type | labels | meaning |
 |---|---|---|---|

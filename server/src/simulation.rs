@@ -122,8 +122,7 @@ fn run(seeds: Range<u64>, told: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, 
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         World::begin(0, told);
-        let registry = registry();
-        let app = App::boot(&registry, &config(&registry, seeds.start / ROUNDS), Threads::Shared, 2).await.unwrap();
+        let app = app(seeds.start / ROUNDS).await;
         let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
         let mut runs = Vec::new();
         for seed in seeds {
@@ -141,12 +140,12 @@ fn run(seeds: Range<u64>, told: bool, begins: impl Fn(u64)) -> Result<Vec<u64>, 
     })
 }
 
-fn registry() -> Registry {
-    Registry::new(vec![
-        Registration::of::<Player<0>>(file!(), line!()),
-        Registration::of::<Player<1>>(file!(), line!()),
-    ])
-    .unwrap()
+/// The application of a group of schedules.
+pub(crate) async fn app(group: u64) -> App {
+    let plugins =
+        vec![Registration::of::<Player<0>>(file!(), line!()), Registration::of::<Player<1>>(file!(), line!())];
+    let registry = Registry::new(plugins).unwrap();
+    App::boot(&registry, &config(&registry, group), Threads::Shared, 2).await.unwrap()
 }
 
 /// The settings of a group of schedules: sweeps that give the thread back after one step or after many, and room for

@@ -10,8 +10,6 @@ use serde_json::{Map, Value};
 const DEPTH: usize = 32;
 /// The longest text that is shown of a value.
 const SHOWN: usize = 40;
-/// Where schemas keep the types they share.
-const DEFINITIONS: &str = "/$defs/";
 
 /// A type as its JSON schema tells it, with the definitions it refers to.
 pub(crate) struct Shape(Value);
@@ -37,12 +35,8 @@ impl Shape {
     }
 
     fn resolve<'a>(&'a self, schema: &'a Value) -> &'a Value {
-        let name = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
-        let Some(name) = name else { return schema };
-        match name.strip_prefix(DEFINITIONS) {
-            Some(name) => &self.0["$defs"][name],
-            None => &self.0,
-        }
+        let path = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#'));
+        path.map_or(schema, |path| self.0.pointer(path).unwrap_or(&Value::Null))
     }
 
     fn find(&self, schema: &Value, value: &Value, path: &mut String, depth: usize) -> Option<String> {

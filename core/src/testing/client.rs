@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::RecordingSink;
+use super::declared::Declared;
 use crate::packet::{Item, split_event};
 use crate::payload::Payload;
 use crate::router::Session;
@@ -24,11 +25,13 @@ pub struct TestClient {
     session: Session,
     sink: Arc<RecordingSink>,
     calls: i64,
+    namespace: String,
+    declared: Arc<Declared>,
 }
 
 impl TestClient {
-    pub(super) fn new(session: Session, sink: Arc<RecordingSink>) -> Self {
-        Self { session, sink, calls: 0 }
+    pub(super) fn new(session: Session, sink: Arc<RecordingSink>, namespace: &str, declared: Arc<Declared>) -> Self {
+        Self { session, sink, calls: 0, namespace: namespace.to_owned(), declared }
     }
 
     /// The public id.
@@ -97,7 +100,7 @@ impl TestClient {
     /// The next event the client was sent: its name and its arguments.
     ///
     /// # Panics
-    /// When none comes, or it is not an array that begins with a name.
+    /// When none comes, or its arguments are others than were declared.
     #[track_caller]
     pub fn event(&self) -> impl Future<Output = (String, Vec<Value>)> {
         let at = Location::caller();
@@ -110,7 +113,7 @@ impl TestClient {
     /// The next event, which must be `name`; its first argument.
     ///
     /// # Panics
-    /// When another event comes, or none.
+    /// When another event comes, or none, or its arguments are others than were declared.
     #[track_caller]
     pub fn expect(&self, name: &str) -> impl Future<Output = Value> {
         let at = Location::caller();
@@ -120,7 +123,7 @@ impl TestClient {
     /// The next event, which must be `name`; all of its arguments, with the bytes of its attachments.
     ///
     /// # Panics
-    /// When another event comes, or none.
+    /// When another event comes, or none, or its arguments are others than were declared.
     #[track_caller]
     pub fn expect_raw(&self, name: &str) -> impl Future<Output = Payload> {
         let at = Location::caller();
@@ -157,7 +160,12 @@ impl TestClient {
         let json = item.json();
         let name = split_event(&json).map(|event| event.name.into_owned());
         let payload = Payload::of_event(&json, item.attachments().to_vec());
-        name.and_then(|name| Ok((name, payload?))).unwrap_or_else(|error| panic!("event {json}: {error}"))
+        let (name, payload) =
+            name.and_then(|name| Ok((name, payload?))).unwrap_or_else(|error| panic!("event {json}: {error}"));
+        if let Some(mistake) = self.declared.mistake(&self.namespace, &name, &payload.args_json()) {
+            panic!("{at}: the event {name:?} was sent otherwise than it was declared: {mistake}");
+        }
+        (name, payload)
     }
 
     async fn within(&self, wanted: &str, at: &Location<'_>, item: impl Future<Output = Item>) -> Item {
@@ -171,6 +179,7 @@ impl TestClient {
     ///
     /// # Panics
     /// When there is none.
+    #[track_caller]
     pub fn answer(&self, payload: Payload) {
         self.sink.answer(payload);
     }

@@ -19,7 +19,11 @@ pub(super) fn value(metrics: &Metrics, series: &str) -> Result<f64, String> {
         parts(series).ok_or_else(|| format!("{series:?} is no series: write name{{label=\"value\"}}"))?;
     let described = metrics.described();
     let (family, sample) = family(&described, name).ok_or_else(|| {
-        format!("there is no metric {name:?}; similar ones are {}", similar(&described, name).join(", "))
+        format!(
+            "there is no metric {name:?}; similar ones are {}. Series of the server, such as those of connections and HTTP \
+             requests, exist only there",
+            similar(&described, name).join(", ")
+        )
     })?;
     let extra = (sample == "_bucket").then_some("le");
     let mut wanted: Vec<&str> = family.labels.iter().map(String::as_str).chain(extra).collect();

@@ -69,8 +69,9 @@ impl RecordingSink {
         self.wait(|log| log.events.pop_front()).await
     }
 
+    #[track_caller]
     pub(super) fn answer(&self, payload: Payload) {
-        let call = self.log().calls.pop_front().unwrap_or_else(|| panic!("the server has called nothing"));
+        let Some(call) = self.log().calls.pop_front() else { panic!("the server has called nothing") };
         // The caller may have given up; then nobody waits for the answer.
         call.send(payload).ok();
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use carillon_config::{Loaded, Loader, Setting};
+use carillon_config::{Loader, Setting};
 use carillon_core::registry::{Description, Registry};
+use carillon_core::routes::EmitOutline;
 use carillon_core::sink::Mode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::load;
 use crate::exit::Exit;
@@ -18,12 +19,21 @@ pub(super) fn run(registry: &Registry, loader: Loader, json: bool) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let plugins = registry.iter().map(|entry| (entry.describe(&config), entry.section().settings()));
+    let plugins: Vec<(Description, Vec<Setting>)> =
+        registry.iter().map(|entry| (entry.describe(&config), entry.section().settings())).collect();
     if json {
-        let list: Value = plugins.map(|(plugin, settings)| reference::plugin(&plugin, &settings)).collect();
+        let list: Value = plugins.iter().map(|(plugin, settings)| reference::plugin(plugin, settings)).collect();
         return say::result(&format!("{list:#}"));
     }
-    let parts: Vec<String> = plugins.map(|(plugin, settings)| describe(&config, &plugin, &settings)).collect();
+    let enabled = || plugins.iter().map(|(plugin, _)| plugin).filter(|plugin| config.plugin_enabled(plugin.name));
+    let parts: Vec<String> = plugins
+        .iter()
+        .map(|(plugin, settings)| {
+            let is_on = config.plugin_enabled(plugin.name);
+            let others = enabled().filter(|other| is_on && other.name != plugin.name).collect::<Vec<_>>();
+            describe(is_on, plugin, settings, &others)
+        })
+        .collect();
     say::result(&format!("{}\n{}", parts.join("\n"), crates(registry)))
 }
 
@@ -37,13 +47,16 @@ fn crates(registry: &Registry) -> String {
     format!("found in: {}", list.join(", "))
 }
 
-/// One plugin for people.
-fn describe(config: &Loaded, plugin: &Description, settings: &[Setting]) -> String {
+/// One plugin for people. `others` may send events into its namespace.
+fn describe(is_on: bool, plugin: &Description, settings: &[Setting], others: &[&Description]) -> String {
     let mut text = String::new();
-    let off = if config.plugin_enabled(plugin.name) { "" } else { "  (disabled)" };
+    let off = if is_on { "" } else { "  (disabled)" };
     let mut rows = Vec::new();
     let outline = &plugin.outline;
     rows.extend(outline.handshake.iter().map(|doc| ("decides", "(handshakes)".to_owned(), doc.clone())));
+    rows.extend(
+        outline.auth.iter().map(|auth| ("reads", "auth".to_owned(), auth_text(auth.as_value(), &outline.definitions))),
+    );
     rows.extend(outline.events.iter().map(|event| ("takes", event.name.clone(), event.doc.clone())));
     rows.extend(outline.any.iter().map(|doc| ("takes", "(any other)".to_owned(), doc.clone())));
     rows.extend(outline.emits.iter().map(|emit| {
@@ -51,13 +64,14 @@ fn describe(config: &Loaded, plugin: &Description, settings: &[Setting]) -> Stri
             Some(namespace) => format!("{} to {namespace}", emit.name),
             None => emit.name.clone(),
         };
-        let mode = match emit.mode {
-            Mode::All => "",
-            Mode::Latest => " (latest)",
-            Mode::Volatile => " (volatile)",
-        };
-        ("sends", name + mode, emit.doc.clone())
+        ("sends", name + mode(emit), emit.doc.clone())
     }));
+    for other in others {
+        let here = other.outline.emits.iter().filter(|emit| emit.namespace.as_deref() == Some(plugin.namespace));
+        rows.extend(
+            here.map(|emit| ("gets", format!("{} from {}{}", emit.name, other.name, mode(emit)), emit.doc.clone())),
+        );
+    }
     rows.extend(outline.emits_any.iter().map(|doc| ("sends", "(any other)".to_owned(), doc.clone())));
     rows.extend(outline.calls.iter().map(|call| ("asks", call.name.clone(), call.doc.clone())));
     rows.extend(outline.http.iter().map(|get| ("GET", get.path.clone(), get.doc.clone())));
@@ -72,4 +86,81 @@ fn describe(config: &Loaded, plugin: &Description, settings: &[Setting]) -> Stri
         writeln!(text, "  {kind:<8} {name:<width$}  {}", doc.lines().next().unwrap_or_default()).ok();
     }
     text
+}
+
+/// The rule for slow clients, where there is one.
+fn mode(emit: &EmitOutline) -> &'static str {
+    match emit.mode {
+        Mode::All => "",
+        Mode::Latest => " (latest)",
+        Mode::Volatile => " (volatile)",
+    }
+}
+
+/// What clients send as `auth`: its fields, those that may be missing with a question mark, and what it is for.
+fn auth_text(schema: &Value, definitions: &Map<String, Value>) -> String {
+    let name = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/definitions/"));
+    let schema = name.and_then(|name| definitions.get(name)).unwrap_or(schema);
+    let is_required = |field: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == field));
+    let fields = schema["properties"].as_object().into_iter().flatten();
+    let fields: Vec<String> =
+        fields.map(|(field, _)| if is_required(field) { field.clone() } else { format!("{field}?") }).collect();
+    let doc = schema["description"].as_str().and_then(|doc| doc.lines().next());
+    let parts = [(!fields.is_empty()).then(|| format!("{{ {} }}", fields.join(", "))), doc.map(str::to_owned)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_core::prelude::*;
+
+    use super::*;
+
+    /// Who lets in.
+    #[derive(Deserialize, JsonSchema)]
+    #[expect(dead_code, reason = "only described")]
+    struct Ticket {
+        seat: u8,
+        row: Option<u8>,
+    }
+
+    struct Board;
+    impl Plugin for Board {
+        const NAME: &'static str = "board";
+        const NAMESPACE: &'static str = "/board";
+        type Config = NoConfig;
+        async fn init(_: NoConfig, _: Host) -> Result<Self> {
+            Ok(Self)
+        }
+        fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+            on.auth::<Ticket>();
+        }
+    }
+
+    struct Inbox;
+    impl Plugin for Inbox {
+        const NAME: &'static str = "inbox";
+        const NAMESPACE: &'static str = "/inbox";
+        type Config = NoConfig;
+        async fn init(_: NoConfig, _: Host) -> Result<Self> {
+            Ok(Self)
+        }
+        fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+            on.emits_to::<String>("/board", "uploaded", "When a file has come.").latest();
+        }
+    }
+
+    #[test]
+    fn a_plugin_shows_its_auth_and_what_others_send_there() {
+        let registry = Registry::of::<Board>().and::<Inbox>().unwrap();
+        let config = Loader::new(carillon_config::all_sections(registry.sections())).load().unwrap();
+        let all: Vec<Description> = registry.iter().map(|entry| entry.describe(&config)).collect();
+        let (board, inbox) = (&all[0], &all[1]);
+        let text = describe(true, board, &[], &[inbox]);
+        let words = |line: &str| text.lines().any(|one| one.split_whitespace().collect::<Vec<_>>().join(" ") == line);
+        assert!(words("reads auth { row?, seat } Who lets in."), "{text}");
+        assert!(words("gets uploaded from inbox (latest) When a file has come."), "{text}");
+        assert!(!describe(true, inbox, &[], &[board]).contains("gets"), "what it sends elsewhere it does not get");
+        assert!(!describe(false, board, &[], &[]).contains("gets"), "nobody sends to who is off");
+    }
 }

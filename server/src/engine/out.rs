@@ -245,3 +245,37 @@ impl Session {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use carillon_config::{ServerSettings, WireSettings};
+    use carillon_core::payload::encode_event;
+    use tokio::runtime::Handle;
+    use tokio::time::timeout;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::engine::{Engine, Settings};
+    use crate::metrics::Metrics;
+
+    /// A publish that takes the place of a longer one makes room as well as one that leaves.
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_room_is_told_when_less_waits() {
+        let app = crate::simulation::app(0).await;
+        let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
+        let wire = WireSettings { max_queued_bytes: 10_000, ..WireSettings::default() };
+        let (settings, deliveries) = (Settings::new(&ServerSettings::default(), &wire), app.metrics().deliveries());
+        let engine = Engine::new(settings, app.router(), &metrics, deliveries, &TaskTracker::new(), &Handle::current());
+        let session = engine.open_polling();
+        let latest = |bytes: usize| {
+            let item = encode_event(&"/".into(), "e", &"x".repeat(bytes)).unwrap();
+            assert_eq!(session.queue_latest(&mut session.out(), 1, &item), Pushed::Queued);
+        };
+        latest(8_000);
+        let room = session.room().unwrap();
+        let (told, ()) = tokio::join!(timeout(Duration::from_secs(1), room), async { latest(10) });
+        assert!(told.is_ok(), "{} bytes wait", session.queued_bytes());
+    }
+}

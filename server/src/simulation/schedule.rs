@@ -118,6 +118,7 @@ impl Schedule {
     fn act(&mut self, at: usize) {
         let (what, namespace) = (self.random.u8(..20), self.random.usize(..NAMESPACES.len()));
         let most = self.random.choice([1, 50, 1000, 100_000]).unwrap_or(1);
+        let several = self.random.choice([1, 1, 3]).unwrap_or(1);
         let client = &mut self.clients[at];
         if client.gone {
             return;
@@ -141,7 +142,8 @@ impl Schedule {
                 let client = &mut self.clients[at];
                 (client.memory, client.stage) = (Some(memory), Stage::Opening);
             }
-            (12..19, State::In) => client.asks(namespace, what > 13),
+            // Several at once are a run, whose answers leave together.
+            (12..19, State::In) => (0..several).for_each(|_| client.asks(namespace, what > 13)),
             (19, State::In) => {
                 client.disconnects(namespace);
                 if self.random.bool() {

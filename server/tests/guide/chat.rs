@@ -173,8 +173,7 @@ plugin!(Chat);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use carillon_core::peer::Handshake;
-    use carillon_core::testing::Harness;
+    use carillon_core::testing::{Handshake, Harness};
     use serde_json::json;
 
     #[tokio::test(start_paused = true)]
@@ -206,7 +205,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_no_name_or_no_room_is_refused() {
         let harness = Harness::of::<Chat>().await;
-        assert_eq!(harness.connect("/chat").await.unwrap_err().code(), Code::Forbidden);
+        let refused = harness.connect("/chat").await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::Forbidden, "authentication required"));
+        let refused = harness.connect_with("/chat", Some(json!({"name": 1}))).await.unwrap_err();
+        assert_eq!(refused.message(), "malformed auth: `name`: expected a string, got 1");
         let mut eve = harness.connect_with("/chat", Some(json!({"name": "Eve"}))).await.unwrap();
         let answer = eve.call("say", json!({"room": "lobby", "text": "hi"})).await;
         assert_eq!(answer["error"]["message"], "enter the room first");
