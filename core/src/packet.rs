@@ -4,6 +4,7 @@
 //! `2[/ns,][id]["name",args..]`, an ack `3[/ns,]id[args..]`; with attachments `5n-` and `6n-`, the attachments
 //! following as binary messages. Over WebSocket each packet is one text frame with the Engine.IO prefix `4`.
 
+mod batch;
 pub mod engine;
 mod event;
 pub mod frame;
@@ -15,10 +16,10 @@ use bytes::{Buf, Bytes};
 use bytestring::ByteString;
 use smallvec::SmallVec;
 
+pub use self::batch::Batch;
 pub(crate) use self::event::split_event;
 use self::frame::{Opcode, header};
 use crate::error::Result;
-use crate::sink::{Mode, Part};
 
 /// Room kept in front of a packet for the WebSocket frame header (at most 10 bytes) and the Engine.IO prefix.
 const FRONT: usize = 11;
@@ -236,45 +237,6 @@ fn binary_frame(payload: &[u8]) -> (Bytes, Bytes) {
     let frame = Bytes::from(frame);
     let payload = frame.slice(at..);
     (frame, payload)
-}
-
-/// A run of items that all go to the same receivers: what each connection gets in one write.
-#[derive(Debug)]
-pub struct Batch {
-    run: Vec<(Item, Mode)>,
-    places: Vec<u32>,
-    frames: Vec<Bytes>,
-}
-
-impl Batch {
-    /// Joins the frames of `items`; those of a single item are shared as they are.
-    #[must_use]
-    pub fn new(items: Vec<Item>) -> Self {
-        let run: Vec<(Item, Mode)> = items.into_iter().map(|item| (item, Mode::All)).collect();
-        let frames = match &*run {
-            [(one, _)] => one.frames().to_vec(),
-            several => vec![joined(several.iter().map(|(item, _)| item))],
-        };
-        Self { places: (0..run.len() as u32).collect(), run, frames }
-    }
-
-    /// All of it, as one connection's part.
-    #[must_use]
-    pub fn part(&self) -> Part<'_> {
-        Part {
-            run: &self.run,
-            places: &self.places,
-            slices: &self.frames,
-            namespaces: self.places.get(..1).unwrap_or_default(),
-            plain: true,
-        }
-    }
-
-    /// The frames of all items, in as few pieces as possible.
-    #[must_use]
-    pub fn frames(&self) -> &[Bytes] {
-        &self.frames
-    }
 }
 
 /// The frames of `items` in one piece.
