@@ -7,7 +7,7 @@ import { refused } from './lib/client.mjs';
 import { runToEnd, start } from './lib/server.mjs';
 
 const OWN = ['echo', 'health', 'monitoring', 'relay', 'router'];
-const FOREIGN = ['order', 'proto', 'rough', 'second', 'tiny'];
+const FOREIGN = ['order', 'proto', 'rough', 'second', 'seen', 'tiny'];
 
 async function plugins(program) {
   const { code, out, err } = await runToEnd(program, ['plugins', '--json']);
