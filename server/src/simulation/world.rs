@@ -219,18 +219,22 @@ impl World {
         };
         let Sent { event, topic, by, .. } = expected[at];
         *copies += u64::from(event.is_some());
-        // The latest stands where the first of those was that it has replaced; or behind another publish of its event,
-        // which stands without the older one then.
+        // One that is replaced by another behind a publish of its event need not come.
+        let yields = |place: usize| {
+            let Sent { event, topic, by, .. } = expected[place];
+            let mut later = expected[place + 1..].iter().filter(|later| later.by == by && later.event == event);
+            topic.is_some() && later.any(|other| other.topic != topic) && later.any(|newer| newer.topic == topic)
+        };
+        // The latest stands where the first of those was that it has replaced.
         let place = match topic {
             Some(_) => expected.iter().position(|sent| sent.topic == topic).unwrap_or(at),
             None => at,
         };
-        let yields = |sent: &Sent| {
-            let newer = || expected[at..].iter().any(|newer| newer.topic == sent.topic);
-            event.is_some() && event == sent.event && sent.mode == Mode::Latest && newer()
+        let due = |place: &usize| {
+            let sent = &expected[*place];
+            sent.by == by && sent.mode != Mode::Volatile && !yields(*place)
         };
-        let before = |sent: &&Sent| sent.by == by && sent.mode != Mode::Volatile && !yields(sent);
-        let missing = expected[..place].iter().find(before).map(|sent| sent.number);
+        let missing = (0..place).find(due).map(|place| expected[place].number);
         let mut index = 0;
         expected.retain(|sent| {
             let replaced = index < at && topic.is_some() && sent.topic == topic;
