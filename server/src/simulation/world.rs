@@ -38,6 +38,8 @@ macro_rules! tell {
 pub(super) use tell;
 
 pub(super) struct World {
+    /// What was published, for whomever: its number, whose and which event.
+    told_of: Vec<(u64, (usize, Option<usize>))>,
     pub(super) random: fastrand::Rng,
     /// Every step is printed.
     pub(super) told: bool,
@@ -95,6 +97,7 @@ pub(super) struct To {
 impl World {
     fn new(seed: u64, told: bool) -> Self {
         Self {
+            told_of: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
             told,
             hosts: [None, None],
@@ -181,6 +184,7 @@ impl World {
     ) -> u64 {
         let number = self.next;
         self.next += 1;
+        self.told_of.push((number, (by, Some(event))));
         for (index, member) in self.members.iter_mut().enumerate() {
             let everybody = to.rooms.is_empty() && to.member.is_none();
             let named = to.member == Some(index) || to.rooms.iter().any(|room| member.rooms.contains(room));
@@ -220,10 +224,15 @@ impl World {
         let Sent { event, topic, by, .. } = expected[at];
         *copies += u64::from(event.is_some());
         // One that is replaced by another behind a publish of its event need not come.
+        let number_of = |place: usize| expected[place].number;
         let yields = |place: usize| {
             let Sent { event, topic, by, .. } = expected[place];
-            let mut later = expected[place + 1..].iter().filter(|later| later.by == by && later.event == event);
-            topic.is_some() && later.any(|other| other.topic != topic) && later.any(|newer| newer.topic == topic)
+            let newer = expected[place + 1..].iter().rfind(|later| later.by == by && later.topic == topic);
+            let between = |until: u64| number_of(place) + 1..until;
+            let told = |until: u64| {
+                self.told_of.iter().any(|(number, of)| between(until).contains(number) && *of == (by, event))
+            };
+            topic.is_some() && newer.is_some_and(|newer| told(newer.number))
         };
         // The latest stands where the first of those was that it has replaced.
         let place = match topic {
