@@ -15,8 +15,7 @@ use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
 use crate::identity::Authenticate;
-use crate::metrics::Metrics;
-use crate::metrics::Outbound;
+use crate::metrics::{Metrics, Outbound};
 use crate::namespace::Namespace;
 use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
@@ -41,11 +40,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The name of a namespace, shared with it when it is served.
-    fn name_of(&self, namespace: &str) -> Arc<str> {
-        self.namespaces.get_key_value(namespace).map_or_else(|| namespace.into(), |(name, _)| Arc::clone(name))
-    }
-
     /// The names of the namespaces served, sorted.
     pub(crate) fn namespaces(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.namespaces.keys().map(|name| &**name).collect();
@@ -99,10 +93,12 @@ pub struct Host {
 impl Host {
     /// Addresses the clients of `namespace`: all of them, unless narrowed.
     pub fn to(&self, namespace: &str) -> Target {
+        let here = self.shared.namespaces.get(namespace).cloned();
         Target {
             shared: Arc::clone(&self.shared),
             publisher: self.publisher,
-            namespace: self.shared.name_of(namespace),
+            namespace: here.as_ref().map_or_else(|| namespace.into(), |here| Arc::clone(&here.name)),
+            here,
             selection: Selection::default(),
             local: false,
             mode: None,
@@ -171,6 +167,8 @@ pub struct Target {
     shared: Arc<Shared>,
     publisher: Publisher,
     namespace: Arc<str>,
+    /// When it is served on this node.
+    here: Option<Arc<Namespace>>,
     selection: Selection,
     local: bool,
     /// As the event was declared when `None`.
@@ -269,7 +267,7 @@ impl Target {
         value: &T,
         at: &Location<'_>,
     ) -> Result<(Option<Here<'_>>, (Item, Mode))> {
-        let here = self.shared.namespaces.get(&self.namespace).map(|namespace| (namespace, namespace.note(event, at)));
+        let here = self.here.as_ref().map(|namespace| (namespace, namespace.note(event, at)));
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
             let known = self.shared.namespaces().join(", ");
             let namespace = &self.namespace;
@@ -278,7 +276,7 @@ impl Target {
             )));
         }
         let mode = self.mode.unwrap_or_else(|| here.map_or(Mode::All, |(_, series)| series.mode));
-        let item = encode_event(here.map_or(&self.namespace, |(namespace, _)| &namespace.name), event, value)?;
+        let item = encode_event(&self.namespace, event, value)?;
         Ok((here, (item, mode)))
     }
 
@@ -291,15 +289,12 @@ impl Target {
     /// How many of this node's clients are addressed.
     #[must_use]
     pub fn clients(&self) -> usize {
-        self.shared
-            .namespaces
-            .get(&self.namespace)
-            .map_or(0, |namespace| namespace.hub.count(namespace.space, &self.selection))
+        self.here.as_ref().map_or(0, |namespace| namespace.hub.count(namespace.space, &self.selection))
     }
 
     /// Sends a Socket.IO DISCONNECT to every client addressed: they leave the namespace and do not come back by themselves.
     pub fn disconnect(&self) {
-        if let Some(namespace) = self.shared.namespaces.get(&self.namespace) {
+        if let Some(namespace) = &self.here {
             namespace.hub.disconnect(self.publisher, namespace.space, &self.selection);
         }
         if let Some(cluster) = self.cluster() {

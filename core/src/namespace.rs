@@ -98,7 +98,8 @@ fn sorted(outline: &Outline) -> Box<[(String, usize)]> {
 }
 
 impl Namespace {
-    /// `access` is the role its clients must have, `emits` are all events declared for this namespace, by its own plugin and by others, and their modes.
+    /// `access` is the role its clients must have, `emits` are all events declared for this namespace, by its own plugin
+    /// and by others, and their modes.
     pub(crate) fn new(
         name: &str,
         (plugin, access): (&'static str, Option<Box<str>>),

@@ -199,11 +199,14 @@ impl Members {
         Some(&self.dense[*self.ids.get(id)?])
     }
 
+    fn key(&self, id: &str) -> Option<Key> {
+        self.client(id).map(|client| client.key)
+    }
+
     /// The members of a room and the client of an id, whichever the name is of, each once.
     fn named<'a>(&'a self, name: &str, moment: Moment) -> impl Iterator<Item = Key> + use<'a> {
         let room = self.rooms.get(name);
-        let id =
-            self.client(name).map(|client| client.key).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
+        let id = self.key(name).filter(|id| !room.is_some_and(|room| room.has(*id, moment)));
         self.room(name, moment).chain(id)
     }
 
@@ -211,11 +214,10 @@ impl Members {
     fn chosen<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = Key> + 'a> {
         match (&*selection.to, &*selection.clients) {
             ([room], []) => Box::new(self.room(room, moment)),
-            ([], [id]) => Box::new(self.client(id).map(|client| client.key).into_iter()),
+            ([], [id]) => Box::new(self.key(id).into_iter()),
             (rooms, ids) => {
                 let rooms = rooms.iter().flat_map(|room| self.room(room, moment));
-                let clients = ids.iter().filter_map(|id| self.client(id)).map(|client| client.key);
-                let union: BTreeSet<Key> = rooms.chain(clients).collect();
+                let union: BTreeSet<Key> = rooms.chain(ids.iter().filter_map(|id| self.key(id))).collect();
                 Box::new(union.into_iter())
             }
         }

@@ -38,8 +38,8 @@ macro_rules! tell {
 pub(super) use tell;
 
 pub(super) struct World {
-    /// What was published, for whomever: its number, whose and which event.
-    told_of: Vec<(u64, (usize, Option<usize>))>,
+    /// What was published, for whomever, with its number.
+    publishes: Vec<(u64, Of)>,
     pub(super) random: fastrand::Rng,
     /// Every step is printed.
     pub(super) told: bool,
@@ -74,6 +74,9 @@ pub(super) struct Member {
     expected: Vec<Sent>,
 }
 
+/// By whom something was published, where, and which event.
+type Of = (usize, usize, Option<usize>);
+
 /// One thing that was sent to one member.
 struct Sent {
     number: u64,
@@ -97,7 +100,7 @@ pub(super) struct To {
 impl World {
     fn new(seed: u64, told: bool) -> Self {
         Self {
-            told_of: Vec::new(),
+            publishes: Vec::new(),
             random: fastrand::Rng::with_seed(seed),
             told,
             hosts: [None, None],
@@ -184,7 +187,7 @@ impl World {
     ) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.told_of.push((number, (by, Some(event))));
+        self.publishes.push((number, (by, namespace, Some(event))));
         for (index, member) in self.members.iter_mut().enumerate() {
             let everybody = to.rooms.is_empty() && to.member.is_none();
             let named = to.member == Some(index) || to.rooms.iter().any(|room| member.rooms.contains(room));
@@ -216,34 +219,34 @@ impl World {
         let mut hash = DefaultHasher::new();
         (self.digest, member, number, self.began.elapsed()).hash(&mut hash);
         self.digest = hash.finish();
-        let Member { expected, copies, .. } = &mut self.members[member];
+        let Member { namespace, expected, copies, .. } = &mut self.members[member];
         let Some(at) = expected.iter().position(|sent| sent.number == number) else {
             return self
                 .fail(format!("member {member} got {number}, which it must not get, or not again, or not so late"));
         };
         let Sent { event, topic, by, .. } = expected[at];
         *copies += u64::from(event.is_some());
-        // One that is replaced by another behind a publish of its event need not come.
-        let number_of = |place: usize| expected[place].number;
-        let yields = |place: usize| {
-            let Sent { event, topic, by, .. } = expected[place];
-            let newer = expected[place + 1..].iter().rfind(|later| later.by == by && later.topic == topic);
-            let between = |until: u64| number_of(place) + 1..until;
-            let told = |until: u64| {
-                self.told_of.iter().any(|(number, of)| between(until).contains(number) && *of == (by, event))
+        // One that is replaced by another behind a publish of its event, to whomever, need not come.
+        let (publishes, namespace) = (&self.publishes, *namespace);
+        let yields = |older: &Sent, later: &[Sent]| {
+            let newer = later.iter().rfind(|newer| newer.by == older.by && newer.topic == older.topic);
+            let of_event = (older.by, namespace, older.event);
+            let stands_before = |newer: &Sent| {
+                publishes
+                    .iter()
+                    .any(|(number, of)| (older.number + 1..newer.number).contains(number) && *of == of_event)
             };
-            topic.is_some() && newer.is_some_and(|newer| told(newer.number))
+            older.topic.is_some() && newer.is_some_and(stands_before)
         };
         // The latest stands where the first of those was that it has replaced.
         let place = match topic {
             Some(_) => expected.iter().position(|sent| sent.topic == topic).unwrap_or(at),
             None => at,
         };
-        let due = |place: &usize| {
-            let sent = &expected[*place];
-            sent.by == by && sent.mode != Mode::Volatile && !yields(*place)
+        let due = |(at, sent): &(usize, &Sent)| {
+            sent.by == by && sent.mode != Mode::Volatile && !yields(sent, &expected[at + 1..])
         };
-        let missing = (0..place).find(due).map(|place| expected[place].number);
+        let missing = expected[..place].iter().enumerate().find(due).map(|(_, sent)| sent.number);
         let mut index = 0;
         expected.retain(|sent| {
             let replaced = index < at && topic.is_some() && sent.topic == topic;
