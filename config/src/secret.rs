@@ -1,6 +1,6 @@
 //! Takes values out of files of their own, as Docker, Kubernetes and systemd hand out passwords.
 use crate::loader::Slot;
-use crate::node::{Kind, Node};
+use crate::node::Kind;
 use crate::path::Path;
 use crate::{Problem, Problems, Source, given};
 use serde_json::{Value, json};
@@ -31,16 +31,7 @@ pub(crate) fn add_file_keys(properties: &mut serde_json::Map<String, Value>) {
 
 /// Puts what the named files hold in the place of the keys that name them.
 pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
-    let secrets: Vec<String> = slot
-        .schema
-        .view()
-        .properties()
-        .into_iter()
-        .flatten()
-        .filter(|(_, view)| view.secret())
-        .map(|(key, _)| key.to_owned())
-        .collect();
-    for key in secrets {
+    for (key, view) in slot.schema.view().properties().into_iter().flatten().filter(|(_, view)| view.secret()) {
         let Some(node) = slot.tree.remove_at(&Path::default().key(&format!("{key}{SUFFIX}"))) else { continue };
         let path = slot.section.steps().key(&format!("{key}{SUFFIX}")).to_string();
         let mut problem = |message: String, hint: &str| {
@@ -55,7 +46,7 @@ pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
             problem("expected text, the name of a file".to_owned(), "for example `/run/secrets/password`");
             continue;
         };
-        let set = slot.tree.get(&key).map(|node| &node.source).filter(|source| **source != Source::Default);
+        let set = slot.tree.get(key).map(|node| &node.source).filter(|source| **source != Source::Default);
         match set.map(|set| set.order().0.cmp(&node.source.order().0)) {
             // What is said later, as on the command line, counts.
             Some(std::cmp::Ordering::Greater) => {}
@@ -63,11 +54,7 @@ pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
                 problem(format!("`{key}` is set as well"), "leave one of the two out");
             }
             Some(std::cmp::Ordering::Less) | None => match text(file) {
-                Ok(text) => {
-                    let view = slot.schema.view().entry(&key);
-                    let value = view.map(|view| given::read(view, &text, &node.source));
-                    slot.tree.set(&key, value.unwrap_or_else(|| Node::default_leaf(Value::String(text))));
-                }
+                Ok(text) => slot.tree.set(key, given::read(view, &text, &node.source)),
                 Err(message) => problem(message, "the user who runs the server must be able to read it"),
             },
         }

@@ -14,7 +14,6 @@ use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
-use crate::identity::Authenticate;
 use crate::metrics::{Metrics, Outbound};
 use crate::namespace::Namespace;
 use crate::packet::Item;
@@ -27,8 +26,6 @@ pub(crate) struct Shared {
     pub(crate) namespaces: Arc<HashMap<Arc<str>, Arc<Namespace>>>,
     /// Namespaces of plugins that are linked and disabled: publishing there reaches nobody and is no error.
     pub(crate) disabled: HashSet<&'static str>,
-    /// Who checks what clients show; without it nobody is asked.
-    pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) bus_required: bool,
     pub(crate) metrics: Arc<Metrics>,

@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
-use crate::identity::Authenticate;
+use crate::identity::{self, Authenticate, Identity};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
@@ -65,7 +65,7 @@ pub(crate) struct Namespace {
     /// Watches what runs on the plugin's threads.
     pub(crate) clock: Arc<Clock>,
     failures: Arc<Failures>,
-    /// Who checks the newer tokens that clients show; without it nobody is asked.
+    /// Who checks what clients show; without it nobody is asked.
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     /// Set at the end of boot, before the first client.
@@ -143,6 +143,11 @@ impl Namespace {
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }
+    }
+
+    /// Whether this namespace is open to whoever that is.
+    pub(crate) fn admits(&self, identity: Option<&Identity>) -> Result<()> {
+        identity::admit(identity, &self.name, self.access.as_deref())
     }
 
     /// The plugin, once it is up.

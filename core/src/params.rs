@@ -23,8 +23,8 @@ impl Params {
         let object: Map<String, Value> =
             self.0.iter().map(|(name, text)| (name.clone(), typed(schema, name, text))).collect();
         let value = if object.is_empty() && !is_object(schema) { Value::Null } else { Value::Object(object) };
-        let mistake = Shape::new(without_null(schema)).mistake(&value);
-        serde_path_to_error::deserialize(value).map_err(|error| {
+        serde_path_to_error::deserialize(&value).map_err(|error| {
+            let mistake = Shape::new(without_null(schema)).mistake(&value);
             let told = mistake.unwrap_or_else(|| format!("`{}`: {}", error.path(), error.inner()));
             Error::bad_payload(format!("parameter {told}"))
         })

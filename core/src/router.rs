@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
-use crate::identity::{self, Shown};
+use crate::identity::Shown;
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
@@ -82,8 +82,9 @@ impl Router {
         Ok(())
     }
 
-    /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the CONNECT is being answered; the
-    /// session gets its events from then on, but nothing is sent before [`Session::opened`].
+    /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the
+    /// CONNECT is being answered; the session gets its events from then on, but nothing is sent before
+    /// [`Session::opened`].
     ///
     /// # Errors
     /// `unauthorized` when it has shown nothing valid, `forbidden` when that does not open this namespace, or the plugin's
@@ -91,7 +92,7 @@ impl Router {
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
         let module = Arc::clone(namespace.module()?);
-        if let Err(error) = self.recognise(namespace, &peer) {
+        if let Err(error) = recognise(namespace, &peer) {
             peer.forget();
             namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
             return Err(error);
@@ -107,14 +108,6 @@ impl Router {
         Err(error)
     }
 
-    /// Notes who `peer` is, and whether that opens the namespace to it.
-    fn recognise(&self, namespace: &Namespace, peer: &Peer) -> Result<()> {
-        if let Some(authenticate) = &self.shared.authenticate {
-            peer.identify(authenticate.authenticate(&Shown::by(peer)?)?);
-        }
-        identity::admit(peer.identity().as_ref(), &namespace.name, namespace.access.as_deref())
-    }
-
     /// Answers an HTTP GET route with the JSON text of its body.
     ///
     /// # Errors
@@ -122,8 +115,8 @@ impl Router {
     /// `timeout`, or `internal` after a panic.
     pub async fn get(&self, route: &HttpRoute, shown: &Shown, params: Params) -> Result<Bytes> {
         let namespace = self.namespace(&route.namespace)?;
-        let identity = self.shared.authenticate.as_ref().map(|authenticate| authenticate.authenticate(shown));
-        identity::admit(identity.transpose()?.as_ref(), &namespace.name, namespace.access.as_deref())?;
+        let identity = namespace.authenticate.as_ref().map(|authenticate| authenticate.authenticate(shown));
+        namespace.admits(identity.transpose()?.as_ref())?;
         let module = Arc::clone(namespace.module()?);
         let index = route.index;
         let body = async move { module.get(index, &params)?.await };
@@ -134,6 +127,14 @@ impl Router {
             error
         })
     }
+}
+
+/// Notes who `peer` is, and whether that opens the namespace to it.
+fn recognise(namespace: &Namespace, peer: &Peer) -> Result<()> {
+    if let Some(authenticate) = &namespace.authenticate {
+        peer.identify(authenticate.authenticate(&Shown::by(peer)?)?);
+    }
+    namespace.admits(peer.identity().as_ref())
 }
 
 /// A peer that is forgotten when it is decided about, also when nobody waits for that any more.

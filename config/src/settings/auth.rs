@@ -108,6 +108,20 @@ pub struct TokenKeySettings {
     pub key_file: Option<String>,
 }
 
+impl TokenKeySettings {
+    /// The secret or public key, from its file where it names one.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that not one of the two is there.
+    pub fn text(&self) -> Result<String, String> {
+        match (&self.key, &self.key_file) {
+            (Some(key), None) => Ok(key.clone()),
+            (None, Some(file)) => crate::secret::text(file),
+            _ => Err("needs either `key` or `key_file`".to_owned()),
+        }
+    }
+}
+
 /// An API key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -131,6 +145,19 @@ pub struct ApiKeySettings {
     /// What plugins may want to know of it.
     #[serde(default)]
     pub info: BTreeMap<String, String>,
+}
+
+impl ApiKeySettings {
+    /// The bytes of `sha256`; `None` when it is not 64 hexadecimal digits.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let value = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(self.sha256.as_bytes().chunks_exact(2)) {
+            *byte = value(pair[0])? << 4 | value(pair[1])?;
+        }
+        (self.sha256.len() == 64).then_some(bytes)
+    }
 }
 
 impl Default for AuthSettings {
@@ -176,7 +203,7 @@ impl AuthSettings {
             }
         }
         for (index, key) in self.api_keys.iter().enumerate() {
-            if key.sha256.len() != 64 || !key.sha256.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            if key.digest().is_none() {
                 problems
                     .add(format!("api_keys[{index}].sha256"), "is not a SHA-256: 64 hexadecimal digits")
                     .hint("`printf %s KEY | sha256sum` prints it");

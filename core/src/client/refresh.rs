@@ -8,12 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{Client, What, event_bytes};
-use crate::answer::finish;
+use super::{Client, What};
+use crate::answer::{finish, split};
 use crate::error::{Error, Result};
 use crate::expiry::Place;
-use crate::identity::{Authenticate, Shown, admit};
-use crate::packet::{Item, split_event};
+use crate::identity::{Authenticate, Shown};
+use crate::packet::split_event;
 use crate::payload::{Reply, argument};
 use crate::sink::Reason;
 
@@ -77,20 +77,15 @@ impl Client {
     /// Answers `refresh_token` where tokens are asked for; whether the event was that.
     pub(super) fn refreshes(self: &Arc<Self>, json: &ByteString, ack: Option<i64>) -> bool {
         let Some(authenticate) = &self.namespace.authenticate else { return false };
-        let Ok(event) = split_event(json) else { return false };
-        if event.name != EVENT {
+        if !split_event(json).is_ok_and(|event| event.name == EVENT) {
             return false;
         }
-        let (_, series) = self.namespace.route(EVENT);
-        series.arrived(event_bytes(json, &[]));
-        let outcome = self.refresh(&**authenticate, &json[event.args]);
-        let outcome = outcome.and_then(|answer| ack.map(|id| self.encoded(&answer, id)).transpose());
+        let (_, series, args) = split(self, json, &[]);
+        let outcome = args
+            .and_then(|args| self.refresh(&**authenticate, &json[args]))
+            .and_then(|answer| ack.map(|id| answer.encode(&self.namespace.name, id)).transpose());
         finish(self, &What::Event(json.clone(), ack), series, outcome.map_err(Into::into));
         true
-    }
-
-    fn encoded(&self, answer: &Refreshed, id: i64) -> Result<Item> {
-        answer.encode(&self.namespace.name, id)
     }
 
     fn refresh(self: &Arc<Self>, authenticate: &dyn Authenticate, args: &str) -> Result<Refreshed> {
@@ -105,7 +100,7 @@ impl Client {
         if self.peer.identity().is_none_or(|known| known.subject() != identity.subject()) {
             return Err(Error::forbidden("the token is somebody else's"));
         }
-        admit(Some(&identity), &self.namespace.name, self.namespace.access.as_deref())?;
+        self.namespace.admits(Some(&identity))?;
         if term.over {
             return Err(Error::unavailable("the client has left this namespace"));
         }

@@ -50,7 +50,7 @@ impl BootPlan {
         let Self { plugins, disabled, authenticate } = self;
         let ground = Ground::lay(config, shards, plugins.len(), authenticate).await?;
         let (namespaces, starting) = ground.namespaces(plugins, threads)?;
-        let (mut app, step) = ground.app(namespaces, disabled)?;
+        let mut app = ground.app(namespaces, disabled)?;
         let (mut http, mut handshakes) = (Vec::new(), Vec::new());
         for (publisher, one) in starting.into_iter().enumerate() {
             let outline = one.plan.outline();
@@ -62,7 +62,7 @@ impl BootPlan {
             }));
             handshakes.extend(outline.handshake.as_ref().map(|_| namespace));
             let name = one.entry.name();
-            match one.init(publisher, &app.shared, step).await {
+            match one.init(publisher, &app.shared, app.step).await {
                 Ok(running) => app.running().push(running),
                 Err(error) => {
                     app.shutdown().await;
@@ -154,15 +154,14 @@ impl Ground {
         Ok(Some(node))
     }
 
-    /// The application, without a plugin yet, and how long each of their steps may take.
-    fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<(App, Duration), BootError> {
+    /// The application, without a plugin yet.
+    fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<App, BootError> {
         let cluster = self.cluster(&namespaces)?;
         let Self { bus, bus_required, hub, tasks, stop, services, step } = self;
-        let Services { clients, metrics, clock, failures, authenticate, .. } = services;
+        let Services { clients, metrics, clock, failures, .. } = services;
         let failing = AtomicUsize::new(0);
-        let shared =
-            Arc::new(Shared { namespaces, disabled, authenticate, bus, bus_required, metrics, hub, failing, cluster });
-        let app = App {
+        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
+        Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared,
             running: Mutex::default(),
@@ -173,8 +172,7 @@ impl Ground {
             failures,
             draining: AtomicBool::new(false),
             step,
-        };
-        Ok((app, step))
+        })
     }
 }
 

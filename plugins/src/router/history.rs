@@ -90,11 +90,13 @@ impl Round {
         Ok(last.and_then(|last| serde_json::from_slice(&last).ok()))
     }
 
-    /// The mean of the nodes that have it.
-    fn mean(&self, pick: fn(&Use) -> Option<f64>) -> Option<f64> {
-        let (count, sum) =
-            self.nodes.values().filter_map(pick).fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
-        (count > 0).then(|| (sum / f64::from(count) * 100.0).round() / 100.0)
+    /// For each column the mean of the nodes that have it.
+    fn means(&self) -> [Option<f64>; 4] {
+        std::array::from_fn(|column| {
+            let known = self.nodes.values().filter_map(|node| node.columns()[column]);
+            let (count, sum) = known.fold((0_u32, 0.0), |(count, sum), value| (count + 1, sum + value));
+            (count > 0).then(|| (sum / f64::from(count) * 100.0).round() / 100.0)
+        })
     }
 }
 
@@ -136,13 +138,7 @@ impl Histories {
         if self.last.as_ref() == Some(&round) {
             return;
         }
-        let means = [
-            round.mean(|node| node.cpu_usage),
-            round.mean(|node| node.memory_usage),
-            round.mean(|node| node.disk_usage),
-            round.mean(|node| node.temperature),
-        ];
-        let time = now();
+        let (time, means) = (now(), round.means());
         push(&mut self.cluster, ClusterPoint { time, means }, |point| point.time);
         self.nodes.add(time, &round.nodes);
         self.last = Some(round);

@@ -15,7 +15,8 @@ impl ApiKeys {
     pub(super) fn new(settings: &[ApiKeySettings]) -> Result<Self, Vec<String>> {
         let (mut keys, mut mistakes) = (Vec::new(), Vec::new());
         for (index, key) in settings.iter().enumerate() {
-            let known = identity(key).and_then(|identity| Ok((digest(&key.sha256)?, identity)));
+            let digest = key.digest().ok_or("`sha256` is not 64 hexadecimal digits".to_owned());
+            let known = identity(key).and_then(|identity| Ok((digest?, identity)));
             match known {
                 Ok(known) => keys.push(known),
                 Err(mistake) => mistakes.push(format!("auth.api_keys[{index}]: {mistake}")),
@@ -49,13 +50,4 @@ fn identity(key: &ApiKeySettings) -> Result<Identity, String> {
     claims.insert("roles".to_owned(), key.roles.clone().into());
     claims.insert("info".to_owned(), json!(key.info));
     Identity::new(claims)
-}
-
-/// The bytes that hexadecimal digits stand for.
-fn digest(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "`sha256` is not 64 hexadecimal digits".to_owned();
-    let digits: Option<Vec<u8>> = text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect();
-    let bytes: Vec<u8> =
-        digits.ok_or_else(wrong)?.chunks(2).map(|pair| pair.iter().fold(0, |all, digit| all << 4 | digit)).collect();
-    bytes.try_into().map_err(|_| wrong())
 }

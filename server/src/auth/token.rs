@@ -71,14 +71,7 @@ impl Tokens {
 
 impl Key {
     fn new(settings: TokenKeySettings, auth: &AuthSettings) -> Result<Self, String> {
-        let text = match (settings.key, settings.key_file) {
-            (Some(key), None) => key,
-            (None, Some(file)) => {
-                let text = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {file}: {error}"))?;
-                text.trim_end_matches(['\r', '\n']).to_owned()
-            }
-            _ => return Err("needs either `key` or `key_file`".to_owned()),
-        };
+        let text = settings.text()?;
         let algorithm = algorithm(settings.algorithm);
         let key = decoding_key(settings.algorithm, &text)?;
         let mut validation = Validation::new(algorithm);
