@@ -2,12 +2,14 @@
 //! would serve it.
 //!
 //! [`Addresses`] counts what each address has, [`Budget`] what everybody together makes the server hold, [`Proxies`]
-//! tells where a request really comes from, [`Hosts`] by which names the server may be called, [`body`] takes what is posted. A [`Guest`] is a client
-//! that was let in: whoever serves its session keeps it exactly as long as that.
+//! tells where a request really comes from, [`Hosts`] by which names the server may be called, [`body`] takes what is
+//! posted, [`engineio`] reads and refuses requests for both engines. A [`Guest`] is a client that was let in: whoever
+//! serves its session keeps it exactly as long as that.
 
 mod addresses;
 pub(crate) mod body;
 mod budget;
+pub(crate) mod engineio;
 mod hosts;
 mod proxies;
 pub(crate) mod websocket;

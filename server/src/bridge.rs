@@ -8,6 +8,7 @@
 mod adapter;
 mod door;
 mod requests;
+mod service;
 mod session;
 mod settings;
 mod sink;
@@ -15,26 +16,20 @@ mod sink;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::response::IntoResponse;
 use carillon_core::router::Router;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use socketioxide::SocketIo;
-use socketioxide::service::SocketIoService;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
 use self::adapter::{Raw, Raws};
 use self::door::Door;
+use self::service::{Closer, Inner, NotFound, ask};
 pub(crate) use self::session::Session;
 use self::session::Sessions;
 pub(crate) use self::settings::Settings;
 use crate::metrics::Metrics;
-
-type Inner = SocketIoService<NotFound, Raw>;
-/// What socketioxide calls for paths that are not its own; ours never are.
-type NotFound = axum::routing::MethodRouter;
 
 /// What operators are told at start, in one line for each thing this engine cannot do.
 const CANNOT: [&str; 4] = [
@@ -48,10 +43,7 @@ const CANNOT: [&str; 4] = [
 #[derive(Clone)]
 pub(crate) struct Engine {
     service: Inner,
-    path: Arc<str>,
     sessions: Arc<Sessions>,
-    tasks: TaskTracker,
-    runtime: Handle,
 }
 
 impl Engine {
@@ -70,12 +62,9 @@ impl Engine {
             io.ns(namespace.to_owned(), Door::new(namespace, router, &raws, runtime));
         }
         drop::<SocketIo<Raw>>(io);
-        let path = settings.path.as_str().into();
-        let sessions = Sessions::new(metrics, settings.connect_timeout);
-        let engine = Self { service, path, sessions, tasks: tasks.clone(), runtime: runtime.clone() };
-        let closer = engine.clone();
-        engine.sessions.on_close(move |id| closer.close(id));
-        engine
+        let path = settings.path.clone();
+        let closer = Closer { service: service.clone(), path, tasks: tasks.clone(), runtime: runtime.clone() };
+        Self { service, sessions: Sessions::new(metrics, settings.connect_timeout, closer) }
     }
 
     /// Looks after the sessions until `stop`, and says what they cannot have.
@@ -94,17 +83,6 @@ impl Engine {
 
     /// Hands one request to socketioxide.
     async fn ask(&self, request: Request<Body>) -> Response<Body> {
-        match self.service.clone().call(request).await {
-            Ok(response) => response.map(Body::new),
-            Err(never) => never.into_response(),
-        }
-    }
-
-    /// Ends a polling session as its client would: socketioxide offers no other way in.
-    fn close(&self, id: &str) {
-        let uri = format!("{}/?EIO=4&transport=polling&sid={id}", self.path);
-        let Ok(request) = Request::builder().method(Method::POST).uri(uri).body(Body::from("1")) else { return };
-        let engine = self.clone();
-        self.tasks.spawn_on(async move { engine.ask(request).await }, &self.runtime);
+        ask(self.service.clone(), request).await
     }
 }

@@ -14,7 +14,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-pub(crate) use self::asset::is_known;
+pub(crate) use self::asset::tagged;
 use self::asset::{Asset, Find};
 pub(crate) use self::home::{Served, home};
 

@@ -18,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 pub(crate) use self::handle::{Handle, Options};
-use self::patience::{Pace, Patience};
+pub(crate) use self::patience::Pace;
+use self::patience::Patience;
 #[cfg(test)]
 pub(crate) use self::stream::Memory;
 pub(crate) use self::stream::Stream;
@@ -30,7 +31,6 @@ pub(crate) struct Wire {
     stream: Arc<Stream>,
     handle: Handle,
     pace: Pace,
-    metrics: Arc<Metrics>,
     /// Runs while something waits that the client does not take.
     patience: Option<Box<Patience>>,
     place: Place,
@@ -70,8 +70,8 @@ impl Wire {
         metrics.connections.inc();
         let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
-        let place = Place { metrics: Arc::clone(&metrics), _among: place.into() };
-        Self { stream, handle, pace: options.pace, metrics, patience: None, place }
+        let place = Place { metrics, _among: place.into() };
+        Self { stream, handle, pace: options.pace, patience: None, place }
     }
 
     pub(crate) fn handle(&self) -> Handle {
@@ -88,7 +88,7 @@ impl Wire {
         let patience = self.patience.get_or_insert_with(|| Box::new(Patience::new(self.pace)));
         ready!(patience.poll_exhausted(cx));
         self.patience = None;
-        self.metrics.killed(Reason::Slow);
+        self.place.metrics.killed(Reason::Slow);
         self.handle.cut_as_slow();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::{Engine, Session};
 use crate::admission::Guest;
+use crate::admission::engineio::{param, refusal};
 use crate::admission::websocket::{self, Wrong};
 use crate::wire::Handle;
 
@@ -47,7 +48,7 @@ impl Engine {
             }
             // socketioxide would agree first, and hang up then.
             if guest.is_none() && known.is_none() {
-                return told(StatusCode::BAD_REQUEST, 1, "Session ID unknown");
+                return refusal(StatusCode::BAD_REQUEST, 1, "Session ID unknown");
             }
         }
         let opened = guest.map(|guest| self.sessions.open(guest, transport));
@@ -112,42 +113,17 @@ fn slim(parts: &Parts, body: Body, opens: Option<Arc<Session>>) -> Request<Body>
 fn not_a_handshake(wrong: Wrong) -> Response {
     match wrong {
         Wrong::Malformed(why) => {
-            told(StatusCode::BAD_REQUEST, 3, &format!("Bad request: not a WebSocket handshake ({why})"))
+            refusal(StatusCode::BAD_REQUEST, 3, &format!("Bad request: not a WebSocket handshake ({why})"))
         }
         Wrong::Version => {
-            let words = "Bad request: not a version of WebSocket known here";
-            let mut response = told(StatusCode::UPGRADE_REQUIRED, 3, words);
-            let version = HeaderValue::from_static(websocket::VERSION);
-            response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, version);
-            response
+            refusal(StatusCode::UPGRADE_REQUIRED, 3, "Bad request: not a version of WebSocket known here")
         }
     }
-}
-
-/// An error with its code of Engine.IO.
-fn told(status: StatusCode, code: u8, message: &str) -> Response {
-    let body = serde_json::json!({ "code": code, "message": message });
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// The first `name=` of a query, as socketioxide itself reads it.
-fn param<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_handshake_of_another_version_is_told_ours() {
-        let answer = not_a_handshake(Wrong::Version);
-        assert_eq!(answer.status(), StatusCode::UPGRADE_REQUIRED);
-        assert_eq!(answer.headers()[header::SEC_WEBSOCKET_VERSION], websocket::VERSION);
-    }
 
     #[test]
     fn a_slim_request_keeps_what_socketioxide_reads_and_nothing_else() {
@@ -160,7 +136,5 @@ mod tests {
         assert_eq!(slim.uri().to_string(), "/socket.io/?EIO=4&transport=polling", "A6: nor what is for plugins");
         assert!(slim.headers().is_empty());
         assert_eq!(param(slim.uri().query().unwrap(), "transport"), Some("polling"));
-        assert_eq!(param("a=1&sid=&sid=2", "sid"), Some(""));
-        assert_eq!(param("sidney=1", "sid"), None);
     }
 }

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::service::Closer;
 use super::sink::ToClient;
 use crate::admission::Guest;
 use crate::metrics::Metrics;
@@ -25,9 +26,6 @@ const POLL: Duration = Duration::from_millis(10);
 /// How long what is queued for a client has to leave before its session is ended: nobody can ask whether it has.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// Ends the polling session of an id; the engine knows how.
-type Close = Box<dyn Fn(&str) + Send + Sync>;
-
 /// The sessions. The first request of each owns it, which socketioxide keeps as long as the session; this is only the
 /// register.
 pub(crate) struct Sessions {
@@ -37,7 +35,7 @@ pub(crate) struct Sessions {
     /// Limits log lines about slow clients to one a second.
     slow: Throttle,
     register: Mutex<Register>,
-    close: OnceLock<Close>,
+    closer: Closer,
     /// The server is going away: no new sessions.
     refusing: AtomicBool,
 }
@@ -52,20 +50,15 @@ struct Register {
 }
 
 impl Sessions {
-    pub(super) fn new(metrics: &Arc<Metrics>, connect_timeout: Duration) -> Arc<Self> {
+    pub(super) fn new(metrics: &Arc<Metrics>, connect_timeout: Duration, closer: Closer) -> Arc<Self> {
         Arc::new(Self {
             metrics: Arc::clone(metrics),
             connect_timeout,
             slow: Throttle::per_second(),
             register: Mutex::default(),
-            close: OnceLock::new(),
+            closer,
             refusing: AtomicBool::new(false),
         })
-    }
-
-    /// Who can close a polling session; set once.
-    pub(super) fn on_close(&self, close: impl Fn(&str) + Send + Sync + 'static) {
-        self.close.set(Box::new(close)).ok();
     }
 
     fn register(&self) -> MutexGuard<'_, Register> {
@@ -312,10 +305,10 @@ impl Session {
         let inside = self.inside();
         let (connection, name) = (inside.connection.clone(), inside.name.clone());
         drop(inside);
-        match (connection.filter(Handle::is_open), name, self.sessions.close.get()) {
-            (Some(connection), _, _) => connection.cut(),
-            (None, Some(name), Some(close)) => close(&name),
-            _ => {}
+        match (connection.filter(Handle::is_open), name) {
+            (Some(connection), _) => connection.cut(),
+            (None, Some(name)) => self.sessions.closer.close(&name),
+            (None, None) => {}
         }
     }
 

@@ -11,7 +11,6 @@ use carillon_core::sink::Transport;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
-use serde::Serialize;
 use sha1::{Digest, Sha1};
 
 use super::session::Session;
@@ -19,6 +18,7 @@ use super::sessions::Id;
 use super::upgrade::{self, Purpose};
 use super::{Engine, polling};
 use crate::admission::Guest;
+use crate::admission::engineio::{param, refusal};
 use crate::admission::websocket::{self, Wrong};
 use crate::metrics::Refused;
 
@@ -53,7 +53,7 @@ impl Engine {
     pub(crate) fn opens(&self, parts: &Parts) -> Option<Transport> {
         match self.check(parts).ok()? {
             (_, Some(_)) => None,
-            (true, None) => accept(parts).ok().map(|_| Transport::WebSocket),
+            (true, None) => websocket::check(parts.version, &parts.headers).ok().map(|()| Transport::WebSocket),
             (false, None) => Some(Transport::Polling),
         }
     }
@@ -145,18 +145,8 @@ fn accept(parts: &Parts) -> Result<HeaderValue, Refusal> {
     HeaderValue::from_str(&STANDARD.encode(proof)).map_err(|_| Refusal::Failure)
 }
 
-/// The first `name=` of a query. Nothing that is looked for here needs decoding.
-fn param<'a>(query: &'a str, name: &str) -> Option<&'a str> {
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-}
-
 impl Refusal {
     fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        struct Told<'a> {
-            code: u8,
-            message: &'a str,
-        }
         let (status, code, message) = match self {
             Self::UnknownTransport => (StatusCode::BAD_REQUEST, 0, "Transport unknown".to_owned()),
             Self::UnknownSession => (StatusCode::BAD_REQUEST, 1, "Session ID unknown".to_owned()),
@@ -170,16 +160,9 @@ impl Refusal {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, 3, "Bad request: too large".to_owned()),
             Self::Failure => (StatusCode::INTERNAL_SERVER_ERROR, 3, "Internal Server Error".to_owned()),
         };
-        let body = serde_json::to_vec(&Told { code, message: &message }).unwrap_or_default();
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        let head = response.headers_mut();
-        head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut response = refusal(status, code, &message);
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            head.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        if status == StatusCode::UPGRADE_REQUIRED {
-            head.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static(websocket::VERSION));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use carillon_config::{ServerSettings, TransportName, WireSettings};
 
+use crate::wire::Pace;
+
 /// The part of the configuration that concerns sessions.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -17,18 +19,8 @@ pub(crate) struct Settings {
     pub(super) max_queued_bytes: usize,
     pub(super) polling: bool,
     pub(super) websocket: bool,
-    /// How slow a client may read.
+    /// How slow a client may read while something waits for it.
     pub(super) pace: Pace,
-}
-
-/// How slow a client may read while something waits for it.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    /// Longest time in which it takes nothing.
-    pub(super) stall: Duration,
-    /// Bytes it takes at least in each window.
-    pub(super) least: u64,
-    pub(super) window: Duration,
 }
 
 impl Settings {
@@ -41,11 +33,7 @@ impl Settings {
             max_queued_bytes: wire.max_queued_bytes,
             polling: server.transports.contains(&TransportName::Polling),
             websocket: server.transports.contains(&TransportName::Websocket),
-            pace: Pace {
-                stall: Duration::from_millis(wire.write_stall_ms),
-                least: u64::from(wire.min_drain_bytes_per_s) * wire.min_drain_window_ms / 1000,
-                window: Duration::from_millis(wire.min_drain_window_ms),
-            },
+            pace: Pace::new(wire),
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::out::Carrier;
 use super::session::Session;
-use super::settings::Pace;
+use crate::wire::Pace;
 
 /// How many looks fit into the longest stall.
 const LOOKS: u32 = 10;

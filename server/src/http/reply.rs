@@ -42,13 +42,3 @@ pub(super) fn detail(status: StatusCode, text: &str) -> Response {
     }
     value(status, &Detail { detail: text })
 }
-
-/// `{"code": n, "message": text}`, the form of Engine.IO's own errors.
-pub(super) fn engine(status: StatusCode, code: u8, message: &str) -> Response {
-    #[derive(Serialize)]
-    struct Engine<'a> {
-        code: u8,
-        message: &'a str,
-    }
-    value(status, &Engine { code, message })
-}

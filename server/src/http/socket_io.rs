@@ -10,14 +10,14 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::{Site, checks, reply};
-use crate::admission::{Guest, NoGuest, Source, TooMany};
+use crate::admission::{Guest, NoGuest, Source, TooMany, engineio};
 use crate::metrics::Refused;
 
 /// Answers one request of a Socket.IO client.
 pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     if let Err(words) = checks::page(&site, &parts) {
-        return reply::engine(StatusCode::FORBIDDEN, 4, &words);
+        return engineio::refusal(StatusCode::FORBIDDEN, 4, &words);
     }
     let guest = if names_session(&parts) {
         None
@@ -28,6 +28,7 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
         }
     };
     if let Some(guest) = &guest
+        && site.plugins.decides_handshakes()
         && let Some(transport) = site.engine.opens(&parts)
         && let Some(refusal) = decided(&site, guest, transport).await
     {
@@ -38,7 +39,7 @@ pub(super) async fn answer(State(site): State<Arc<Site>>, request: Request) -> R
 
 /// Whether the request is for a session that is there.
 fn names_session(parts: &Parts) -> bool {
-    parts.uri.query().unwrap_or_default().split('&').any(|pair| pair.starts_with("sid="))
+    engineio::param(parts.uri.query().unwrap_or_default(), "sid").is_some()
 }
 
 /// The answer when there can be no new session.
@@ -75,15 +76,12 @@ fn guest(site: &Site, parts: &Parts, source: Source) -> Result<Arc<Guest>, NoGue
 
 /// The answer when a plugin refuses the handshake of `guest`.
 async fn decided(site: &Site, guest: &Guest, transport: Transport) -> Option<Response> {
-    if !site.plugins.decides_handshakes() {
-        return None;
-    }
     let Err(refusal) = site.plugins.handshake(Peer::of(guest.handshake(), transport, None)).await else {
         // That took a while: meanwhile others came, or the server began to stop.
         return full(site);
     };
     site.metrics.refused(Refused::Plugin);
-    let response = reply::engine(reply::status(refusal.status()), 4, refusal.message());
+    let response = engineio::refusal(reply::status(refusal.status()), 4, refusal.message());
     let passing = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     Some(if passing { reply::later(response) } else { response })
 }
@@ -105,5 +103,5 @@ fn no_memory(site: &Site) -> Response {
 }
 
 fn unknown_session() -> Response {
-    reply::engine(StatusCode::BAD_REQUEST, 1, "Session ID unknown")
+    engineio::refusal(StatusCode::BAD_REQUEST, 1, "Session ID unknown")
 }

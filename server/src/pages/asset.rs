@@ -51,19 +51,13 @@ impl Asset {
 
     /// The file, or word that the client has it already.
     pub(super) fn respond(self, headers: &HeaderMap, cache: &'static str) -> Response {
-        let known = is_known(headers, &self.tag);
-        let mut response = Response::new(if known { Body::empty() } else { Body::from(self.bytes) });
+        let mut response = tagged(headers, &self.tag, self.kind, cache, self.bytes);
+        let whole = response.status() == StatusCode::OK;
         let out = response.headers_mut();
-        out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
         out.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        if let Ok(tag) = HeaderValue::from_str(&self.tag) {
-            out.insert(header::ETAG, tag);
-        }
-        if known {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        if !whole {
             return response;
         }
-        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         out.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if let Some(encoding) = self.encoding {
             out.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
@@ -87,8 +81,31 @@ fn accepts(headers: &HeaderMap, encoding: &str) -> bool {
     })
 }
 
+/// What has this tag, or word that the client has it already.
+pub(crate) fn tagged(
+    headers: &HeaderMap,
+    tag: &str,
+    kind: &'static str,
+    cache: &'static str,
+    body: impl Into<Body>,
+) -> Response {
+    let known = is_known(headers, tag);
+    let mut response = Response::new(if known { Body::empty() } else { body.into() });
+    let out = response.headers_mut();
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        out.insert(header::ETAG, tag);
+    }
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        out.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    }
+    response
+}
+
 /// Whether the client holds the form with this tag (RFC 9110, section 13.1.2: weakly compared).
-pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     items(headers, header::IF_NONE_MATCH).any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 

@@ -12,14 +12,14 @@ use tokio::time::{Instant, Sleep};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// Longest time in which it takes nothing.
-    stall: Duration,
+    pub(crate) stall: Duration,
     /// Bytes it takes at least in each window.
-    least: u64,
-    window: Duration,
+    pub(crate) least: u64,
+    pub(crate) window: Duration,
 }
 
 impl Pace {
-    pub(super) fn new(settings: &WireSettings) -> Self {
+    pub(crate) fn new(settings: &WireSettings) -> Self {
         let window = Duration::from_millis(settings.min_drain_window_ms);
         Self {
             stall: Duration::from_millis(settings.write_stall_ms),
