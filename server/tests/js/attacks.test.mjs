@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { call, peerServes } from './lib/echo.mjs';
 import { openSession } from './lib/polling.mjs';
 import { many, openDeaf, pour } from './lib/pour.mjs';
@@ -19,8 +20,6 @@ const ATTACKERS = short(4, 100);
 // So much each of them sends at least, if somebody reads it.
 const LEAST_BYTES = 2 ** 25;
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-
-const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 /** The 99th percentile of what calls took, in words. */
 const p99 = (times) => `${times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)].toFixed(1)} ms`;

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { calmLog, listen, OwnClients, told, Traffic } from './lib/outage.mjs';
 import { prepareRedis, startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
@@ -9,7 +10,6 @@ import { short } from './lib/soak.mjs';
 
 const AWAY = { up: false, status: 'degraded' };
 const THERE = { up: true, status: 'ready' };
-const pause = (seconds) => new Promise((resume) => setTimeout(resume, seconds * 1000));
 
 /** A server with Redis at `url`, its own clients at work, and a client that listens to other programs. */
 async function serving(t, url, options) {
@@ -35,7 +35,7 @@ test('killed three times under traffic', async (t) => {
     await root.hears(traffic);
     await redis.kill();
     const away = await told(server, AWAY);
-    await pause(short(3, 30));
+    await pause(short(3_000, 30_000));
     const back = await root.hearsAgain(await redis.start());
     await told(server, THERE);
     t.diagnostic(`round ${round}: told after ${away} ms, back after ${back} ms`);
@@ -52,7 +52,7 @@ test('stopped in its tracks, and let go on', async (t) => {
   await root.hears(traffic);
   redis.child.kill('SIGSTOP');
   const away = await told(server, AWAY);
-  await pause(short(0, 20 - away / 1000));
+  await pause(short(0, 20_000 - away));
   const usable = Date.now();
   redis.child.kill('SIGCONT');
   const back = await root.hearsAgain(usable);
@@ -81,7 +81,7 @@ test('started only after Carillon', async (t) => {
   const { server, root } = all;
   await told(server, AWAY);
   const traffic = Traffic.start(t, redis.port);
-  await pause(short(1, 30));
+  await pause(short(1_000, 30_000));
   const back = await root.hearsAgain(await redis.start());
   await told(server, THERE);
   await root.hears(traffic);
@@ -94,7 +94,7 @@ test('with another password than Carillon was told, until it is set right', asyn
   const all = await serving(t, `redis://:s3cret@127.0.0.1:${redis.port}/2`);
   const { server, root } = all;
   const away = await told(server, AWAY);
-  await pause(short(1, 30));
+  await pause(short(1_000, 30_000));
   const usable = Date.now();
   await redis.cli('-a', 'first', 'CONFIG', 'SET', 'requirepass', 's3cret');
   const traffic = Traffic.start(t, redis.port, 's3cret');

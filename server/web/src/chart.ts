@@ -2,6 +2,7 @@
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { write } from './elements';
 
 /** Seconds shown. */
 const SHOWN = 15 * 60;
@@ -99,8 +100,7 @@ export class Chart {
     this.#columns.forEach((column, line) => {
       const value = column[at ?? column.length - 1];
       const text = value == null ? '–' : this.number.format(value);
-      const shown = this.#values[line];
-      if (shown && shown.textContent !== text) shown.textContent = text;
+      write(this.#values[line], text);
     });
   }
 

@@ -1,6 +1,6 @@
 //! Every text of the dashboard in French and in English.
 
-import { HEADER } from './header';
+import { HEADER, type Language } from './header';
 
 const fr = {
   ...HEADER.fr,
@@ -152,6 +152,6 @@ const en: Texts = {
 };
 
 /** The texts of a language. */
-export function texts(language: 'fr' | 'en'): Texts {
+export function texts(language: Language): Texts {
   return { fr, en }[language];
 }

@@ -4,6 +4,7 @@ import type { Socket } from 'socket.io-client';
 import type { Ack, Aggregate, Alert, Emit, History, Listen, Metrics, Namespaces, NodesStatusResponse, UseHistory } from '../../../docs/reference/types';
 import { Chart } from './chart';
 import { texts } from './dashboard-texts';
+import { badge, element } from './elements';
 import { connect, language, place } from './header';
 import { Losses } from './losses';
 import { NodePanel } from './node-panel';
@@ -18,7 +19,6 @@ const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
 const number = new Intl.NumberFormat(chosen, { maximumFractionDigits: 1 });
 const fine = new Intl.NumberFormat(chosen, { maximumFractionDigits: 3 });
-const element = (id: string) => document.getElementById(id) as HTMLElement;
 const table = (id: string) => element(id) as HTMLTableElement;
 const clock = (time: number) => new Date(time).toLocaleTimeString(chosen);
 
@@ -52,17 +52,12 @@ let alerts: Alert[] = [];
 /** Since when each alert holds, as far as this page knows. */
 const since = new Map<string, number>();
 
-function badge(id: string, kind: string, text: string): void {
-  element(id).className = `badge ${kind}`;
-  if (element(id).textContent !== text) element(id).textContent = text;
-}
-
 manager.on('close', () => nodes.resume());
 manager.on('open', () => servers.resume());
 
 health.on('health_update', ({ overall_status: status, nodes_online: online, nodes_total: total, issues }) => {
   const words: Record<string, string> = { healthy: say.healthy, warning: say.warning, critical: say.critical };
-  badge('health', status !== undefined && status in words ? status : 'unknown', words[status ?? ''] ?? say.unknown);
+  badge(element('health'), status !== undefined && status in words ? status : 'unknown', words[status ?? ''] ?? say.unknown);
   element('online').textContent = say.online(number.format(online ?? 0), number.format(total ?? 0));
   list(element('issues'), (issues ?? []).map((issue) => ({ key: issue, kind: '', parts: [translate(issue, chosen)] })));
 });
@@ -166,7 +161,7 @@ router.on('router_state', (state) => {
   panel.show(state);
   losses.add(time, state.lost, state.slow);
   const kinds = { ready: 'healthy', degraded: 'warning', unready: 'critical' };
-  badge('router', kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
+  badge(element('router'), kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
   traffic.add(time, [state.events_in, state.deliveries, state.lost]);
   fanout.add(time, [state.fanout_ms ?? null]);
   connections.add(time, [state.connections]);

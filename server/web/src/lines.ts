@@ -1,5 +1,7 @@
 //! The console of the page: lines with their time, the newest in view, and no more of them than a browser can bear.
 
+import { made } from './elements';
+
 /** How a line looks; the page's style sheet has a class of each name. */
 export type Kind = 'info' | 'success' | 'error';
 
@@ -168,10 +170,10 @@ export class Lines {
     element.className = `message ${line.kind}`;
     const over = line.text.length - LONGEST;
     const text = over > 0 ? line.text.slice(0, LONGEST) + this.notices.cut(over) : line.text;
-    const names = [...line.names.keys()].flatMap((name, at) => [at > 0 ? ' = ' : '', part('name', name)]);
+    const names = [...line.names.keys()].flatMap((name, at) => [at > 0 ? ' = ' : '', made('span', name, 'name')]);
     const times = Math.max(...line.names.values());
-    const repeats = times > 1 ? [' ', part('repeats', `×${times}`)] : [];
-    element.replaceChildren(`[${line.time}] `, ...names, ...repeats, names.length > 0 ? ': ' : '', part('text', text));
+    const repeats = times > 1 ? [' ', made('span', `×${times}`, 'repeats')] : [];
+    element.replaceChildren(`[${line.time}] `, ...names, ...repeats, names.length > 0 ? ': ' : '', made('span', text, 'text'));
     this.#hide(line);
     return element;
   }
@@ -183,13 +185,6 @@ export class Lines {
 
 /** The line that an element shows. */
 const drawn = new WeakMap<Element, Line>();
-
-function part(kind: string, text: string): HTMLElement {
-  const span = document.createElement('span');
-  span.className = kind;
-  span.textContent = text;
-  return span;
-}
 
 /** The time of day as HH:MM:SS. */
 function clock(): string {

@@ -2,6 +2,7 @@
 
 import type { Slow } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
+import { badge, write } from './elements';
 
 /** How long a loss is remembered, and how long it is news, in milliseconds. */
 const REMEMBERED = 15 * 60_000;
@@ -35,10 +36,9 @@ export class Losses {
     const { say, number } = this;
     const news = this.#losses.some(({ time }) => time > now - NEWS);
     const [kind, word] = news ? ['critical', say.losing] : this.#losses.length > 0 ? ['warning', say.haveLost] : ['healthy', say.noneLost];
-    this.badge.className = `badge ${kind}`;
-    if (this.badge.textContent !== word) this.badge.textContent = word;
+    badge(this.badge, kind, word);
     const copies = this.#losses.reduce((sum, loss) => sum + loss.copies, 0);
     const text = say.losses(number.format(Math.round(copies)), number.format(slow.closed));
-    if (this.detail.textContent !== text) this.detail.textContent = text;
+    write(this.detail, text);
   }
 }

@@ -2,6 +2,7 @@
 
 import type { Metrics } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
+import { write } from './elements';
 
 /** Above these a value is marked, as the server's alerts do. */
 const HIGH = { cpu: 90, memory: 90, disk: 90, temperature: 80 };
@@ -169,7 +170,7 @@ export class Nodes {
     ];
     texts.forEach((text, at) => {
       const cell = row.cells[at];
-      if (cell && cell.textContent !== text) cell.textContent = text;
+      write(cell, text);
       const column = COLUMNS[at] as keyof typeof HIGH;
       cell?.classList.toggle('high', column in HIGH && (row.values[column] ?? 0) > HIGH[column]);
     });

@@ -4,6 +4,7 @@ import { io, type Socket } from 'socket.io-client';
 import type { Alerts, Emit, Listen, Namespaces } from '../../../docs/reference/types';
 import { copy } from './copy';
 import { Counts } from './counts';
+import { element } from './elements';
 import { FreeForm } from './free-form';
 import { language, place, status } from './header';
 import { Lines, type Kind } from './lines';
@@ -18,7 +19,6 @@ const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
 const number = new Intl.NumberFormat(chosen);
 
-const element = (id: string) => document.getElementById(id) as HTMLElement;
 const button = (id: string) => element(id) as HTMLButtonElement;
 
 let paused = false;

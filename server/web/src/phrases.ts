@@ -1,5 +1,7 @@
 //! The sentences that servers put into alerts and health, in the language of the page whatever the server's is.
 
+import type { Language } from './header';
+
 /** Each in French and in English; `*` is what differs. */
 const PHRASES = [
   ['CPU moyenne élevée: *', 'High average CPU: *'],
@@ -17,7 +19,7 @@ const TABLES = {
 };
 
 /** A sentence in the language asked for; one that is not known, or in that language already, as it is. */
-export function translate(sentence: string, language: 'fr' | 'en'): string {
+export function translate(sentence: string, language: Language): string {
   for (const { pattern, phrase } of TABLES[language]) {
     const found = pattern.exec(sentence);
     if (found) return found.slice(1).reduce((text, part) => text.replace('*', () => part), phrase as string);

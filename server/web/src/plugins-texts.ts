@@ -1,6 +1,6 @@
 //! Every text of the plugins page in French and in English. What the plugins say of themselves is as they say it.
 
-import { HEADER } from './header';
+import { HEADER, type Language } from './header';
 
 const fr = {
   ...HEADER.fr,
@@ -60,6 +60,6 @@ const en: Texts = {
 };
 
 /** The texts of a language. */
-export function texts(language: 'fr' | 'en'): Texts {
+export function texts(language: Language): Texts {
   return { fr, en }[language];
 }

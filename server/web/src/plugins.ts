@@ -4,6 +4,7 @@ import type { Socket } from 'socket.io-client';
 import type { Emit, EventCounts, Listen, RouterState } from '../../../docs/reference/types';
 import { callForm } from './call-form';
 import { load, type Contract, type Event, type Namespace } from './contract';
+import { element, made, write } from './elements';
 import { connect, language, place } from './header';
 import { texts } from './plugins-texts';
 import { view } from './schema-view';
@@ -11,7 +12,6 @@ import { view } from './schema-view';
 const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
 const number = new Intl.NumberFormat(chosen, { maximumFractionDigits: 1 });
-const element = (id: string) => document.getElementById(id) as HTMLElement;
 
 const manager = connect(chosen);
 const router: Socket<Listen<'/router'>, Emit<'/router'>> = manager.socket('/router');
@@ -22,27 +22,20 @@ const key = (namespace: string, event = '') => `${namespace} ${event}`;
 /** The counts before these, to tell what there is in a second. */
 let before: EventCounts | undefined;
 
-function text<K extends keyof HTMLElementTagNameMap>(tag: K, content: string, style = ''): HTMLElementTagNameMap[K] {
-  const made = document.createElement(tag);
-  made.textContent = content;
-  if (style) made.className = style;
-  return made;
-}
-
 /** An entry that opens to the schema of an event, and to a form where clients may send it. */
 function entry(namespace: Namespace, event: Event, taken: boolean, { schemas }: Contract): HTMLElement {
   const box = document.createElement('details');
   box.dataset.name = `${namespace.name} ${event.name}`.toLowerCase();
   const head = document.createElement('summary');
-  const counts = text('span', '', 'counts live');
+  const counts = made('span', '', 'counts live');
   // The same name may be taken and sent: each shows its own side.
   figures.set(key(namespace.name, `${taken ? '<' : '>'}${event.name}`), counts);
-  head.append(text('strong', event.name), ` ${event.sentences.join(' ')} `, counts);
+  head.append(made('strong', event.name), ` ${event.sentences.join(' ')} `, counts);
   box.append(head);
   box.addEventListener('toggle', () => {
     if (!box.open || box.childElementCount > 1) return;
-    box.append(text('h4', say.carries), view(event.payload, schemas, say));
-    if (event.answer) box.append(text('h4', say.answer), view(event.answer, schemas, say));
+    box.append(made('h4', say.carries), view(event.payload, schemas, say));
+    if (event.answer) box.append(made('h4', say.answer), view(event.answer, schemas, say));
     if (taken) box.append(callForm(manager, namespace, event, schemas, say));
   });
   return box;
@@ -50,24 +43,19 @@ function entry(namespace: Namespace, event: Event, taken: boolean, { schemas }: 
 
 function section(namespace: Namespace, contract: Contract): HTMLElement {
   const box = document.createElement('section');
-  const title = text('h2', `${namespace.name} `);
+  const title = made('h2', `${namespace.name} `);
   title.id = `namespace ${namespace.name}`.replaceAll(/[^a-z0-9]/gi, '-');
   box.setAttribute('aria-labelledby', title.id);
-  const clients = text('span', '', 'counts live');
+  const clients = made('span', '', 'counts live');
   figures.set(key(namespace.name), clients);
   title.append(clients);
   box.append(title);
-  if (namespace.description) box.append(text('p', namespace.description));
-  if (namespace.auth) box.append(text('h3', say.auth), view(namespace.auth, contract.schemas, say));
+  if (namespace.description) box.append(made('p', namespace.description));
+  if (namespace.auth) box.append(made('h3', say.auth), view(namespace.auth, contract.schemas, say));
   for (const [heading, events, taken] of [[say.received, namespace.takes, true], [say.sent, namespace.sends, false]] as const) {
-    if (events.length > 0) box.append(text('h3', heading), ...events.map((event) => entry(namespace, event, taken, contract)));
+    if (events.length > 0) box.append(made('h3', heading), ...events.map((event) => entry(namespace, event, taken, contract)));
   }
   return box;
-}
-
-function write(name: string, content: string): void {
-  const figure = figures.get(name);
-  if (figure && figure.textContent !== content) figure.textContent = content;
 }
 
 router.on('connect', () => {
@@ -75,7 +63,7 @@ router.on('connect', () => {
   router.emit('watch_events', {}, () => {});
 });
 router.on('router_state', ({ clients }: RouterState) => {
-  for (const { namespace, websocket, polling } of clients) write(key(namespace), say.clients(websocket + polling, number.format(websocket + polling)));
+  for (const { namespace, websocket, polling } of clients) write(figures.get(key(namespace)), say.clients(websocket + polling, number.format(websocket + polling)));
 });
 router.on('event_counts', (counts: EventCounts) => {
   const seconds = before ? (Date.parse(counts.timestamp) - Date.parse(before.timestamp)) / 1000 : 0;
@@ -84,8 +72,8 @@ router.on('event_counts', (counts: EventCounts) => {
     const last = old.get(key(event.namespace, event.event));
     const rate = (of: 'received' | 'sent') => (seconds > 0 ? number.format((event[of] - (last?.[of] ?? 0)) / seconds) : '–');
     const failed = event.failed > 0 ? `, ${say.failures(event.failed, number.format(event.failed))}` : '';
-    write(key(event.namespace, `<${event.event}`), `${say.times(number.format(event.received), rate('received'))}${failed}`);
-    write(key(event.namespace, `>${event.event}`), say.times(number.format(event.sent), rate('sent')));
+    write(figures.get(key(event.namespace, `<${event.event}`)), `${say.times(number.format(event.received), rate('received'))}${failed}`);
+    write(figures.get(key(event.namespace, `>${event.event}`)), say.times(number.format(event.sent), rate('sent')));
   }
   before = counts;
 });

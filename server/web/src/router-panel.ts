@@ -2,6 +2,7 @@
 
 import type { RouterState } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
+import { write } from './elements';
 import { fill } from './table';
 
 /** The panel. Its elements are made once, so that a reader can select what they say. */
@@ -51,7 +52,7 @@ export class RouterPanel {
       this.list.append(pair);
       this.#figures.set(name, value);
     }
-    if (value.textContent !== text) value.textContent = text;
+    write(value, text);
     value.classList.toggle('high', bad);
   }
 }

@@ -1,5 +1,7 @@
 //! A plain table that is written again and again.
 
+import { write } from './elements';
+
 /** One row; a bad one is marked. */
 export interface Row { bad: boolean; cells: string[] }
 
@@ -27,7 +29,7 @@ export function fill(table: HTMLTableElement, heads: string[], rows: Row[]): voi
         if (column === 0) cell.scope = 'row';
         line.append(cell);
       }
-      if (cell.textContent !== text) cell.textContent = text;
+      write(cell, text);
     });
   });
 }

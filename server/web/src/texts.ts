@@ -1,6 +1,6 @@
 //! Every text of the test page in French, as it always was, and in English.
 
-import { HEADER } from './header';
+import { HEADER, type Language } from './header';
 
 const fr = {
   ...HEADER.fr,
@@ -104,6 +104,6 @@ const en: Texts = {
 };
 
 /** The texts of a language. */
-export function texts(language: 'fr' | 'en'): Texts {
+export function texts(language: Language): Texts {
   return { fr, en }[language];
 }

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { command } from './resp.mjs';
 import { until } from './wait.mjs';
 
@@ -12,7 +13,6 @@ const BACK_MS = 2_000;
 /** How long a client of this server may wait for an answer, on a machine that is busy with something else. */
 const ANSWER_MS = 2_000;
 
-const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 
 /** Clients of a server at work, all the time: one calls, one has everybody told something, one hears it. */
 export class OwnClients {

@@ -1,12 +1,11 @@
 //! A client that plays a script over polling or a WebSocket, and writes down what came of each step.
 
-import { ask } from './polling.mjs';
+import { setTimeout as pause } from 'node:timers/promises';
+import { ask, SEPARATOR } from './polling.mjs';
 import { frame, OPCODE, Peer, text, upgradeRequest } from './websocket.mjs';
 
 /** How long a step waits for what it awaits. */
 const PATIENCE_MS = 10_000;
-const SEPARATOR = '\x1e';
-const pause = (ms) => new Promise((done) => { setTimeout(done, ms); });
 
 /** What comes of asking whether everything has come: an error, an event without arguments, and its ack. */
 const BARRIER = /^(44\/barrier|43\/seen,9\d{5}\[\]$|42\/seen,\["got"\]$)/;

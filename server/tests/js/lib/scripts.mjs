@@ -1,7 +1,7 @@
 //! Random scripts of a client, right and wrong, by a seed: the same seed is the same script.
 
 /** A generator of random numbers: `below(n)`, and `pick(list)`. */
-export function random(seed) {
+function random(seed) {
   let state = (seed * 0x9e3779b9 + 0x6d2b79f5) >>> 0;
   const next = () => {
     state = (state + 0x6d2b79f5) >>> 0;
@@ -16,7 +16,7 @@ export function random(seed) {
 
 const NAMESPACES = ['/seen', '/tiny', '/proto'];
 /** What stands in front of a packet's data. */
-export const prefix = (namespace) => (namespace === '/' ? '' : `${namespace},`);
+const prefix = (namespace) => `${namespace},`;
 
 const TEXTS = ['x', '', 'sant\u00e9', '\u{1f514} \u2028', 'q"\\', '4', '2probe', ' '];
 const NAMES = ['say', 'x', 'a b', '\u00e9', '42', 'got'];
