@@ -51,6 +51,9 @@ async fn boot_as(
     threads: Threads,
 ) -> std::result::Result<App, BootError> {
     let sections = all_sections(registry.sections());
+    // A benchmark sends as fast as it can, from one client.
+    let unlimited = [("limits.connection_events_per_s", "0"), ("limits.connection_bytes_per_s", "0")];
+    let settings: Vec<_> = unlimited.iter().chain(settings).collect();
     let loader = Loader::new(sections);
     let loader = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a benchmark"));
     let settings = loader.load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;

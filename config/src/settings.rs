@@ -1,7 +1,9 @@
-//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`.
+//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`,
+//! `[limits]`.
 mod auth;
 mod bus;
 mod drain;
+mod limits;
 mod listen;
 mod log;
 mod router;
@@ -11,6 +13,7 @@ mod wire;
 pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings};
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
+pub use limits::{EventLimitSettings, LimitSettings, Rate};
 pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
@@ -29,6 +32,7 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("bus", BusSettings::check),
         Section::of("log", LogSettings::check),
         Section::of("auth", AuthSettings::check),
+        Section::of("limits", LimitSettings::check),
     ]
 }
 

@@ -128,6 +128,7 @@ pub(crate) fn fail(client: &Client, what: &What, error: Error) {
                     .filter(|name| !name.is_empty()),
                 message: id.map_or_else(|| told.to_owned(), |id| format!("{told} ({id})")),
                 code: error.code().as_str(),
+                retry_after_ms: error.retry_after_ms(),
                 timestamp: timestamp(),
             };
             namespace.emit(client, "error", &event)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use carillon_config::{BusSettings, Loaded};
+use carillon_config::{BusSettings, EventLimitSettings, LimitSettings, Loaded};
 
 use crate::bus;
 use crate::identity::Authenticate;
@@ -66,6 +66,7 @@ impl BootPlan {
         }
         check_namespaces(&plugins, &mut problems);
         check_paths(&plugins, &mut problems);
+        check_limits(&plugins, &disabled, &config.get("limits"), &mut problems);
         share_emits(&mut plugins, &disabled, &mut problems);
         let plan = Self { plugins, disabled, authenticate: None };
         problems.extend(refuse(&plan.describe()));
@@ -162,6 +163,29 @@ fn is_segment(part: &str) -> bool {
     let braces = |c| c == '{' || c == '}';
     let name = part.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     name.map_or(!part.contains(braces), |name| !name.is_empty() && !name.starts_with('*') && !name.contains(braces))
+}
+
+/// What is limited is there, or it would not be limited; what belongs to a disabled plugin need not be.
+fn check_limits(
+    planned: &[Planned],
+    disabled: &HashSet<&'static str>,
+    limits: &LimitSettings,
+    problems: &mut Vec<String>,
+) {
+    for (index, EventLimitSettings { namespace, event, .. }) in limits.events.iter().enumerate() {
+        let found = planned.iter().find(|planned| planned.entry.namespace() == namespace);
+        let known: Vec<&str> = match found {
+            Some(Planned { plan, .. }) => plan.outline().events.iter().map(|event| &*event.name).collect(),
+            None if disabled.contains(&**namespace) => continue,
+            None => planned.iter().map(|planned| planned.entry.namespace()).collect(),
+        };
+        let (place, there_are) = (format!("limits.events[{index}]"), known.join(", "));
+        if found.is_none() {
+            problems.push(format!("{place}.namespace: no plugin serves {namespace:?}; there are: {there_are}"));
+        } else if !known.contains(&&**event) {
+            problems.push(format!("{place}.event: {namespace} has no event {event:?}; there are: {there_are}"));
+        }
+    }
 }
 
 /// Tells every namespace which events are sent to it.

@@ -1,5 +1,6 @@
 //! One client of one namespace: its state, and the way of its events into the queue that keeps them in order.
 
+mod limited;
 mod queue;
 mod refresh;
 mod watch;
@@ -25,6 +26,7 @@ use crate::clock::Timed;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
+use crate::limits::Sender;
 use crate::namespace::Namespace;
 use crate::packet::split_event;
 use crate::peer::Peer;
@@ -38,6 +40,8 @@ pub(crate) struct Client {
     sink: Weak<dyn Sink>,
     pub(crate) seat: Seat,
     rooms: Mutex<Rooms>,
+    /// What its events count for, where anything is limited.
+    sender: Option<Sender>,
     /// Calls whose handlers hold the ack.
     pub(crate) deferred: Deferred,
     /// The plugin's own per-client values, by type, once there are any.
@@ -62,12 +66,14 @@ type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
         let seat = namespace.hub.seat(namespace.space, &*sink);
+        let sender = namespace.rates.sender(&peer, namespace.limits_events());
         Self {
             peer,
             namespace,
             sink: Arc::downgrade(&sink),
             seat,
             rooms: Mutex::default(),
+            sender,
             deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
@@ -146,6 +152,11 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let limits = self.namespace.limits;
+        if let Some(sender) = &self.sender
+            && let Err(over) = self.count_event(sender, &json, event_bytes(&json, &attachments))
+        {
+            return self.over(sender, over, &Job::Event { json, attachments, ack });
+        }
         if self.refreshes(&json, ack) {
             return;
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -84,6 +85,11 @@ impl Code {
         }
     }
 
+    /// Whether it says that something is wrong here, and nothing about the client.
+    pub(crate) const fn is_ours(self) -> bool {
+        matches!(self, Self::Internal | Self::Timeout | Self::Unavailable | Self::Overloaded)
+    }
+
     /// Whether the same call may succeed later without a change by the client.
     const fn retryable(self) -> bool {
         matches!(self, Self::RateLimited | Self::Overloaded | Self::Timeout | Self::Unavailable)
@@ -99,6 +105,7 @@ pub struct Error {
     code: Code,
     message: Cow<'static, str>,
     retryable: bool,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -114,7 +121,7 @@ macro_rules! constructors {
 impl Error {
     /// An error with this code and a message for the person at the client.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), retryable: code.retryable(), source: None }
+        Self { code, message: message.into(), retryable: code.retryable(), retry_after: None, source: None }
     }
 
     constructors! {
@@ -150,6 +157,20 @@ impl Error {
         self
     }
 
+    /// Tells the client in how long the same call may succeed: `retry_after_ms` in the ack and in the `error` event.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// In how many milliseconds the same call may succeed, where that is known; rounded up, and at least one.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        let milliseconds = self.retry_after?.as_nanos().div_ceil(1_000_000).max(1);
+        Some(milliseconds.try_into().unwrap_or(u64::MAX))
+    }
+
     /// Whether the same call may succeed later without a change by the client.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
@@ -183,16 +204,19 @@ impl Error {
 
     /// The error as it stands in an envelope; `id` links it to a log line.
     pub(crate) fn body<'a>(&'a self, id: Option<&'a str>) -> ErrorBody<'a> {
-        ErrorBody { code: self.code.as_str(), message: &self.message, retryable: self.retryable, id }
+        let retry_after_ms = self.retry_after_ms();
+        ErrorBody { code: self.code.as_str(), message: &self.message, retryable: self.retryable, retry_after_ms, id }
     }
 }
 
-/// `error` of the envelope: `{"code", "message", "retryable", "id"?}`.
+/// `error` of the envelope: `{"code", "message", "retryable", "retry_after_ms"?, "id"?}`.
 #[derive(Serialize)]
 pub(crate) struct ErrorBody<'a> {
     pub(crate) code: &'static str,
     pub(crate) message: &'a str,
     pub(crate) retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) id: Option<&'a str>,
 }

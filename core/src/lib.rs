@@ -26,6 +26,7 @@ mod host;
 pub mod hub;
 pub mod identity;
 pub mod lifecycle;
+mod limits;
 pub mod metrics;
 mod module;
 mod namespace;

@@ -38,6 +38,7 @@ pub struct Metrics {
     pub(crate) disconnections: IntCounterVec,
     pub(crate) refused: IntCounterVec,
     pub(crate) abandoned: IntCounterVec,
+    pub(crate) rate_limited: IntCounterVec,
     received: IntCounterVec,
     received_bytes: IntCounterVec,
     sent: IntCounterVec,
@@ -82,6 +83,11 @@ impl Metrics {
                 "connects_abandoned_total",
                 "Clients gone before their CONNECT was answered; an event sent too early ends so.",
                 &["namespace"],
+            )?,
+            rate_limited: r.counters(
+                "rate_limited_total",
+                "Events and CONNECTs that were refused because they were over a limit, by whose it is.",
+                &["scope"],
             )?,
             received: r.counters("messages_received_total", "Events received from clients.", &per_event)?,
             received_bytes: r.counters(

@@ -16,6 +16,7 @@ use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
 use crate::identity::{self, Authenticate, Identity};
+use crate::limits::{OwnLimit, RateLimits};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
@@ -46,6 +47,7 @@ pub(crate) struct Services {
     pub(crate) failures: Arc<Failures>,
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
+    pub(crate) rates: Arc<RateLimits>,
 }
 
 /// One namespace.
@@ -68,6 +70,9 @@ pub(crate) struct Namespace {
     /// Who checks what clients show; without it nobody is asked.
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
+    pub(crate) rates: Arc<RateLimits>,
+    /// By route, where any event has a limit of its own.
+    own_limits: Option<Box<[Option<OwnLimit>]>>,
     /// Set at the end of boot, before the first client.
     module: OnceLock<Arc<dyn Module>>,
     /// The declared events, sorted by name, and their routes. No client can choose what is in it, so it needs no hash
@@ -109,7 +114,9 @@ impl Namespace {
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures, authenticate, expiries } = services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates } = services;
+        let own = outline.events.iter().map(|event| rates.own(name, &event.name, event.limit));
+        let own: Box<[_]> = own.collect();
         metrics.preset(name);
         Self {
             name: name.into(),
@@ -140,6 +147,8 @@ impl Namespace {
             failures,
             authenticate,
             expiries,
+            own_limits: own.iter().any(Option::is_some).then_some(own),
+            rates,
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }
@@ -169,6 +178,16 @@ impl Namespace {
             }
             Err(_) => (None, &self.other),
         }
+    }
+
+    /// Whether any event has a limit of its own.
+    pub(crate) fn limits_events(&self) -> bool {
+        self.own_limits.is_some()
+    }
+
+    /// The limit of event `name` of its own.
+    pub(crate) fn own_limit(&self, name: &str) -> Option<&OwnLimit> {
+        self.own_limits.as_ref()?[self.route(name).0?].as_ref()
     }
 
     /// The series of an event that is sent, with the mode it was declared with; undeclared events share one.

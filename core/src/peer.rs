@@ -3,6 +3,8 @@
 //! What a client sent to be let in is kept no longer than it takes to decide about it: `auth` can be 64 KiB for each
 //! namespace, and cookies and tokens have no place in memory, logs and core dumps.
 
+mod group;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,8 +14,10 @@ use bytestring::ByteString;
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
+pub use self::group::address_group;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
+use crate::limits::Meter;
 use crate::params::Params;
 use crate::payload::argument;
 use crate::sink::Transport;
@@ -28,13 +32,16 @@ pub struct Handshake {
     path: ByteString,
     query: ByteString,
     headers: Box<[(ByteString, ByteString)]>,
+    /// What the session's clients have sent lately, once it has any.
+    meter: OnceLock<Arc<Meter>>,
 }
 
 impl Handshake {
     /// A handshake from `address`, over TLS or not, with its query string.
     #[must_use]
     pub fn new(address: SocketAddr, secure: bool, query: impl Into<ByteString>) -> Self {
-        Self { address, secure, path: ByteString::default(), query: query.into(), headers: Box::default() }
+        let (path, query) = (ByteString::default(), query.into());
+        Self { address, secure, path, query, headers: Box::default(), meter: OnceLock::new() }
     }
 
     /// Sets the path of the URL, as the client wrote it.
@@ -154,6 +161,14 @@ impl Peer {
     #[must_use]
     pub fn transport(&self) -> Transport {
         self.0.transport
+    }
+
+    /// What the clients of its session have sent lately: all of them share it, as long as they are told of the session.
+    pub(crate) fn meter(&self, make: impl FnOnce() -> Meter) -> Arc<Meter> {
+        match &*self.told() {
+            Some(told) => Arc::clone(told.handshake.meter.get_or_init(|| Arc::new(make()))),
+            None => Arc::new(make()),
+        }
     }
 
     fn told(&self) -> MutexGuard<'_, Option<Told>> {

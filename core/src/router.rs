@@ -87,25 +87,33 @@ impl Router {
     /// [`Session::opened`].
     ///
     /// # Errors
-    /// `unauthorized` when it has shown nothing valid, `forbidden` when that does not open this namespace, or the plugin's
+    /// `rate_limited` when too many of its address have failed, `unauthorized` when it has shown nothing valid, `forbidden` when that does not open this namespace, or the plugin's
     /// refusal. The message is meant for `connect_error`.
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
         let module = Arc::clone(namespace.module()?);
-        if let Err(error) = recognise(namespace, &peer) {
+        let refused = |error: Error| {
             peer.forget();
             namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
-            return Err(error);
+            error
+        };
+        let address = peer.address().ip();
+        namespace.rates.may_connect(address).map_err(|over| refused(over.error()))?;
+        if let Err(error) = recognise(namespace, &peer) {
+            namespace.rates.connect_failed(address);
+            return Err(refused(error));
         }
         let asking = peer.clone();
         let question = async move { module.admit(asking).await };
         let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await else {
             return Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
         };
-        namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
         let error = failure.into_error();
+        if !error.code().is_ours() {
+            namespace.rates.connect_failed(address);
+        }
         namespace.failed(|| "admit".to_owned(), &error);
-        Err(error)
+        Err(refused(error))
     }
 
     /// Answers an HTTP GET route with the JSON text of its body.

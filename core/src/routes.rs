@@ -12,7 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use self::outline::{CallOutline, EmitOutline, EventOutline, GetOutline, Outline};
+pub use self::outline::{CallOutline, EmitOutline, EventLimit, EventOutline, GetOutline, Outline};
 use crate::ack::Ack;
 use crate::ctx::Ctx;
 use crate::error::Result;
@@ -91,41 +91,51 @@ impl<P: Send + Sync + 'static> Routes<P> {
 
     /// Answers event `name` with `handler`. `name` is printable ASCII without `"` and `\`: other names would arrive
     /// escaped from some clients, which the protocol parser does not take.
+    ///
+    /// What is returned can say how often clients may send it: `on.event("search", "..", Self::search).limit(5, 10)`.
     #[track_caller]
-    pub fn event<Req, Rsp, F, Fut>(&mut self, name: impl Into<String>, doc: &str, handler: F)
+    pub fn event<Req, Rsp, F, Fut>(&mut self, name: impl Into<String>, doc: &str, handler: F) -> &mut EventOutline
     where
         Req: Decode,
         Rsp: Reply,
         F: Fn(Arc<P>, Ctx, Req) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Rsp>> + Send + 'static,
     {
-        self.take::<Req, Rsp>(name.into(), doc, Location::caller());
         self.table.events.push(erase(handler));
+        self.take::<Req, Rsp>(name.into(), doc, Location::caller())
     }
 
     /// Answers event `name` with `handler`, which gets the ack in hand: it can send it before it ends, or keep it and
     /// have it sent later. See [`Ack`].
     #[track_caller]
-    pub fn event_with_ack<Req, Rsp, F, Fut>(&mut self, name: impl Into<String>, doc: &str, handler: F)
+    pub fn event_with_ack<Req, Rsp, F, Fut>(
+        &mut self,
+        name: impl Into<String>,
+        doc: &str,
+        handler: F,
+    ) -> &mut EventOutline
     where
         Req: Decode,
         Rsp: Reply,
         F: Fn(Arc<P>, Ctx, Req, Ack<Rsp>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        self.take::<Req, Rsp>(name.into(), doc, Location::caller());
         self.table.events.push(erase_with_ack(handler));
+        self.take::<Req, Rsp>(name.into(), doc, Location::caller())
     }
 
-    fn take<Req: Decode, Rsp: Reply>(&mut self, name: String, doc: &str, at: &'static Location<'static>) {
-        self.table.outline.events.push(EventOutline {
-            name,
-            doc: doc.to_owned(),
-            request: Req::schema(&mut self.schemas),
-            response: Rsp::schema(&mut self.schemas),
-            envelope: Rsp::ENVELOPE,
-            at,
-        });
+    fn take<Req: Decode, Rsp: Reply>(
+        &mut self,
+        name: String,
+        doc: &str,
+        at: &'static Location<'static>,
+    ) -> &mut EventOutline {
+        let (request, response) = (Req::schema(&mut self.schemas), Rsp::schema(&mut self.schemas));
+        let (doc, envelope) = (doc.to_owned(), Rsp::ENVELOPE);
+        let events = &mut self.table.outline.events;
+        let place = events.len();
+        events.push(EventOutline { name, doc, request, response, envelope, limit: None, at });
+        &mut events[place]
     }
 
     /// Asks `decide` about every handshake with this server, before there is a session and whatever namespaces its client
@@ -270,6 +280,9 @@ pub(crate) struct ErrorEvent {
     pub(crate) message: String,
     /// The code, as in the ack's envelope.
     pub(crate) code: &'static str,
+    /// For `rate_limited`: in how many milliseconds it may be tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_after_ms: Option<u64>,
     /// When, RFC 3339 in UTC.
     pub(crate) timestamp: String,
 }

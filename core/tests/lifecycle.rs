@@ -75,7 +75,14 @@ probe!(
         on.event("e", "Two.", async |_, _, _: Ignored| Ok(()));
     }
 );
-probe!(Odd, "odd", "/odd", routes = |on| on.event("caf\u{e9}", "Not ASCII.", async |_, _, _: Ignored| Ok(())));
+probe!(
+    Odd,
+    "odd",
+    "/odd",
+    routes = |on| {
+        on.event("caf\u{e9}", "Not ASCII.", async |_, _, _: Ignored| Ok(()));
+    }
+);
 probe!(
     Clash,
     "clash",
@@ -244,7 +251,14 @@ async fn failed_background_work_starts_again() {
 /// A plugin that blocks every thread it has stops itself: the other plugin answers at once, and readiness tells.
 #[test]
 fn a_blocking_plugin_hurts_only_its_own_calls() {
-    probe!(Quick, "quick", "/quick", routes = |on| on.event("hi", "Answers.", async |_, _, _: Ignored| Ok("hi")));
+    probe!(
+        Quick,
+        "quick",
+        "/quick",
+        routes = |on| {
+            on.event("hi", "Answers.", async |_, _, _: Ignored| Ok("hi"));
+        }
+    );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let entries = [Registration::of::<Rough>("r.rs", 1), Registration::of::<Quick>("q.rs", 1)];

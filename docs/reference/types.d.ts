@@ -252,6 +252,8 @@ export type ErrorEvent = {
   event?: string | null;
   /** What went wrong, for a person. */
   message: string;
+  /** For `rate_limited`: in how many milliseconds it may be tried again. */
+  retry_after_ms?: number | null;
   /** When, RFC 3339 in UTC. */
   timestamp: string;
 };

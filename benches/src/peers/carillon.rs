@@ -41,6 +41,10 @@ pub(crate) fn command(options: &Options, address: SocketAddr, program: PathBuf) 
         for limit in ["max_connections_per_ip", "max_sessions_per_ip", "new_sessions_per_ip_per_s"] {
             set(&format!("server.{limit}"), MOST);
         }
+        // What one client may send is not what is measured.
+        for limit in ["connection_events", "connection_bytes"] {
+            set(&format!("limits.{limit}_per_s"), "0");
+        }
     }
     for plugin in Registry::linked()?.iter() {
         let name = plugin.name();

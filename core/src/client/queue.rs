@@ -30,6 +30,8 @@ pub(super) struct Queue {
     pub(super) watched: bool,
     /// Reading from the client is paused until the queue is a quarter full.
     pub(super) paused: bool,
+    /// Reading is paused until then, because the client has sent too much.
+    pub(super) held: Option<Instant>,
     /// Questions the client has not answered yet: it is not paused meanwhile.
     pub(super) asking: usize,
     /// The transport the client is counted under while it is open.
@@ -129,6 +131,7 @@ impl Queue {
             corked: false,
             watched: false,
             paused: false,
+            held: None,
             asking: 0,
             counted: None,
             sink: Some(sink),
@@ -145,10 +148,37 @@ impl Queue {
         self.jobs.push_front(Waiting { job: Job::Connected, since: Instant::now() });
     }
 
+    /// Pauses or resumes, for the queue; a client that has sent too much stays as it is.
     pub(super) fn pause_reading(&self, pause: bool) {
+        if self.held.is_none() {
+            self.tell_sink(pause);
+        }
+    }
+
+    fn tell_sink(&self, pause: bool) {
         if let Some(sink) = &self.sink {
             sink.pause_reading(pause);
         }
+    }
+
+    /// Reads no further until then, because the client has sent too much.
+    pub(super) fn hold(&mut self, until: Instant) {
+        self.held = Some(until);
+        if !self.paused {
+            self.tell_sink(true);
+        }
+    }
+
+    /// Reads on, unless it is too early, or the queue is full; when it is time, if it is too early.
+    pub(super) fn let_go(&mut self, now: Instant) -> Option<Instant> {
+        if let Some(until) = self.held.filter(|until| *until > now) {
+            return Some(until);
+        }
+        self.held = None;
+        if !self.paused {
+            self.tell_sink(false);
+        }
+        None
     }
 
     /// Reads on when a paused client's queue has become a quarter full.

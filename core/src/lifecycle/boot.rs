@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_config::{AuthSettings, BusSettings, Loaded, RouterSettings};
+use carillon_config::{AuthSettings, BusSettings, LimitSettings, Loaded, RouterSettings};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +24,7 @@ use crate::failures::Failures;
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub, Publisher};
 use crate::identity::Authenticate;
+use crate::limits::{Pauses, RateLimits};
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
@@ -119,7 +120,9 @@ impl Ground {
         let auth: AuthSettings = config.get("auth");
         let expiries = Arc::new(Expiries::new(Duration::from_millis(auth.expiry_grace_ms)));
         tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
-        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries };
+        let rates: LimitSettings = config.get("limits");
+        let rates = Arc::new(RateLimits::new(rates, &metrics, Pauses::new(&tasks, &stop)));
+        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates };
         Ok(Self { bus, bus_required: bus_settings.required, hub, tasks, stop, services, step })
     }
 

@@ -47,9 +47,31 @@ pub struct EventOutline {
     pub response: Schema,
     /// False when the ack comes without `{"ok":..,"data":..}`.
     pub envelope: bool,
+    /// How often clients may send it, where that is declared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<EventLimit>,
     /// Where it is declared.
     #[serde(skip)]
     pub at: &'static Location<'static>,
+}
+
+/// How often one subject, or one connection where nobody is asked who they are, may send an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EventLimit {
+    /// How many a second, in the long run; 0 is no limit.
+    pub per_s: u32,
+    /// How many at once, after a pause that was long enough; no less than 1.
+    pub burst: u32,
+}
+
+impl EventOutline {
+    /// Limits this event to `per_s` a second in the long run, and `burst` at once, for each subject over all its connections,
+    /// or for each connection where nobody is asked who they are. More are answered `rate_limited`, and nothing of them
+    /// reaches the plugin. The event counts for no other limit of events then; with 0 `per_s` it has none. `[limits]` in
+    /// the settings can say otherwise.
+    pub fn limit(&mut self, per_s: u32, burst: u32) {
+        self.limit = Some(EventLimit { per_s, burst: burst.max(1) });
+    }
 }
 
 /// An event sent to clients.

@@ -5,10 +5,11 @@
 //! `server.trusted_proxies` speaks for all clients, and so do load tools.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use carillon_config::ServerSettings;
+use carillon_core::peer::address_group;
 use tokio::time::Instant;
 
 /// What one address may have where the settings do not say: the people of one office, with several tabs each.
@@ -92,7 +93,7 @@ impl Addresses {
 
     /// Room for another connection from this address.
     pub(crate) fn connection(self: &Arc<Self>, address: IpAddr) -> Result<Connection, TooMany> {
-        let key = key(address);
+        let key = address_group(address);
         let most = self.most(key);
         let mut table = self.table();
         let entry = table.entry(key, most);
@@ -105,7 +106,7 @@ impl Addresses {
 
     /// Room for another session from this address.
     pub(crate) fn session(self: &Arc<Self>, address: IpAddr) -> Result<Session, TooMany> {
-        let key = key(address);
+        let key = address_group(address);
         let most = self.most(key);
         let mut table = self.table();
         let entry = table.entry(key, most);
@@ -169,16 +170,6 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Share { addresses, key } = &self.0;
         addresses.table().release(*key, addresses.most(*key), |entry| entry.sessions -= 1);
-    }
-}
-
-/// What counts as one address.
-pub(super) fn key(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-        address => address,
     }
 }
 

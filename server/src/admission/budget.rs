@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::addresses::key;
+use carillon_core::peer::address_group;
 
 /// The budget of a process. One address gets half of it at most.
 pub(crate) struct Budget {
@@ -42,7 +42,7 @@ impl Budget {
 
     /// Room for so many bytes of somebody at `address`.
     pub(crate) fn hold(self: &Arc<Self>, address: IpAddr, bytes: usize) -> Option<Held> {
-        let mut held = Held { budget: Arc::clone(self), key: key(address), bytes: 0 };
+        let mut held = Held { budget: Arc::clone(self), key: address_group(address), bytes: 0 };
         held.grow(bytes).then_some(held)
     }
 

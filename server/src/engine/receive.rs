@@ -303,8 +303,11 @@ fn refusal(namespace: &str, error: &Error) -> String {
     struct Data {
         code: &'static str,
         retryable: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     }
-    let data = Data { code: error.code().as_str(), retryable: error.is_retryable() };
+    let retry_after_ms = error.retry_after_ms();
+    let data = Data { code: error.code().as_str(), retryable: error.is_retryable(), retry_after_ms };
     let json = serde_json::to_string(&Refusal { message: error.message(), data }).unwrap_or_default();
     format!("4{}{json}", prefix(namespace))
 }

@@ -1,0 +1,196 @@
+//! How much clients may send, and how often they may fail to get in: rates of connections, subjects, events and addresses.
+//!
+//! Whatever carries a client, its events come here by way of [`Client::event`](crate::client::Client::event), and are
+//! counted by the name that they stand for. What a connection has sent is kept with the connection; subjects and
+//! addresses have tables of a fixed size, so that coming back, or coming with many names, changes nothing.
+
+mod debt;
+mod meter;
+mod own;
+mod pauses;
+mod scope;
+mod table;
+mod ticks;
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_config::{EventLimitSettings, LimitSettings, Rate};
+use governor::clock::Clock;
+use governor::nanos::Nanos;
+use governor::state::NotKeyed;
+use governor::{NotUntil, Quota};
+use prometheus::IntCounter;
+
+use self::debt::Debt;
+pub(crate) use self::meter::Meter;
+use self::meter::Meters;
+pub(crate) use self::own::OwnLimit;
+pub(crate) use self::pauses::Pauses;
+pub(crate) use self::scope::{Over, Scope};
+use self::table::Table;
+use self::ticks::{Limiter, Ticks};
+use crate::metrics::Metrics;
+use crate::peer::{Peer, address_group};
+use crate::routes::EventLimit;
+use crate::throttle::Throttle;
+
+/// The limits of an application, and what is known of those they are for.
+pub(crate) struct RateLimits {
+    ticks: Ticks,
+    /// Makes keys of names, in a way that nobody can foretell.
+    keys: RandomState,
+    meters: Meters,
+    connection_bytes: Option<Debt>,
+    subject_events: Option<Limiter<u64, Table>>,
+    subject_bytes: Option<(Debt, Table)>,
+    failed_connects: Option<(Debt, Table)>,
+    /// Limits of single events in the settings.
+    events: Vec<EventLimitSettings>,
+    /// What those, and the ones that plugins declare, count in.
+    own: Arc<Table>,
+    counted: [IntCounter; Scope::ALL.len()],
+    pub(crate) pauses: Pauses,
+    /// Limits log lines about clients that go on to one a second.
+    pub(crate) log: Throttle,
+}
+
+/// Whose events they are.
+pub(crate) struct Sender {
+    meter: Arc<Meter>,
+    subject: Option<u64>,
+}
+
+fn quota(rate: Rate) -> Option<Quota> {
+    let (per_s, burst) = (NonZeroU32::new(rate.per_s)?, NonZeroU32::new(rate.burst)?);
+    Some(Quota::per_second(per_s).allow_burst(burst))
+}
+
+fn wait(until: &NotUntil<Nanos>, clock: &Ticks) -> Duration {
+    until.wait_time_from(clock.now())
+}
+
+impl RateLimits {
+    pub(crate) fn new(settings: LimitSettings, metrics: &Metrics, pauses: Pauses) -> Self {
+        let ticks = Ticks::start();
+        let table = || Table::new(settings.max_entries);
+        let debts = |rate| Debt::new(rate).map(|debt| (debt, table()));
+        Self {
+            ticks,
+            keys: RandomState::new(),
+            meters: Meters::new(settings.connection_events(), settings.refusals()),
+            connection_bytes: Debt::new(settings.connection_bytes()),
+            subject_events: quota(settings.subject_events()).map(|quota| Limiter::new(quota, table(), ticks)),
+            subject_bytes: debts(settings.subject_bytes()),
+            failed_connects: debts(settings.failed_connects()),
+            own: Arc::new(table()),
+            events: settings.events,
+            counted: Scope::ALL.map(|scope| metrics.rate_limited.with_label_values(&[scope.as_str()])),
+            pauses,
+            log: Throttle::per_second(),
+        }
+    }
+
+    /// The limit of an event of its own: that of the settings, or else the one that is `declared`.
+    pub(crate) fn own(&self, namespace: &str, event: &str, declared: Option<EventLimit>) -> Option<OwnLimit> {
+        let set = self.events.iter().find(|limit| limit.namespace == namespace && limit.event == event);
+        let set = set.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst });
+        let rate = set.or(declared.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst }))?;
+        Some(OwnLimit::new(rate, &self.own, self.ticks))
+    }
+
+    /// Whose the events of `peer` are; `None` where nothing is limited. `own` tells that some event is.
+    pub(crate) fn sender(&self, peer: &Peer, own: bool) -> Option<Sender> {
+        let subject = peer.identity().map(|identity| self.keys.hash_one(identity.subject()));
+        let connection = self.meters.events.is_some() || self.connection_bytes.is_some();
+        let subjects = self.subject_events.is_some() || self.subject_bytes.is_some();
+        let any = connection || own || subjects && subject.is_some();
+        any.then(|| Sender { meter: peer.meter(|| self.meters.make(self.ticks)), subject })
+    }
+
+    /// Takes an event of so many bytes. For how long its connection is not to be read from then, if so.
+    ///
+    /// # Errors
+    /// The limit that it is over; it is counted.
+    pub(crate) fn take(&self, sender: &Sender, own: Option<&OwnLimit>, bytes: usize) -> Result<Option<Duration>, Over> {
+        let pause = self.take_bytes(sender, bytes as u64)?;
+        match own {
+            Some(own) => {
+                own.take(sender.subject.unwrap_or(sender.meter.key)).map_err(|wait| self.over(Scope::Event, wait))?
+            }
+            None => self.take_event(sender)?,
+        }
+        Ok(pause)
+    }
+
+    fn take_bytes(&self, Sender { meter, subject }: &Sender, bytes: u64) -> Result<Option<Duration>, Over> {
+        let mut pause = None;
+        if let Some(debt) = &self.connection_bytes {
+            let taken = debt.take((&meter.bytes, &NotKeyed::NonKey), bytes, self.ticks.now());
+            pause = taken.map_err(|wait| self.over(Scope::ConnectionBytes, wait))?;
+        }
+        if let (Some((debt, table)), Some(subject)) = (&self.subject_bytes, subject) {
+            let taken = debt.take((table, subject), bytes, self.ticks.now());
+            pause = pause.max(taken.map_err(|wait| self.over(Scope::SubjectBytes, wait))?);
+        }
+        Ok(pause)
+    }
+
+    fn take_event(&self, Sender { meter, subject }: &Sender) -> Result<(), Over> {
+        if let Some(limiter) = &meter.events {
+            let taken = limiter.check();
+            taken.map_err(|until| self.over(Scope::ConnectionEvents, wait(&until, &self.ticks)))?;
+        }
+        if let (Some(limiter), Some(subject)) = (&self.subject_events, subject) {
+            let taken = limiter.check_key(subject);
+            taken.map_err(|until| self.over(Scope::SubjectEvents, wait(&until, &self.ticks)))?;
+        }
+        Ok(())
+    }
+
+    fn over(&self, scope: Scope, wait: Duration) -> Over {
+        self.counted[scope as usize].inc();
+        Over { scope, wait }
+    }
+
+    /// An event was refused. Whether that was one too many.
+    pub(crate) fn goes_on(&self, sender: &Sender) -> bool {
+        sender.meter.refusals.as_ref().is_some_and(|refusals| refusals.check().is_err())
+    }
+
+    /// Asks whether a client of this address may try to connect.
+    ///
+    /// # Errors
+    /// Too many of them have failed; it is counted.
+    pub(crate) fn may_connect(&self, address: IpAddr) -> Result<(), Over> {
+        let Some((debt, table)) = &self.failed_connects else { return Ok(()) };
+        let Some(key) = self.address(address) else { return Ok(()) };
+        let now = self.ticks.now();
+        match table.peek(key, |until| debt.wait(until, now)) {
+            Some(wait) => Err(self.over(Scope::FailedConnects, wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// A client of this address was refused.
+    pub(crate) fn connect_failed(&self, address: IpAddr) {
+        if let Some((debt, table)) = &self.failed_connects
+            && let Some(key) = self.address(address)
+        {
+            // Several may have been asked about at once: who comes next waits.
+            debt.take((table, &key), 1, self.ticks.now()).ok();
+        }
+    }
+
+    /// The key of an address. This machine's own have none: a proxy may speak for everybody.
+    fn address(&self, address: IpAddr) -> Option<u64> {
+        let group = address_group(address);
+        (!group.is_loopback()).then(|| self.keys.hash_one(group))
+    }
+}
+
+#[cfg(test)]
+mod tests;

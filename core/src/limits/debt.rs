@@ -1,0 +1,58 @@
+//! A limit for what has happened already: bytes that were read, a CONNECT that has failed.
+//!
+//! It cannot be refused any more, so it is let through as long as anything is left, and what it was too much is a debt that
+//! time pays off: until then nothing more is let through, and a debtor that can be made to wait is not refused at all.
+//! governor, which counts events here, takes all of something or nothing.
+
+use std::time::Duration;
+
+use carillon_config::Rate;
+use governor::nanos::Nanos;
+use governor::state::StateStore;
+
+/// What one second and one burst are worth.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Debt {
+    per_s: u64,
+    burst: u64,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Debt {
+    /// `None` where there is no limit.
+    pub(super) fn new(rate: Rate) -> Option<Self> {
+        (rate.per_s > 0).then(|| Self { per_s: rate.per_s.into(), burst: rate.burst.into() })
+    }
+
+    /// How long so many take.
+    fn time(&self, count: u64) -> u64 {
+        count.saturating_mul(SECOND) / self.per_s
+    }
+
+    /// How long it takes from `now` until something is left.
+    pub(super) fn wait(&self, until: Option<Nanos>, now: Nanos) -> Option<Duration> {
+        let counts = until.map_or(0, Nanos::as_u64).saturating_sub(now.as_u64());
+        let wait = (counts + self.time(1)).saturating_sub(self.time(self.burst));
+        (wait > 0).then(|| Duration::from_nanos(wait))
+    }
+
+    /// Takes `count`, if anything is left; for how long nothing is left then, if so.
+    ///
+    /// # Errors
+    /// How long it takes until something is left.
+    pub(super) fn take<S: StateStore>(
+        &self,
+        (store, key): (&S, &S::Key),
+        count: u64,
+        now: Nanos,
+    ) -> Result<Option<Duration>, Duration> {
+        store.measure_and_replace(key, |until| match self.wait(until, now) {
+            Some(wait) => Err(wait),
+            None => {
+                let until = Nanos::from(until.unwrap_or(now).max(now).as_u64() + self.time(count));
+                Ok((self.wait(Some(until), now), until))
+            }
+        })
+    }
+}
