@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
+use carillon_config::Rate;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Code, Error, Result};
+use crate::limits::Claimed;
 use crate::payload::argument;
 use crate::peer::Peer;
 
@@ -86,12 +88,14 @@ struct Known {
     rooms: Allowed,
     events: Allowed,
     roles: Vec<String>,
+    limits: Option<Claimed>,
     claims: Map<String, Value>,
 }
 
 impl Identity {
     /// An identity of these claims: `sub` is its subject, `exp` (seconds since 1970) its end, `namespaces`, `rooms` and
-    /// `events` are all it may use, where they are there, and `roles` is what it is beyond that.
+    /// `events` are all it may use, where they are there, `roles` is what it is beyond that, and `limits` how much it may
+    /// send, instead of what the settings say of subjects.
     ///
     /// # Errors
     /// What is wrong with the claims: those that this type reads must be what they are meant to be.
@@ -118,6 +122,7 @@ impl Identity {
             rooms: Allowed(texts("rooms")?),
             events: Allowed(texts("events")?),
             roles: texts(ROLES)?.unwrap_or_default(),
+            limits: claims.get("limits").map(claimed).transpose()?,
             claims,
         })))
     }
@@ -168,6 +173,11 @@ impl Identity {
         self.0.events.allows(event)
     }
 
+    /// How much it may send, where its token says so.
+    pub(crate) fn limits(&self) -> Option<Claimed> {
+        self.0.limits
+    }
+
     /// Whether it may send every event.
     pub(crate) fn sends_all(&self) -> bool {
         self.0.events.0.is_none()
@@ -192,6 +202,27 @@ impl Allowed {
         };
         self.0.as_ref().is_none_or(|list| list.iter().any(fits))
     }
+}
+
+/// The limits that a token names: rates without a burst have one of a second.
+fn claimed(limits: &Value) -> Result<Claimed, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Limits {
+        events_per_s: Option<u32>,
+        events_burst: Option<u32>,
+        bytes_per_s: Option<u32>,
+        bytes_burst: Option<u32>,
+    }
+    let wrong = "`limits` must be an object of numbers: `events_per_s`, `events_burst`, `bytes_per_s`, `bytes_burst`";
+    let Limits { events_per_s, events_burst, bytes_per_s, bytes_burst } =
+        Limits::deserialize(limits).map_err(|_| wrong.to_owned())?;
+    let rate = |per_s: Option<u32>, burst: Option<u32>| match (per_s, burst) {
+        (Some(per_s), burst) => Ok(Some(Rate { per_s, burst: burst.unwrap_or(per_s).max(1) })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(wrong.to_owned()),
+    };
+    Ok(Claimed { events: rate(events_per_s, events_burst)?, bytes: rate(bytes_per_s, bytes_burst)? })
 }
 
 /// A time as tokens write it, no later than the year 9999.
@@ -249,6 +280,11 @@ mod tests {
             json!({"sub": "a", "namespaces": "/chat"}),
             json!({"sub": "a", "events": [7]}),
             json!({"sub": "a", "roles": null}),
+            json!({"sub": "a", "limits": 7}),
+            json!({"sub": "a", "limits": {"events": 7}}),
+            json!({"sub": "a", "limits": {"events_per_s": -1}}),
+            json!({"sub": "a", "limits": {"bytes_per_s": 1u64 << 32}}),
+            json!({"sub": "a", "limits": {"bytes_burst": 7}}),
         ] {
             assert!(identity(claims.clone()).is_err(), "{claims}");
         }

@@ -9,6 +9,7 @@ mod meter;
 mod own;
 mod pauses;
 mod scope;
+mod subjects;
 mod table;
 mod ticks;
 
@@ -31,8 +32,10 @@ use self::meter::Meters;
 pub(crate) use self::own::OwnLimit;
 pub(crate) use self::pauses::Pauses;
 pub(crate) use self::scope::{Over, Scope};
+pub(crate) use self::subjects::Claimed;
+use self::subjects::Subjects;
 use self::table::Table;
-use self::ticks::{Limiter, Ticks};
+use self::ticks::Ticks;
 use crate::metrics::Metrics;
 use crate::peer::{Peer, address_group};
 use crate::routes::EventLimit;
@@ -45,8 +48,7 @@ pub(crate) struct RateLimits {
     keys: RandomState,
     meters: Meters,
     connection_bytes: Option<Debt>,
-    subject_events: Option<Limiter<u64, Table>>,
-    subject_bytes: Option<(Debt, Table)>,
+    subjects: Subjects,
     failed_connects: Option<(Debt, Table)>,
     /// Limits of single events in the settings.
     events: Vec<EventLimitSettings>,
@@ -64,6 +66,13 @@ pub(crate) struct Sender {
     subject: Option<u64>,
 }
 
+impl Sender {
+    /// Whether it is known who sends.
+    pub(crate) fn has_subject(&self) -> bool {
+        self.subject.is_some()
+    }
+}
+
 fn quota(rate: Rate) -> Option<Quota> {
     let (per_s, burst) = (NonZeroU32::new(rate.per_s)?, NonZeroU32::new(rate.burst)?);
     Some(Quota::per_second(per_s).allow_burst(burst))
@@ -77,15 +86,13 @@ impl RateLimits {
     pub(crate) fn new(settings: LimitSettings, metrics: &Metrics, pauses: Pauses) -> Self {
         let ticks = Ticks::start();
         let table = || Table::new(settings.max_entries);
-        let debts = |rate| Debt::new(rate).map(|debt| (debt, table()));
         Self {
             ticks,
             keys: RandomState::new(),
             meters: Meters::new(settings.connection_events(), settings.refusals()),
             connection_bytes: Debt::new(settings.connection_bytes()),
-            subject_events: quota(settings.subject_events()).map(|quota| Limiter::new(quota, table(), ticks)),
-            subject_bytes: debts(settings.subject_bytes()),
-            failed_connects: debts(settings.failed_connects()),
+            subjects: Subjects::new(&settings, ticks),
+            failed_connects: Debt::new(settings.failed_connects()).map(|debt| (debt, table())),
             own: Arc::new(table()),
             events: settings.events,
             counted: Scope::ALL.map(|scope| metrics.rate_limited.with_label_values(&[scope.as_str()])),
@@ -105,55 +112,61 @@ impl RateLimits {
     /// Whose the events of `peer` are; `None` where nothing is limited. `own` tells that some event is.
     pub(crate) fn sender(&self, peer: &Peer, own: bool) -> Option<Sender> {
         let subject = peer.identity().map(|identity| self.keys.hash_one(identity.subject()));
-        let connection = self.meters.events.is_some() || self.connection_bytes.is_some();
-        let subjects = self.subject_events.is_some() || self.subject_bytes.is_some();
-        let any = connection || own || subjects && subject.is_some();
+        // A newer token may say what this one does not.
+        let any = self.meters.events.is_some() || self.connection_bytes.is_some() || own || subject.is_some();
         any.then(|| Sender { meter: peer.meter(|| self.meters.make(self.ticks)), subject })
     }
 
-    /// Takes an event of so many bytes. For how long its connection is not to be read from then, if so.
+    /// Takes an event of so many bytes. For how long its connection is not to be read from then, if so. `claimed` is what
+    /// the token of its sender says, and `own` the event's own limit.
     ///
     /// # Errors
     /// The limit that it is over; it is counted.
-    pub(crate) fn take(&self, sender: &Sender, own: Option<&OwnLimit>, bytes: usize) -> Result<Option<Duration>, Over> {
-        let pause = self.take_bytes(sender, bytes as u64)?;
-        match own {
-            Some(own) => {
-                own.take(sender.subject.unwrap_or(sender.meter.key)).map_err(|wait| self.over(Scope::Event, wait))?
+    pub(crate) fn take(
+        &self,
+        sender: &Sender,
+        claimed: Claimed,
+        own: Option<&OwnLimit>,
+        bytes: usize,
+    ) -> Result<Option<Duration>, Over> {
+        let taken = self.take_bytes(sender, claimed.bytes, bytes as u64).and_then(|pause| {
+            match own {
+                Some(own) => {
+                    let key = sender.subject.unwrap_or(sender.meter.key);
+                    own.take(key).map_err(|wait| Over { scope: Scope::Event, wait })?;
+                }
+                None => self.take_event(sender, claimed.events)?,
             }
-            None => self.take_event(sender)?,
-        }
-        Ok(pause)
+            Ok(pause)
+        });
+        taken.inspect_err(|over| self.count(*over))
     }
 
-    fn take_bytes(&self, Sender { meter, subject }: &Sender, bytes: u64) -> Result<Option<Duration>, Over> {
-        let mut pause = None;
-        if let Some(debt) = &self.connection_bytes {
-            let taken = debt.take((&meter.bytes, &NotKeyed::NonKey), bytes, self.ticks.now());
-            pause = taken.map_err(|wait| self.over(Scope::ConnectionBytes, wait))?;
-        }
-        if let (Some((debt, table)), Some(subject)) = (&self.subject_bytes, subject) {
-            let taken = debt.take((table, subject), bytes, self.ticks.now());
-            pause = pause.max(taken.map_err(|wait| self.over(Scope::SubjectBytes, wait))?);
-        }
-        Ok(pause)
+    fn take_bytes(&self, sender: &Sender, claimed: Option<Rate>, bytes: u64) -> Result<Option<Duration>, Over> {
+        let Sender { meter, subject } = sender;
+        let connection = match &self.connection_bytes {
+            Some(debt) => debt
+                .take((&meter.bytes, &NotKeyed::NonKey), bytes, self.ticks.now())
+                .map_err(|wait| Over { scope: Scope::ConnectionBytes, wait })?,
+            None => None,
+        };
+        let subject = match subject {
+            Some(subject) => self.subjects.take_bytes(*subject, claimed, bytes, self.ticks)?,
+            None => None,
+        };
+        Ok(connection.max(subject))
     }
 
-    fn take_event(&self, Sender { meter, subject }: &Sender) -> Result<(), Over> {
+    fn take_event(&self, Sender { meter, subject }: &Sender, claimed: Option<Rate>) -> Result<(), Over> {
         if let Some(limiter) = &meter.events {
-            let taken = limiter.check();
-            taken.map_err(|until| self.over(Scope::ConnectionEvents, wait(&until, &self.ticks)))?;
+            let over = |until| Over { scope: Scope::ConnectionEvents, wait: wait(&until, &self.ticks) };
+            limiter.check().map_err(over)?;
         }
-        if let (Some(limiter), Some(subject)) = (&self.subject_events, subject) {
-            let taken = limiter.check_key(subject);
-            taken.map_err(|until| self.over(Scope::SubjectEvents, wait(&until, &self.ticks)))?;
-        }
-        Ok(())
+        subject.map_or(Ok(()), |subject| self.subjects.take_event(subject, claimed, self.ticks))
     }
 
-    fn over(&self, scope: Scope, wait: Duration) -> Over {
+    fn count(&self, Over { scope, .. }: Over) {
         self.counted[scope as usize].inc();
-        Over { scope, wait }
     }
 
     /// An event was refused. Whether that was one too many.
@@ -170,7 +183,7 @@ impl RateLimits {
         let Some(key) = self.address(address) else { return Ok(()) };
         let now = self.ticks.now();
         match table.peek(key, |until| debt.wait(until, now)) {
-            Some(wait) => Err(self.over(Scope::FailedConnects, wait)),
+            Some(wait) => Err(Over { scope: Scope::FailedConnects, wait }).inspect_err(|over| self.count(*over)),
             None => Ok(()),
         }
     }

@@ -196,6 +196,26 @@ async fn a_client_that_refreshes_its_token_stays() {
     assert_eq!(lister.sink().closed(), Some(Reason::TokenExpired));
 }
 
+/// What a newer token says of limits holds from then on; the event that shows it counts as any other.
+#[tokio::test(start_paused = true)]
+async fn a_newer_token_has_newer_limits() {
+    let harness = asked_by(Trusting).await;
+    let token = |burst: u32| {
+        let limits = json!({"events_per_s": 1, "events_burst": burst});
+        json!({ "token": json!({"sub": "ann", "limits": limits}).to_string() })
+    };
+    let mut ann = harness.connect_with("/chat", Some(token(2))).await.unwrap();
+    assert_eq!(ann.call("join", json!("room")).await["ok"], true);
+    assert_eq!(ann.call("refresh_token", token(5)).await["ok"], true);
+    for ok in [true, true, true, false] {
+        assert_eq!(ann.call("join", json!("room")).await["ok"], ok, "five in all");
+    }
+    assert_eq!(
+        ann.call("refresh_token", token(10)).await["error"]["message"],
+        "all your connections together send too many events"
+    );
+}
+
 /// Where there is somebody to check what clients show, everybody is asked: at each CONNECT, and at each HTTP route.
 #[tokio::test(start_paused = true)]
 async fn everybody_is_asked() {

@@ -307,3 +307,30 @@ async fn zeros_are_no_limits() {
     (0..50_000).for_each(|_| client.emit("say", &Value::Null));
     assert_eq!(names.iter().map(|name| limited(&harness, name)).sum::<f64>(), 0.0);
 }
+
+/// A token may say how much its subject may send, more or less than others.
+#[tokio::test(start_paused = true)]
+async fn a_token_says_what_its_subject_may() {
+    let harness = desk(&[("limits.subject_events_per_s", "1"), ("limits.subject_events_burst", "3")]).await;
+    let through = async |claims: Value| {
+        let mut client = harness.connect_as("/desk", claims).await.unwrap();
+        let mut count = 0;
+        for _ in 0..10 {
+            count += usize::from(client.call("say", Value::Null).await["ok"] == true);
+        }
+        count
+    };
+    assert_eq!(through(json!({"sub": "ann"})).await, 3);
+    assert_eq!(through(json!({"sub": "bob", "limits": {"events_per_s": 1, "events_burst": 5}})).await, 5);
+    assert_eq!(
+        through(json!({"sub": "bob", "limits": {"events_per_s": 1, "events_burst": 5}})).await,
+        0,
+        "the same bob"
+    );
+    assert_eq!(through(json!({"sub": "cid", "limits": {"events_per_s": 2}})).await, 2, "a burst of a second");
+    assert_eq!(through(json!({"sub": "dan", "limits": {"events_per_s": 0}})).await, 10, "no limit");
+    assert_eq!(through(json!({"sub": "eve", "limits": {"bytes_per_s": 0}})).await, 3, "of events it says nothing");
+    let mut fay = harness.connect_as("/desk", json!({"sub": "fay", "limits": {"bytes_per_s": 1000}})).await.unwrap();
+    assert_eq!(fay.call("say", json!("x".repeat(1_500))).await["ok"], true);
+    assert_eq!(fay.sink().pauses(), [true]);
+}

@@ -21,7 +21,9 @@ impl Client {
         let namespace = &self.namespace;
         let own = || namespace.own_limit(&split_event(json).ok()?.name);
         let own = if namespace.limits_events() { own() } else { None };
-        if let Some(pause) = namespace.rates.take(sender, own, bytes)? {
+        let identity = if sender.has_subject() { self.peer.identity() } else { None };
+        let claimed = identity.and_then(|identity| identity.limits()).unwrap_or_default();
+        if let Some(pause) = namespace.rates.take(sender, claimed, own, bytes)? {
             self.hold(pause);
         }
         Ok(())

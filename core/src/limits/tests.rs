@@ -51,7 +51,7 @@ async fn through(limits: &RateLimits, senders: &[Sender], bytes: usize) -> (u32,
             if now < *free {
                 continue;
             }
-            if let Ok(pause) = limits.take(sender, None, bytes) {
+            if let Ok(pause) = limits.take(sender, Claimed::default(), None, bytes) {
                 events += 1;
                 volume += bytes as u64;
                 *free = now + Nanos::from(pause.unwrap_or_default());
@@ -93,7 +93,7 @@ async fn rates_hold_over_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_subject_that_comes_back_is_known() {
     let (limits, _) = limits(LimitSettings { subject_events_per_s: 1, subject_events_burst: 3, ..settings() });
-    let mut get = |_| limits.take(&sender(&limits, "ann").unwrap(), None, 1).is_ok();
+    let mut get = |_| limits.take(&sender(&limits, "ann").unwrap(), Claimed::default(), None, 1).is_ok();
     assert_eq!((0..100).map(&mut get).filter(|through| *through).count(), 3);
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!((0..100).map(&mut get).filter(|through| *through).count(), 2);
@@ -113,12 +113,11 @@ async fn a_million_names_take_what_the_settings_say() {
     let meter = Arc::new(limits.meters.make(limits.ticks));
     for number in 0..1_000_000_u64 {
         let subject = Some(limits.keys.hash_one(number));
-        assert!(limits.take(&Sender { meter: Arc::clone(&meter), subject }, None, 1).is_ok());
+        assert!(limits.take(&Sender { meter: Arc::clone(&meter), subject }, Claimed::default(), None, 1).is_ok());
         limits.connect_failed(Ipv6Addr::from_bits(u128::from(number) << 64).into());
     }
-    let tables = [&limits.subject_bytes, &limits.failed_connects].map(|limit| limit.as_ref().unwrap().1.bytes());
-    assert_eq!(tables, [4_096 * 17; 2]);
-    assert_eq!(limits.subject_events.unwrap().into_state_store().bytes(), 4_096 * 17);
+    assert_eq!(limits.failed_connects.unwrap().1.bytes(), 4_096 * 17);
+    assert_eq!(limits.subjects.bytes(), [4_096 * 17; 2]);
     assert_eq!(metrics.render().unwrap().lines().count(), before);
 }
 

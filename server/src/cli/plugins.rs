@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use carillon_config::{Loader, Setting};
 use carillon_core::registry::{Description, Registry};
-use carillon_core::routes::EmitOutline;
+use carillon_core::routes::{EmitOutline, EventLimit, EventOutline};
 use carillon_core::sink::Mode;
 use serde_json::{Map, Value};
 
@@ -57,7 +57,7 @@ fn describe(is_on: bool, plugin: &Description, settings: &[Setting], others: &[&
     rows.extend(
         outline.auth.iter().map(|auth| ("reads", "auth".to_owned(), auth_text(auth.as_value(), &outline.definitions))),
     );
-    rows.extend(outline.events.iter().map(|event| ("takes", event.name.clone(), event.doc.clone())));
+    rows.extend(outline.events.iter().map(|event| ("takes", event.name.clone() + &limit(event), event.doc.clone())));
     rows.extend(outline.any.iter().map(|doc| ("takes", "(any other)".to_owned(), doc.clone())));
     rows.extend(outline.emits.iter().map(|emit| {
         let name = match &emit.namespace {
@@ -86,6 +86,15 @@ fn describe(is_on: bool, plugin: &Description, settings: &[Setting], others: &[&
         writeln!(text, "  {kind:<8} {name:<width$}  {}", doc.lines().next().unwrap_or_default()).ok();
     }
     text
+}
+
+/// How often an event may be sent, where it is declared.
+fn limit(event: &EventOutline) -> String {
+    match event.limit {
+        None => String::new(),
+        Some(EventLimit { per_s: 0, .. }) => " (not limited)".to_owned(),
+        Some(EventLimit { per_s, burst }) => format!(" ({per_s} a second, {burst} at once)"),
+    }
 }
 
 /// The rule for slow clients, where there is one.
@@ -134,6 +143,7 @@ mod tests {
         }
         fn routes(on: &mut Routes<Self>, _: &NoConfig) {
             on.auth::<Ticket>();
+            on.event("clap", "Is heard.", async |_, _, _: Ignored| Ok(())).limit(1, 5);
         }
     }
 
@@ -159,6 +169,7 @@ mod tests {
         let text = describe(true, board, &[], &[inbox]);
         let words = |line: &str| text.lines().any(|one| one.split_whitespace().collect::<Vec<_>>().join(" ") == line);
         assert!(words("reads auth { row?, seat } Who lets in."), "{text}");
+        assert!(words("takes clap (1 a second, 5 at once) Is heard."), "{text}");
         assert!(words("gets uploaded from inbox (latest) When a file has come."), "{text}");
         assert!(!describe(true, inbox, &[], &[board]).contains("gets"), "what it sends elsewhere it does not get");
         assert!(!describe(false, board, &[], &[]).contains("gets"), "nobody sends to who is off");

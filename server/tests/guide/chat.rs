@@ -88,7 +88,7 @@ impl Plugin for Chat {
         on.handshake("Sends clients of the first version away.", Self::handshake);
         on.auth::<Auth>();
         on.event("enter", "Enters a room; answers with its last messages.", Self::enter);
-        on.event("say", "Says something in a room.", Self::say);
+        on.event("say", "Says something in a room.", Self::say).limit(2, 10);
         on.emits::<Said>("said", "To the others in a room when somebody says something.");
         on.emits::<Left>("left", "To a room when somebody has gone.");
         on.get("/api/chat/{room}", "The last messages of a room.", Self::history);
