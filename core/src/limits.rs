@@ -27,8 +27,8 @@ use governor::{NotUntil, Quota};
 use prometheus::IntCounter;
 
 use self::debt::Debt;
-pub(crate) use self::meter::Meter;
-use self::meter::Meters;
+pub(crate) use self::meter::Slot;
+use self::meter::{Meter, Meters};
 pub(crate) use self::own::OwnLimit;
 pub(crate) use self::pauses::Pauses;
 pub(crate) use self::scope::{Over, Scope};
@@ -62,7 +62,7 @@ pub(crate) struct RateLimits {
 
 /// Whose events they are.
 pub(crate) struct Sender {
-    meter: Arc<Meter>,
+    slot: Slot,
     subject: Option<u64>,
 }
 
@@ -114,7 +114,11 @@ impl RateLimits {
         let subject = peer.identity().map(|identity| self.keys.hash_one(identity.subject()));
         // A newer token may say what this one does not.
         let any = self.meters.events.is_some() || self.connection_bytes.is_some() || own || subject.is_some();
-        any.then(|| Sender { meter: peer.meter(|| self.meters.make(self.ticks)), subject })
+        any.then(|| Sender { slot: peer.meter(), subject })
+    }
+
+    fn meter<'a>(&self, sender: &'a Sender) -> &'a Meter {
+        sender.slot.get_or_init(|| Box::new(self.meters.make(self.ticks)))
     }
 
     /// Takes an event of so many bytes. For how long its connection is not to be read from then, if so. `claimed` is what
@@ -132,7 +136,7 @@ impl RateLimits {
         let taken = self.take_bytes(sender, claimed.bytes, bytes as u64).and_then(|pause| {
             match own {
                 Some(own) => {
-                    let key = sender.subject.unwrap_or(sender.meter.key);
+                    let key = sender.subject.unwrap_or_else(|| self.meter(sender).key);
                     own.take(key).map_err(|wait| Over { scope: Scope::Event, wait })?;
                 }
                 None => self.take_event(sender, claimed.events)?,
@@ -143,26 +147,25 @@ impl RateLimits {
     }
 
     fn take_bytes(&self, sender: &Sender, claimed: Option<Rate>, bytes: u64) -> Result<Option<Duration>, Over> {
-        let Sender { meter, subject } = sender;
         let connection = match &self.connection_bytes {
             Some(debt) => debt
-                .take((&meter.bytes, &NotKeyed::NonKey), bytes, self.ticks.now())
+                .take((&self.meter(sender).bytes, &NotKeyed::NonKey), bytes, self.ticks.now())
                 .map_err(|wait| Over { scope: Scope::ConnectionBytes, wait })?,
             None => None,
         };
-        let subject = match subject {
-            Some(subject) => self.subjects.take_bytes(*subject, claimed, bytes, self.ticks)?,
+        let subject = match sender.subject {
+            Some(subject) => self.subjects.take_bytes(subject, claimed, bytes, self.ticks)?,
             None => None,
         };
         Ok(connection.max(subject))
     }
 
-    fn take_event(&self, Sender { meter, subject }: &Sender, claimed: Option<Rate>) -> Result<(), Over> {
-        if let Some(limiter) = &meter.events {
+    fn take_event(&self, sender: &Sender, claimed: Option<Rate>) -> Result<(), Over> {
+        if let Some(limiter) = &self.meter(sender).events {
             let over = |until| Over { scope: Scope::ConnectionEvents, wait: wait(&until, &self.ticks) };
             limiter.check().map_err(over)?;
         }
-        subject.map_or(Ok(()), |subject| self.subjects.take_event(subject, claimed, self.ticks))
+        sender.subject.map_or(Ok(()), |subject| self.subjects.take_event(subject, claimed, self.ticks))
     }
 
     fn count(&self, Over { scope, .. }: Over) {
@@ -171,7 +174,7 @@ impl RateLimits {
 
     /// An event was refused. Whether that was one too many.
     pub(crate) fn goes_on(&self, sender: &Sender) -> bool {
-        sender.meter.refusals.as_ref().is_some_and(|refusals| refusals.check().is_err())
+        self.meter(sender).refusals.as_ref().is_some_and(|refusals| refusals.check().is_err())
     }
 
     /// Asks whether a client of this address may try to connect.

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 pub use self::group::address_group;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
-use crate::limits::Meter;
+use crate::limits::Slot;
 use crate::params::Params;
 use crate::payload::argument;
 use crate::sink::Transport;
@@ -33,7 +33,7 @@ pub struct Handshake {
     query: ByteString,
     headers: Box<[(ByteString, ByteString)]>,
     /// What the session's clients have sent lately, once it has any.
-    meter: OnceLock<Arc<Meter>>,
+    meter: OnceLock<Slot>,
 }
 
 impl Handshake {
@@ -164,11 +164,8 @@ impl Peer {
     }
 
     /// What the clients of its session have sent lately: all of them share it, as long as they are told of the session.
-    pub(crate) fn meter(&self, make: impl FnOnce() -> Meter) -> Arc<Meter> {
-        match &*self.told() {
-            Some(told) => Arc::clone(told.handshake.meter.get_or_init(|| Arc::new(make()))),
-            None => Arc::new(make()),
-        }
+    pub(crate) fn meter(&self) -> Slot {
+        self.told().as_ref().map(|told| Arc::clone(told.handshake.meter.get_or_init(Slot::default))).unwrap_or_default()
     }
 
     fn told(&self) -> MutexGuard<'_, Option<Told>> {

@@ -91,8 +91,9 @@ impl Client {
     fn refresh(self: &Arc<Self>, authenticate: &dyn Authenticate, args: &str) -> Result<Refreshed> {
         let mut term = self.term();
         let now = Instant::now();
-        if term.refreshed.is_some_and(|last| now.duration_since(last) < PAUSE) {
-            return Err(Error::rate_limited("a token can be refreshed once a second"));
+        let wait = term.refreshed.and_then(|last| (last + PAUSE).checked_duration_since(now));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(Error::rate_limited("a token can be refreshed once a second").retry_after(wait));
         }
         term.refreshed = Some(now);
         let Refresh { token } = argument(args)?;

@@ -1,4 +1,7 @@
-//! What one connection has sent lately, over all its namespaces: made with its first client, gone with the connection.
+//! What one connection has sent lately, over all its namespaces: made with its first event, gone with the connection. Most
+//! connections only listen.
+
+use std::sync::{Arc, OnceLock};
 
 use carillon_config::Rate;
 use governor::Quota;
@@ -8,6 +11,9 @@ use super::quota;
 use super::ticks::{Limiter, Ticks};
 
 pub(super) type Own = Limiter<NotKeyed, InMemoryState>;
+
+/// Where the meter of a connection is, once it has sent anything.
+pub(crate) type Slot = Arc<OnceLock<Box<Meter>>>;
 
 /// See the module's documentation.
 pub(crate) struct Meter {

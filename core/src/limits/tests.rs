@@ -110,10 +110,10 @@ async fn a_million_names_take_what_the_settings_say() {
         ..settings()
     });
     let before = metrics.render().unwrap().lines().count();
-    let meter = Arc::new(limits.meters.make(limits.ticks));
+    let slot = Slot::default();
     for number in 0..1_000_000_u64 {
         let subject = Some(limits.keys.hash_one(number));
-        assert!(limits.take(&Sender { meter: Arc::clone(&meter), subject }, Claimed::default(), None, 1).is_ok());
+        assert!(limits.take(&Sender { slot: Arc::clone(&slot), subject }, Claimed::default(), None, 1).is_ok());
         limits.connect_failed(Ipv6Addr::from_bits(u128::from(number) << 64).into());
     }
     assert_eq!(limits.failed_connects.unwrap().1.bytes(), 4_096 * 17);
