@@ -77,12 +77,12 @@ const OPTIONAL = ['soak', 'deb', 'pages'];
 // It needs root, and to fetch and build what packs.
 const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 2;
 // The tables of the protocols, and what stock clients do: run on the second engine too.
-const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
+const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|limits|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
 // What they prove is disturbed by whatever else the machine does.
 const ALONE = ['proc.test.mjs'];
 
