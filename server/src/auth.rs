@@ -4,6 +4,8 @@
 //! refused is told one text, whatever the reason is; the reason is in the log, one line a second, and in a metric.
 
 mod api_keys;
+mod issue;
+mod key;
 mod reason;
 mod token;
 mod unique;
@@ -18,11 +20,12 @@ use carillon_core::{Error, Result};
 use prometheus::{IntCounterVec, Opts};
 
 use self::api_keys::ApiKeys;
+pub(crate) use self::issue::{Claims, Signing, issue};
 use self::reason::Reason;
 use self::token::Tokens;
 
-/// The longest token or key that is looked at.
-const LONGEST: usize = 8 * 1024;
+/// The longest token or key that is looked at, in bytes.
+pub(crate) const LONGEST: usize = 8 * 1024;
 
 /// Checks what clients show.
 pub(crate) struct Auth {
@@ -68,6 +71,15 @@ impl Auth {
         Ok(Some(Arc::new(Self { way, refused, log: Throttle::per_second() })))
     }
 
+    /// Whose token or key that is, for who runs the server.
+    ///
+    /// # Errors
+    /// Why it is refused, in words for the operator.
+    pub(crate) fn judge(&self, text: &str) -> Result<Identity, &'static str> {
+        let shown = Some(text).filter(|text| !text.is_empty()).ok_or(Reason::Missing);
+        shown.and_then(|text| self.check_text(text)).map_err(Reason::told)
+    }
+
     fn check(&self, shown: &Shown) -> Result<Identity, Reason> {
         let bearer = shown.authorization.as_deref().and_then(bearer);
         let text = shown.token.as_deref().or(bearer);
@@ -75,7 +87,10 @@ impl Auth {
             Way::Tokens(_) => text,
             Way::Keys(_) => text.or(shown.api_key.as_deref()),
         };
-        let text = text.ok_or(Reason::Missing)?;
+        self.check_text(text.ok_or(Reason::Missing)?)
+    }
+
+    fn check_text(&self, text: &str) -> Result<Identity, Reason> {
         if text.len() > LONGEST {
             return Err(Reason::TooLong);
         }
