@@ -79,6 +79,7 @@ impl fmt::Debug for Shown {
 #[derive(Clone)]
 pub struct Identity(Arc<Known>);
 
+#[derive(Clone)]
 struct Known {
     subject: String,
     expires: Option<SystemTime>,
@@ -120,6 +121,15 @@ impl Identity {
             roles: texts(ROLES)?.unwrap_or_default(),
             claims,
         })))
+    }
+
+    /// The same, which ends at `end` if not before: what made it known ends then.
+    #[must_use]
+    pub fn until(mut self, end: SystemTime) -> Self {
+        if self.0.expires.is_none_or(|own| own > end) {
+            Arc::make_mut(&mut self.0).expires = Some(end);
+        }
+        self
     }
 
     /// Who it is: the claim `sub`, or the name of the API key.
@@ -182,6 +192,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Names that are allowed: all, where there is no list. One that ends with `*` stands for all that begin like it.
+#[derive(Clone)]
 struct Allowed(Option<Vec<String>>);
 
 impl Allowed {
@@ -265,5 +276,9 @@ mod tests {
         assert!(error.message().starts_with("the claim \"team\" does not fit: "), "{error}");
         assert_eq!(ann.expires_at(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)));
         assert!(!format!("{ann:?}").contains("team"));
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(ann.clone().until(at(59)).expires_at(), Some(at(59)));
+        assert_eq!(ann.clone().until(at(61)).expires_at(), Some(at(60)));
+        assert_eq!(ann.expires_at(), Some(at(60)), "the other one stays as it is");
     }
 }

@@ -22,6 +22,7 @@ pub struct AuthSettings {
     pub key: Option<String>,
     /// The keys that tokens are signed with, where there are several: each with the `kid` that tokens name it by, its
     /// `algorithm`, and its `key`, or a `key_file` that holds it. One may have no `kid`: it is for tokens that name none.
+    /// One with `valid_until`, as in 2027-01-31T00:00:00Z, takes its tokens along when it ends.
     #[schemars(extend("writeOnly" = true))]
     pub keys: Vec<TokenKeySettings>,
     /// The issuers that are believed. When there are any, the claim `iss` must be one of them.
@@ -31,7 +32,7 @@ pub struct AuthSettings {
     pub audiences: Vec<String>,
     /// The API keys that are believed, each with its `name` and the SHA-256 of the key: `sha256`, in hexadecimal digits.
     /// `namespaces`, `rooms` and `events` list all that it may use, where they are there; `roles` are its roles, and
-    /// `info` is for plugins.
+    /// `info` is for plugins. One with `valid_until` ends then.
     pub api_keys: Vec<ApiKeySettings>,
     /// How long a connection stays after its token has ended, in milliseconds: the time to show a newer one with the event
     /// `refresh_token`.
@@ -72,7 +73,13 @@ impl AuthSettings {
     #[must_use]
     pub fn only_key(&self) -> Option<TokenKeySettings> {
         let key = self.key.clone()?;
-        Some(TokenKeySettings { kid: None, algorithm: self.algorithm, key: Some(key), key_file: None })
+        Some(TokenKeySettings {
+            kid: None,
+            algorithm: self.algorithm,
+            key: Some(key),
+            key_file: None,
+            valid_until: None,
+        })
     }
 
     /// The mode has what it needs, and nothing is said twice.
@@ -94,6 +101,7 @@ impl AuthSettings {
             if key.key.is_some() == key.key_file.is_some() {
                 problems.add(format!("keys[{index}]"), "needs either `key` or `key_file`").hint("set one of the two");
             }
+            untimely(problems, "keys", index, key.valid_until.is_some() && key.ends().is_none());
             if self.keys[..index].iter().any(|other| other.kid == key.kid) {
                 problems
                     .add(format!("keys[{index}]"), "another key has the same `kid`")
@@ -106,6 +114,7 @@ impl AuthSettings {
                     .add(format!("api_keys[{index}].sha256"), "is not a SHA-256: 64 hexadecimal digits")
                     .hint("`printf %s KEY | sha256sum` prints it");
             }
+            untimely(problems, "api_keys", index, key.valid_until.is_some() && key.ends().is_none());
             let others = &self.api_keys[..index];
             if key.name.is_empty() || others.iter().any(|other| other.name == key.name) {
                 problems
@@ -113,6 +122,15 @@ impl AuthSettings {
                     .hint("plugins and logs tell keys apart by their names");
             }
         }
+    }
+}
+
+/// Says so when the end of a key is no time.
+fn untimely(problems: &mut Problems, list: &str, index: usize, wrong: bool) {
+    if wrong {
+        problems
+            .add(format!("{list}[{index}].valid_until"), "is not a time with its offset from UTC")
+            .hint("for example \"2027-01-31T00:00:00Z\"");
     }
 }
 
@@ -139,6 +157,13 @@ mod tests {
         assert_eq!(problems("keys = [{ algorithm = 'HS256' }]"), ["keys[0]"]);
         let keys = "{ algorithm = 'HS256', key = 'k', kid = 'a' }, { algorithm = 'ES256', key_file = 'k', kid = 'a' }";
         assert_eq!(problems(&format!("keys = [{keys}]")), ["keys[1]"]);
+        for (time, good) in [("2027-01-31T00:00:00Z", true), ("2027-01-31T00:00:00+01:00", true), ("2027-01-31", false)]
+        {
+            let told = problems(&format!("keys = [{{ algorithm = 'HS256', key = 'k', valid_until = '{time}' }}]"));
+            assert_eq!(told.is_empty(), good, "{time}: {told:?}");
+        }
+        let ended = "api_keys = [{ name = 'a', sha256 = 'x', valid_until = 'soon' }]";
+        assert_eq!(problems(ended), ["api_keys[0].sha256", "api_keys[0].valid_until"]);
         assert_eq!(problems("api_keys = [{ name = '', sha256 = 'x' }]"), ["api_keys[0].sha256", "api_keys[0].name"]);
     }
 }

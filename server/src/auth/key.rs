@@ -1,5 +1,7 @@
 //! A key that tokens are signed with, and what is asked of the tokens that it signed.
 
+use std::time::SystemTime;
+
 use carillon_config::{AlgorithmName, AuthSettings, TokenKeySettings};
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -13,12 +15,14 @@ pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) key: DecodingKey,
     pub(super) validation: Validation,
+    /// When it ends, if it does.
+    pub(super) ends: Option<SystemTime>,
 }
 
 impl Key {
     /// A key of the configuration.
     pub(super) fn new(settings: TokenKeySettings, auth: &AuthSettings) -> Result<Self, String> {
-        let text = settings.text()?;
+        let (text, ends) = (settings.text()?, settings.ends());
         let algorithm = algorithm(settings.algorithm);
         let key = decoding_key(settings.algorithm, &text)?;
         let mut validation = Validation::new(algorithm);
@@ -34,7 +38,12 @@ impl Key {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        Ok(Self { kid: settings.kid, algorithm, key, validation })
+        Ok(Self { kid: settings.kid, algorithm, key, validation, ends })
+    }
+
+    /// Whether its time is over.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends.is_some_and(|end| end <= SystemTime::now())
     }
 }
 

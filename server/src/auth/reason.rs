@@ -9,6 +9,7 @@ pub(super) enum Reason {
     Header,
     Algorithm,
     UnknownKey,
+    KeyEnded,
     Signature,
     Expired,
     NotYet,
@@ -18,13 +19,14 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Missing,
         Self::TooLong,
         Self::Malformed,
         Self::Header,
         Self::Algorithm,
         Self::UnknownKey,
+        Self::KeyEnded,
         Self::Signature,
         Self::Expired,
         Self::NotYet,
@@ -42,6 +44,7 @@ impl Reason {
             Self::Header => "header",
             Self::Algorithm => "algorithm",
             Self::UnknownKey => "unknown_key",
+            Self::KeyEnded => "key_ended",
             Self::Signature => "signature",
             Self::Expired => "expired",
             Self::NotYet => "not_yet",
@@ -60,6 +63,7 @@ impl Reason {
             Self::Header => "its token brings a key or an extension of its own (jku, jwk, x5u, x5c, crit)",
             Self::Algorithm => "its token is not signed with the algorithm of the key that it names",
             Self::UnknownKey => "its key, or the key that its token names, is not in the configuration",
+            Self::KeyEnded => "its key, or the key that signed its token, has ended (valid_until)",
             Self::Signature => "the signature of its token does not fit",
             Self::Expired => "its token has expired",
             Self::NotYet => "its token is not valid yet",

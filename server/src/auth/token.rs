@@ -29,7 +29,12 @@ impl Tokens {
         let (mut keys, mut mistakes) = (Vec::new(), Vec::new());
         for (path, key) in all {
             match Key::new(key, settings) {
-                Ok(key) => keys.push(key),
+                Ok(key) => {
+                    if key.has_ended() {
+                        tracing::warn!("{path} has ended: tokens that it signed are refused");
+                    }
+                    keys.push(key);
+                }
                 Err(mistake) => mistakes.push(format!("{path}: {mistake}")),
             }
         }
@@ -43,8 +48,12 @@ impl Tokens {
         if header.algorithm != key.algorithm {
             return Err(Reason::Algorithm);
         }
+        if key.has_ended() {
+            return Err(Reason::KeyEnded);
+        }
         let claims = decode::<Unique>(token, &key.key, &key.validation).map_err(|error| reason(error.kind()))?;
-        Identity::new(claims.claims.0).map_err(|_| Reason::Claims)
+        let identity = Identity::new(claims.claims.0).map_err(|_| Reason::Claims)?;
+        Ok(key.ends.into_iter().fold(identity, Identity::until))
     }
 
     /// The key that a token names. A single key without a name is meant by whatever name.

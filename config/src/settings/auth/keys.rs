@@ -2,6 +2,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 /// How a token is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +96,9 @@ pub struct TokenKeySettings {
     /// A file that holds `key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_file: Option<String>,
+    /// When it ends, as in 2027-01-31T00:00:00Z; without this it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<String>,
 }
 
 impl TokenKeySettings {
@@ -108,6 +112,12 @@ impl TokenKeySettings {
             (None, Some(file)) => crate::secret_in_file(file),
             _ => Err("needs either `key` or `key_file`".to_owned()),
         }
+    }
+
+    /// When it ends; `None` when that is not said, or is no time.
+    #[must_use]
+    pub fn ends(&self) -> Option<SystemTime> {
+        time(self.valid_until.as_deref()?)
     }
 }
 
@@ -134,9 +144,18 @@ pub struct ApiKeySettings {
     /// What plugins may want to know of it.
     #[serde(default)]
     pub info: BTreeMap<String, String>,
+    /// When it ends, as in 2027-01-31T00:00:00Z; without this it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<String>,
 }
 
 impl ApiKeySettings {
+    /// When it ends; `None` when that is not said, or is no time.
+    #[must_use]
+    pub fn ends(&self) -> Option<SystemTime> {
+        time(self.valid_until.as_deref()?)
+    }
+
     /// The bytes of `sha256`; `None` when it is not 64 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> Option<[u8; 32]> {
@@ -147,4 +166,9 @@ impl ApiKeySettings {
         }
         (self.sha256.len() == 64).then_some(bytes)
     }
+}
+
+/// A time with its offset from UTC, as RFC 3339 writes it.
+fn time(text: &str) -> Option<SystemTime> {
+    SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
 }
