@@ -141,6 +141,9 @@ impl Client {
         // In front of events that were faster than this call.
         queue.push_connected();
         self.wake(&mut queue);
+        drop(queue);
+        // Whoever revokes looks for connected clients: one that was let in just before is one since now.
+        self.end_if_revoked();
     }
 
     /// One received event, in the order of reading.

@@ -27,6 +27,13 @@ pub trait Authenticate: Send + Sync + 'static {
     /// # Errors
     /// [`unauthorized`], whatever the reason is: the client is told nothing that helps with guessing.
     fn authenticate(&self, shown: &Shown) -> Result<Identity>;
+
+    /// Whether somebody whom [`authenticate`](Self::authenticate) has let in is not to be let in any more. It is asked when a
+    /// client is connected, and by [`App::end_revoked`](crate::lifecycle::App::end_revoked); it must not block.
+    fn is_revoked(&self, identity: &Identity) -> bool {
+        let _ = identity;
+        false
+    }
 }
 
 /// What every client is told that did not show what is asked for.
@@ -142,6 +149,12 @@ impl Identity {
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.0.roles.iter().any(|has| has == role)
+    }
+
+    /// All that its token says, or the configuration of its key.
+    #[must_use]
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.0.claims
     }
 
     /// When it ends, if it does.

@@ -7,13 +7,16 @@ mod api_keys;
 mod issue;
 mod key;
 mod reason;
+mod revocation;
 mod token;
 mod unique;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use carillon_config::{AuthMode, AuthSettings};
+use carillon_core::bus::Bus;
 use carillon_core::identity::{Authenticate, Identity, Shown, unauthorized};
+use carillon_core::lifecycle::App;
 use carillon_core::metrics::Metrics;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
@@ -22,6 +25,8 @@ use prometheus::{IntCounterVec, Opts};
 use self::api_keys::ApiKeys;
 pub(crate) use self::issue::{Claims, Signing, issue};
 use self::reason::Reason;
+use self::revocation::{Follower, Revoked};
+pub(crate) use self::revocation::{Revocation, revoke};
 use self::token::Tokens;
 
 /// The longest token or key that is looked at, in bytes.
@@ -30,6 +35,7 @@ pub(crate) const LONGEST: usize = 8 * 1024;
 /// Checks what clients show.
 pub(crate) struct Auth {
     way: Way,
+    revoked: Arc<Revoked>,
     refused: IntCounterVec,
     log: Throttle,
 }
@@ -39,6 +45,8 @@ pub(crate) struct Auth {
 /// # Errors
 /// When its name is taken.
 pub(crate) fn register(core: &Metrics, auth: Option<&Auth>) -> Result<()> {
+    let revoked = auth.map_or_else(|| Revoked::new().map(Arc::new), |auth| Ok(Arc::clone(&auth.revoked)))?;
+    core.register(revoked.number.clone())?;
     core.register(auth.map_or_else(counter, |auth| Ok(auth.refused.clone()))?).map(drop)
 }
 
@@ -68,7 +76,13 @@ impl Auth {
             AuthMode::ApiKey => Way::Keys(ApiKeys::new(&settings.api_keys)?),
         };
         let refused = counter().map_err(|error| vec![error.to_string()])?;
-        Ok(Some(Arc::new(Self { way, refused, log: Throttle::per_second() })))
+        let revoked = Arc::new(Revoked::new().map_err(|error| vec![error.to_string()])?);
+        Ok(Some(Arc::new(Self { way, revoked, refused, log: Throttle::per_second() })))
+    }
+
+    /// Who keeps what is revoked as a bus has it, for the clients of `app`; it has been read, unless the bus is away.
+    pub(crate) async fn follow(&self, bus: Arc<dyn Bus>, app: Weak<App>) -> Follower {
+        Follower::new(Arc::clone(&self.revoked), bus, app).await
     }
 
     /// Whose token or key that is, for who runs the server.
@@ -94,10 +108,11 @@ impl Auth {
         if text.len() > LONGEST {
             return Err(Reason::TooLong);
         }
-        match &self.way {
-            Way::Tokens(tokens) => tokens.check(text),
-            Way::Keys(keys) => keys.check(text),
-        }
+        let identity = match &self.way {
+            Way::Tokens(tokens) => tokens.check(text)?,
+            Way::Keys(keys) => keys.check(text)?,
+        };
+        if self.revoked.covers(&identity) { Err(Reason::Revoked) } else { Ok(identity) }
     }
 
     fn refuse(&self, reason: Reason) -> Error {
@@ -113,6 +128,10 @@ impl Auth {
 impl Authenticate for Auth {
     fn authenticate(&self, shown: &Shown) -> Result<Identity> {
         self.check(shown).map_err(|reason| self.refuse(reason))
+    }
+
+    fn is_revoked(&self, identity: &Identity) -> bool {
+        self.revoked.covers(identity)
     }
 }
 

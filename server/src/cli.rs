@@ -90,7 +90,7 @@ enum Command {
         #[command(subcommand)]
         what: probe::What,
     },
-    /// Make a token for a client, or ask why one is refused, with the keys of `[auth]`
+    /// Make a client's token, ask why one is refused, or revoke it, as `[auth]` and `[bus]` say
     Token {
         #[command(subcommand)]
         what: token::What,

@@ -16,10 +16,11 @@ pub(super) enum Reason {
     Issuer,
     Audience,
     Claims,
+    Revoked,
 }
 
 impl Reason {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Missing,
         Self::TooLong,
         Self::Malformed,
@@ -33,6 +34,7 @@ impl Reason {
         Self::Issuer,
         Self::Audience,
         Self::Claims,
+        Self::Revoked,
     ];
 
     /// As a label.
@@ -51,6 +53,7 @@ impl Reason {
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Claims => "claims",
+            Self::Revoked => "revoked",
         }
     }
 
@@ -70,6 +73,7 @@ impl Reason {
             Self::Issuer => "the issuer of its token is not in auth.issuers",
             Self::Audience => "its token is for somebody else: see auth.audiences",
             Self::Claims => "a claim of its token is missing, twice there, or of the wrong type",
+            Self::Revoked => "its token or key is revoked",
         }
     }
 }

@@ -1,7 +1,8 @@
-//! `carillon token`: makes and checks the tokens of clients, for who runs the server.
+//! `carillon token`: makes, checks and revokes the tokens of clients, for who runs the server.
 
 mod check;
 mod issue;
+mod revoke;
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub(super) enum What {
     /// Say whether the configured keys accept a token or an API key, and why not
     #[command(after_help = check::EXAMPLES)]
     Check(check::Check),
+    /// Have every server on the configured bus refuse tokens or API keys from now on, and close their connections
+    #[command(after_help = revoke::EXAMPLES)]
+    Revoke(revoke::Revoke),
 }
 
 /// Does it. `read` reads the settings.
@@ -30,6 +34,10 @@ pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
     match what {
         What::Issue(issue) => match settings(&issue.file, read) {
             Ok(settings) => issue.run(&settings),
+            Err(exit) => exit,
+        },
+        What::Revoke(revoke) => match load(read(&revoke.file)) {
+            Ok(config) => revoke.run(&config),
             Err(exit) => exit,
         },
         What::Check(check) => match settings(&check.file, read) {

@@ -3,26 +3,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
+import { answered, returning } from './lib/returning.mjs';
 import { start } from './lib/server.mjs';
 import { ahead, KEYS, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
 const REFUSED = 'a valid token or key is needed';
-
-/** A client that comes back by itself, with what `shown()` gives then. */
-async function returning(server, transport, shown) {
-  const client = server.client('/echo', {
-    ...TRANSPORTS[transport], reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 20, auth: (tell) => tell({ token: shown() }),
-  });
-  await client.opened();
-  return client;
-}
-
-/** Resolves to what a client is told when it comes back: `connected`, or the words of its refusal. */
-const answered = (client) => new Promise((done) => {
-  client.once('connect', () => done('connected'));
-  client.once('connect_error', (error) => done(error.message));
-});
 
 for (const engine of ['carillon', 'socketioxide']) {
   describe(`ends, ${engine}`, () => {

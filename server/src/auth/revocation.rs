@@ -1,0 +1,26 @@
+//! Tokens and keys that are not to be believed any more, although they have not ended: what is revoked, on every node.
+//!
+//! A revocation is a line of JSON, and so is what is stored: a list of them, under [`KEY`] of the bus, for as long as the last
+//! of them holds. Who revokes writes there and says so on [`CHANNEL`]. Every node reads the list at its start and every ten
+//! seconds, and writes back what it knows and does not find there: what a bus has lost, or never got, comes back.
+//!
+//! Whoever may write there can lock everybody out: an ACL of the bus keeps others off it.
+
+mod bus;
+mod entry;
+mod follow;
+mod set;
+
+pub(crate) use self::bus::revoke;
+pub(crate) use self::entry::Revocation;
+pub(super) use self::follow::Follower;
+pub(super) use self::set::Revoked;
+
+/// Where revocations are told.
+const CHANNEL: &str = "carillon:revoked:1";
+/// The key of the list.
+const KEY: &str = "carillon:revocations:1";
+/// The lease of whoever changes the list.
+const LEASE: &str = "carillon:revocations:lease";
+/// Revocations at once; more are not taken.
+const LIMIT: usize = 10_000;
