@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
+use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +28,13 @@ pub trait Authenticate: Send + Sync + 'static {
     /// # Errors
     /// [`unauthorized`], whatever the reason is: the client is told nothing that helps with guessing.
     fn authenticate(&self, shown: &Shown) -> Result<Identity>;
+
+    /// What has to be waited for before [`authenticate`](Self::authenticate) can judge this; most often nothing. It ends in its
+    /// own time, and soon.
+    fn prepare(&self, shown: &Shown) -> Option<BoxFuture<'static, ()>> {
+        let _ = shown;
+        None
+    }
 
     /// Whether somebody whom [`authenticate`](Self::authenticate) has let in is not to be let in any more. It is asked when a
     /// client is connected, and by [`App::end_revoked`](crate::lifecycle::App::end_revoked); it must not block.

@@ -86,6 +86,7 @@ async fn run(
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .and_then(|_| auth::register(app.metrics(), auth.as_deref()))
         .map_err(|error| failure(error.message()))?;
+    let keeping = auth.clone();
     let following = match auth.filter(|_| app.bus().is_shared()) {
         Some(auth) => Some(auth.follow(Arc::clone(app.bus()), Arc::downgrade(&app)).await),
         None => None,
@@ -95,6 +96,7 @@ async fn run(
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
     following.map(|follower| running.tasks.spawn(follower.run(running.accepting.clone())));
+    keeping.map(|auth| running.tasks.spawn(auth.keep_keys(running.accepting.clone())));
     supervisor::ready();
     let drain: DrainSettings = config.get("drain");
     let watchdog = supervisor::watchdog(running.tasks.clone());

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod issue;
+mod jwks;
 mod key;
 mod reason;
 mod revocation;
@@ -20,10 +21,13 @@ use carillon_core::lifecycle::App;
 use carillon_core::metrics::Metrics;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
+use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, Opts};
+use tokio_util::sync::CancellationToken;
 
 use self::api_keys::ApiKeys;
 pub(crate) use self::issue::{Claims, Signing, issue};
+use self::jwks::Jwks;
 use self::reason::Reason;
 use self::revocation::{Follower, Revoked};
 pub(crate) use self::revocation::{Revocation, revoke};
@@ -36,6 +40,7 @@ pub(crate) const LONGEST: usize = 8 * 1024;
 pub(crate) struct Auth {
     way: Way,
     revoked: Arc<Revoked>,
+    jwks: jwks::Series,
     refused: IntCounterVec,
     log: Throttle,
 }
@@ -47,6 +52,9 @@ pub(crate) struct Auth {
 pub(crate) fn register(core: &Metrics, auth: Option<&Auth>) -> Result<()> {
     let revoked = auth.map_or_else(|| Revoked::new().map(Arc::new), |auth| Ok(Arc::clone(&auth.revoked)))?;
     core.register(revoked.number.clone())?;
+    let jwks = auth.map_or_else(jwks::Series::new, |auth| Ok(auth.jwks.clone()))?;
+    core.register(jwks.fetches)?;
+    core.register(jwks.keys)?;
     core.register(auth.map_or_else(counter, |auth| Ok(auth.refused.clone()))?).map(drop)
 }
 
@@ -70,14 +78,33 @@ impl Auth {
     /// # Errors
     /// The keys that are none, one line each.
     pub(crate) fn new(settings: &AuthSettings) -> Result<Option<Arc<Self>>, Vec<String>> {
+        let jwks = jwks::Series::new().map_err(|error| vec![error.to_string()])?;
         let way = match settings.mode {
             AuthMode::Open => return Ok(None),
-            AuthMode::Jwt => Way::Tokens(Tokens::new(settings)?),
+            AuthMode::Jwt => Way::Tokens(Tokens::new(settings, Jwks::new(settings, &jwks))?),
             AuthMode::ApiKey => Way::Keys(ApiKeys::new(&settings.api_keys)?),
         };
         let refused = counter().map_err(|error| vec![error.to_string()])?;
         let revoked = Arc::new(Revoked::new().map_err(|error| vec![error.to_string()])?);
-        Ok(Some(Arc::new(Self { way, revoked, refused, log: Throttle::per_second() })))
+        Ok(Some(Arc::new(Self { way, revoked, jwks, refused, log: Throttle::per_second() })))
+    }
+
+    /// Keeps the published keys as they are at their address, where there is one, until `stop`.
+    pub(crate) async fn keep_keys(self: Arc<Self>, stop: CancellationToken) {
+        if let Way::Tokens(Tokens { published: Some(published), .. }) = &self.way {
+            Arc::clone(published).run(stop).await;
+        }
+    }
+
+    /// Reads the published keys once, where there is an address of them.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    pub(crate) async fn fetch_keys(&self) -> Result<(), String> {
+        match &self.way {
+            Way::Tokens(Tokens { published: Some(published), .. }) => published.fetch().await,
+            _ => Ok(()),
+        }
     }
 
     /// Who keeps what is revoked as a bus has it, for the clients of `app`; it has been read, unless the bus is away.
@@ -95,13 +122,17 @@ impl Auth {
     }
 
     fn check(&self, shown: &Shown) -> Result<Identity, Reason> {
+        self.check_text(self.text(shown).ok_or(Reason::Missing)?)
+    }
+
+    /// The token or key that counts of what is shown.
+    fn text<'a>(&self, shown: &'a Shown) -> Option<&'a str> {
         let bearer = shown.authorization.as_deref().and_then(bearer);
         let text = shown.token.as_deref().or(bearer);
-        let text = match self.way {
+        match self.way {
             Way::Tokens(_) => text,
             Way::Keys(_) => text.or(shown.api_key.as_deref()),
-        };
-        self.check_text(text.ok_or(Reason::Missing)?)
+        }
     }
 
     fn check_text(&self, text: &str) -> Result<Identity, Reason> {
@@ -128,6 +159,15 @@ impl Auth {
 impl Authenticate for Auth {
     fn authenticate(&self, shown: &Shown) -> Result<Identity> {
         self.check(shown).map_err(|reason| self.refuse(reason))
+    }
+
+    fn prepare(&self, shown: &Shown) -> Option<BoxFuture<'static, ()>> {
+        match &self.way {
+            Way::Tokens(tokens) if tokens.published.is_some() => {
+                tokens.prepare(self.text(shown).filter(|text| text.len() <= LONGEST)?)
+            }
+            _ => None,
+        }
     }
 
     fn is_revoked(&self, identity: &Identity) -> bool {

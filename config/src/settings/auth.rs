@@ -25,6 +25,17 @@ pub struct AuthSettings {
     /// One with `valid_until`, as in 2027-01-31T00:00:00Z, takes its tokens along when it ends.
     #[schemars(extend("writeOnly" = true))]
     pub keys: Vec<TokenKeySettings>,
+    /// Where an issuer publishes its keys (JWKS), beside those that stand here: `https://..`, or `http://..` on this machine.
+    pub jwks_url: Option<String>,
+    /// A file with the authorities (PEM) that vouch for `jwks_url`, where they are not the system's.
+    pub jwks_ca: Option<String>,
+    /// How often they are read again, in milliseconds. A token with an unknown `kid` has them read at once, every ten seconds at
+    /// most.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub jwks_refresh_ms: u64,
+    /// How long that may take, in milliseconds. A client whose key is known does not wait for it.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub jwks_timeout_ms: u64,
     /// The issuers that are believed. When there are any, the claim `iss` must be one of them.
     pub issuers: Vec<String>,
     /// What this server is called in the claim `aud`. When there are any, a token must name one of them; when there are
@@ -60,6 +71,10 @@ impl Default for AuthSettings {
             algorithm: AlgorithmName::HS256,
             key: None,
             keys: Vec::new(),
+            jwks_url: None,
+            jwks_ca: None,
+            jwks_refresh_ms: 300_000,
+            jwks_timeout_ms: 5_000,
             issuers: Vec::new(),
             audiences: Vec::new(),
             api_keys: Vec::new(),
@@ -86,8 +101,10 @@ impl AuthSettings {
     pub fn check(&self, problems: &mut Problems) {
         match self.mode {
             AuthMode::Open => {}
-            AuthMode::Jwt if self.key.is_none() && self.keys.is_empty() => {
-                problems.add("mode", "tokens need a key").hint("set `auth.key`, `auth.key_file` or `auth.keys`");
+            AuthMode::Jwt if self.key.is_none() && self.keys.is_empty() && self.jwks_url.is_none() => {
+                problems
+                    .add("mode", "tokens need a key")
+                    .hint("set `auth.key`, `auth.key_file`, `auth.keys` or `auth.jwks_url`");
             }
             AuthMode::ApiKey if self.api_keys.is_empty() => {
                 problems.add("mode", "there is no API key").hint("list them in `auth.api_keys`");
@@ -153,6 +170,7 @@ mod tests {
         assert_eq!(problems("mode = 'jwt'"), ["mode"]);
         assert_eq!(problems("mode = 'api_key'"), ["mode"]);
         assert_eq!(problems("mode = 'jwt'\nkey = 'k'"), none);
+        assert_eq!(problems("mode = 'jwt'\njwks_url = 'https://x'"), none);
         assert_eq!(problems("key = 'k'\nkeys = [{ algorithm = 'HS256', key = 'k' }]"), ["keys"]);
         assert_eq!(problems("keys = [{ algorithm = 'HS256' }]"), ["keys[0]"]);
         let keys = "{ algorithm = 'HS256', key = 'k', kid = 'a' }, { algorithm = 'ES256', key_file = 'k', kid = 'a' }";

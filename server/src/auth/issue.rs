@@ -65,7 +65,7 @@ pub(crate) fn issue(settings: &AuthSettings, claims: Claims, signing: Signing) -
     let token = encode(&Header { kid, ..Header::new(algorithm(name)) }, &claims.of(settings)?, &key)
         .map_err(|_| format!("the key is no private key for {}", name.as_str()))?;
     if known.is_some() {
-        let tokens = Tokens::new(settings).map_err(|mistakes| mistakes.join("\n"))?;
+        let tokens = Tokens::new(settings, Ok(None)).map_err(|mistakes| mistakes.join("\n"))?;
         let refused = |reason: super::Reason| format!("this configuration would refuse the token: {}", reason.told());
         tokens.check(&token).map_err(refused)?;
     }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use carillon_config::{AlgorithmName, AuthSettings, TokenKeySettings};
 use jsonwebtoken::crypto::verify;
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 
 /// How far the clocks of who issues tokens and of this machine may be apart, in seconds.
@@ -23,8 +24,25 @@ impl Key {
     /// A key of the configuration.
     pub(super) fn new(settings: TokenKeySettings, auth: &AuthSettings) -> Result<Self, String> {
         let (text, ends) = (settings.text()?, settings.ends());
-        let algorithm = algorithm(settings.algorithm);
         let key = decoding_key(settings.algorithm, &text)?;
+        Ok(Self::of(settings.kid, settings.algorithm, key, ends, auth))
+    }
+
+    /// A key that an issuer publishes for this algorithm.
+    pub(super) fn published(jwk: &Jwk, name: AlgorithmName, auth: &AuthSettings) -> Result<Self, String> {
+        let key = DecodingKey::from_jwk(jwk).map_err(|error| error.to_string())?;
+        verify("", b"", &key, algorithm(name)).map_err(|error| error.to_string())?;
+        Ok(Self::of(jwk.common.key_id.clone(), name, key, None, auth))
+    }
+
+    fn of(
+        kid: Option<String>,
+        name: AlgorithmName,
+        key: DecodingKey,
+        ends: Option<SystemTime>,
+        auth: &AuthSettings,
+    ) -> Self {
+        let algorithm = algorithm(name);
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
@@ -38,7 +56,7 @@ impl Key {
             required.push("aud");
         }
         validation.set_required_spec_claims(&required);
-        Ok(Self { kid: settings.kid, algorithm, key, validation, ends })
+        Self { kid, algorithm, key, validation, ends }
     }
 
     /// Whether its time is over.

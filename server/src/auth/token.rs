@@ -1,15 +1,18 @@
 //! Signed tokens (JWT): the key is chosen by the configuration, never by the token, and has one algorithm.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use carillon_config::AuthSettings;
 use carillon_core::identity::Identity;
+use futures_util::future::BoxFuture;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, decode};
 use serde_json::Value;
 
+use super::jwks::Jwks;
 use super::key::Key;
 use super::reason::Reason;
 use super::unique::Unique;
@@ -18,15 +21,22 @@ use super::unique::Unique;
 const REFUSED: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "b64"];
 
 /// The keys that are believed.
-pub(super) struct Tokens(Vec<Key>);
+pub(super) struct Tokens {
+    configured: Vec<Key>,
+    pub(super) published: Option<Arc<Jwks>>,
+}
 
 impl Tokens {
     /// Reads the keys, also from their files.
-    pub(super) fn new(settings: &AuthSettings) -> Result<Self, Vec<String>> {
+    pub(super) fn new(
+        settings: &AuthSettings,
+        published: Result<Option<Arc<Jwks>>, String>,
+    ) -> Result<Self, Vec<String>> {
         let only = settings.only_key().map(|key| ("auth.key".to_owned(), key));
         let listed = settings.keys.iter().cloned().enumerate();
         let all = only.into_iter().chain(listed.map(|(index, key)| (format!("auth.keys[{index}]"), key)));
-        let (mut keys, mut mistakes) = (Vec::new(), Vec::new());
+        let (published, mut mistakes) = published.map_or_else(|mistake| (None, vec![mistake]), |found| (found, vec![]));
+        let mut keys = Vec::new();
         for (path, key) in all {
             match Key::new(key, settings) {
                 Ok(key) => {
@@ -38,31 +48,49 @@ impl Tokens {
                 Err(mistake) => mistakes.push(format!("{path}: {mistake}")),
             }
         }
-        if mistakes.is_empty() { Ok(Self(keys)) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(Self { configured: keys, published }) } else { Err(mistakes) }
     }
 
     /// Who has this token.
     pub(super) fn check(&self, token: &str) -> Result<Identity, Reason> {
         let header = Header::of(token)?;
-        let key = self.key(header.kid.as_deref()).ok_or(Reason::UnknownKey)?;
-        if header.algorithm != key.algorithm {
-            return Err(Reason::Algorithm);
+        if let Some(key) = self.configured(header.kid.as_deref()) {
+            return judge(token, &header, key);
         }
-        if key.has_ended() {
-            return Err(Reason::KeyEnded);
-        }
-        let claims = decode::<Unique>(token, &key.key, &key.validation).map_err(|error| reason(error.kind()))?;
-        let identity = Identity::new(claims.claims.0).map_err(|_| Reason::Claims)?;
-        Ok(key.ends.into_iter().fold(identity, Identity::until))
+        let published = self.published.as_ref().map(|published| published.keys());
+        let key = published.iter().flat_map(|keys| &***keys).find(|key| key.kid == header.kid);
+        judge(token, &header, key.ok_or(Reason::UnknownKey)?)
     }
 
-    /// The key that a token names. A single key without a name is meant by whatever name.
-    fn key(&self, kid: Option<&str>) -> Option<&Key> {
-        match self.0.as_slice() {
-            [only] if only.kid.is_none() => Some(only),
+    /// What to wait for before a token is judged: the published keys, when it names one that is not known.
+    pub(super) fn prepare(&self, token: &str) -> Option<BoxFuture<'static, ()>> {
+        let published = self.published.as_ref()?;
+        let header = Header::of(token).ok()?;
+        let known = self.configured(header.kid.as_deref()).is_some()
+            || published.keys().iter().any(|key| key.kid == header.kid);
+        if known { None } else { published.ask() }
+    }
+
+    /// The configured key that a token names. A single key without a name is meant by whatever name.
+    fn configured(&self, kid: Option<&str>) -> Option<&Key> {
+        match self.configured.as_slice() {
+            [only] if only.kid.is_none() && self.published.is_none() => Some(only),
             keys => keys.iter().find(|key| key.kid.as_deref() == kid),
         }
     }
+}
+
+/// Who has a token that this key is to have signed.
+fn judge(token: &str, header: &Header, key: &Key) -> Result<Identity, Reason> {
+    if header.algorithm != key.algorithm {
+        return Err(Reason::Algorithm);
+    }
+    if key.has_ended() {
+        return Err(Reason::KeyEnded);
+    }
+    let claims = decode::<Unique>(token, &key.key, &key.validation).map_err(|error| reason(error.kind()))?;
+    let identity = Identity::new(claims.claims.0).map_err(|_| Reason::Claims)?;
+    Ok(key.ends.into_iter().fold(identity, Identity::until))
 }
 
 /// What a token says of itself, before any of it is believed.

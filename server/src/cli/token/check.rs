@@ -16,7 +16,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   carillon token check < token.txt
   carillon token issue --subject ann | carillon token check
 
-Nothing of the token is printed when it is refused. As an argument it can be seen by other users of this machine.
+The keys at auth.jwks_url are read for it; what is revoked is not looked at. Nothing of the token is printed when it is refused. As an argument it can be seen by other users of this machine.
 
 Exit codes: 0 accepted, 1 refused, 2 wrong command line, 78 wrong configuration.";
 
@@ -42,11 +42,24 @@ impl Check {
             Ok(text) => text,
             Err(mistake) => return say::trouble(mistake, Exit::Failure),
         };
+        if let Err(why) = fetched(&auth) {
+            say::lines(format_args!("carillon: the keys of auth.jwks_url are not known: {why}"));
+        }
         match auth.judge(&text) {
             Ok(identity) => say::result(&description(&identity)),
             Err(reason) => say::trouble(format_args!("refused: {reason}"), Exit::Failure),
         }
     }
+}
+
+/// Reads the published keys, where there are any.
+fn fetched(auth: &Auth) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let fetched = runtime.block_on(auth.fetch_keys());
+    // A name that is still being looked up is not waited for.
+    runtime.shutdown_background();
+    fetched
 }
 
 /// Who it is, and what that opens.
