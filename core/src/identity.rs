@@ -59,6 +59,10 @@ pub struct Shown {
     pub authorization: Option<ByteString>,
     /// The header `X-Api-Key`.
     pub api_key: Option<ByteString>,
+    /// The header `Cookie`.
+    pub cookie: Option<ByteString>,
+    /// The query string of the request, without the question mark.
+    pub query: Option<ByteString>,
 }
 
 impl Shown {
@@ -79,6 +83,8 @@ impl Shown {
             token: token.and_then(|auth| auth.token).map(ByteString::from),
             authorization: peer.header("authorization"),
             api_key: peer.header("x-api-key"),
+            cookie: peer.header("cookie"),
+            query: Some(peer.query()),
         })
     }
 }

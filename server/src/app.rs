@@ -170,6 +170,7 @@ fn start(
         plugins: app.router().clone(),
         documents,
         max_sessions: server.max_connections,
+        token_parameter: config.get::<AuthSettings>("auth").query,
     };
     let settings = accept::Settings {
         max_connections: server.max_connections,

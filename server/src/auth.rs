@@ -7,11 +7,13 @@ mod api_keys;
 mod issue;
 mod jwks;
 mod key;
+mod places;
 mod reason;
 mod revocation;
 mod token;
 mod unique;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Weak};
 
 use carillon_config::{AuthMode, AuthSettings};
@@ -28,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::api_keys::ApiKeys;
 pub(crate) use self::issue::{Claims, Signing, issue};
 use self::jwks::Jwks;
+use self::places::Places;
 use self::reason::Reason;
 use self::revocation::{Follower, Revoked};
 pub(crate) use self::revocation::{Revocation, revoke};
@@ -39,6 +42,7 @@ pub(crate) const LONGEST: usize = 8 * 1024;
 /// Checks what clients show.
 pub(crate) struct Auth {
     way: Way,
+    places: Places,
     revoked: Arc<Revoked>,
     jwks: jwks::Series,
     refused: IntCounterVec,
@@ -86,7 +90,14 @@ impl Auth {
         };
         let refused = counter().map_err(|error| vec![error.to_string()])?;
         let revoked = Arc::new(Revoked::new().map_err(|error| vec![error.to_string()])?);
-        Ok(Some(Arc::new(Self { way, revoked, jwks, refused, log: Throttle::per_second() })))
+        Ok(Some(Arc::new(Self {
+            way,
+            places: Places::new(settings),
+            revoked,
+            jwks,
+            refused,
+            log: Throttle::per_second(),
+        })))
     }
 
     /// Keeps the published keys as they are at their address, where there is one, until `stop`.
@@ -122,17 +133,18 @@ impl Auth {
     }
 
     fn check(&self, shown: &Shown) -> Result<Identity, Reason> {
-        self.check_text(self.text(shown).ok_or(Reason::Missing)?)
+        self.check_text(&self.text(shown).ok_or(Reason::Missing)?)
     }
 
     /// The token or key that counts of what is shown.
-    fn text<'a>(&self, shown: &'a Shown) -> Option<&'a str> {
-        let bearer = shown.authorization.as_deref().and_then(bearer);
-        let text = shown.token.as_deref().or(bearer);
-        match self.way {
-            Way::Tokens(_) => text,
-            Way::Keys(_) => text.or(shown.api_key.as_deref()),
-        }
+    fn text<'a>(&self, shown: &'a Shown) -> Option<Cow<'a, str>> {
+        let keys = matches!(self.way, Way::Keys(_));
+        let text = shown
+            .token
+            .as_deref()
+            .or_else(|| shown.authorization.as_deref().and_then(bearer))
+            .or_else(|| shown.api_key.as_deref().filter(|_| keys));
+        text.map(Cow::from).or_else(|| self.places.find(shown))
     }
 
     fn check_text(&self, text: &str) -> Result<Identity, Reason> {
@@ -164,7 +176,7 @@ impl Authenticate for Auth {
     fn prepare(&self, shown: &Shown) -> Option<BoxFuture<'static, ()>> {
         match &self.way {
             Way::Tokens(tokens) if tokens.published.is_some() => {
-                tokens.prepare(self.text(shown).filter(|text| text.len() <= LONGEST)?)
+                tokens.prepare(&self.text(shown).filter(|text| text.len() <= LONGEST)?)
             }
             _ => None,
         }

@@ -6,6 +6,9 @@ use crate::Problems;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// What clients of Engine.IO write into the URL themselves.
+const OWN_PARAMETERS: [&str; 5] = ["EIO", "transport", "sid", "t", "b64"];
+
 /// How clients show who they are, and which of them are believed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -45,6 +48,11 @@ pub struct AuthSettings {
     /// `namespaces`, `rooms` and `events` list all that it may use, where they are there; `roles` are its roles, and
     /// `info` is for plugins. One with `valid_until` ends then.
     pub api_keys: Vec<ApiKeySettings>,
+    /// The name of a cookie that may hold the token or key, where neither `auth.token` nor a header does; no cookie counts without it.
+    pub cookie: Option<String>,
+    /// The name of a parameter in the URL that may hold it, where nothing else does; none counts without it. URLs are in logs and
+    /// histories.
+    pub query: Option<String>,
     /// How long a connection stays after its token has ended, in milliseconds: the time to show a newer one with the event
     /// `refresh_token`.
     #[schemars(range(max = 3_600_000))]
@@ -78,6 +86,8 @@ impl Default for AuthSettings {
             issuers: Vec::new(),
             audiences: Vec::new(),
             api_keys: Vec::new(),
+            cookie: None,
+            query: None,
             expiry_grace_ms: 10_000,
         }
     }
@@ -113,6 +123,16 @@ impl AuthSettings {
         }
         if self.key.is_some() && !self.keys.is_empty() {
             problems.add("keys", "`key` is the only key").hint("leave one of the two out");
+        }
+        let token =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        for (key, name) in [("cookie", &self.cookie), ("query", &self.query)] {
+            if name.as_ref().is_some_and(|name| name.is_empty() || !token(name)) {
+                problems.add(key, "is no name: letters, digits and some signs").hint("for example \"token\"");
+            }
+        }
+        if self.query.as_deref().is_some_and(|name| OWN_PARAMETERS.contains(&name)) {
+            problems.add("query", "Engine.IO has this parameter").hint("take another name, such as \"token\"");
         }
         for (index, key) in self.keys.iter().enumerate() {
             if key.key.is_some() == key.key_file.is_some() {
@@ -175,6 +195,10 @@ mod tests {
         assert_eq!(problems("keys = [{ algorithm = 'HS256' }]"), ["keys[0]"]);
         let keys = "{ algorithm = 'HS256', key = 'k', kid = 'a' }, { algorithm = 'ES256', key_file = 'k', kid = 'a' }";
         assert_eq!(problems(&format!("keys = [{keys}]")), ["keys[1]"]);
+        for (name, good) in [("token", true), ("__Host-token", true), ("", false), ("a b", false), ("a=b", false)] {
+            assert_eq!(problems(&format!("cookie = '{name}'")).is_empty(), good, "{name}");
+        }
+        assert_eq!(problems("query = 'sid'"), ["query"]);
         for (time, good) in [("2027-01-31T00:00:00Z", true), ("2027-01-31T00:00:00+01:00", true), ("2027-01-31", false)]
         {
             let told = problems(&format!("keys = [{{ algorithm = 'HS256', key = 'k', valid_until = '{time}' }}]"));

@@ -221,8 +221,11 @@ fn api_keys_are_checked() {
     assert!(ann.has_role("operator") && ann.may_enter("/any") && ann.expires_at().is_none());
     assert_eq!(ann.claim::<std::collections::BTreeMap<String, String>>("info").unwrap()["team"], "blue");
     let header = |authorization: Option<&str>, api_key: Option<&str>| {
-        let shown =
-            Shown { token: None, authorization: authorization.map(Into::into), api_key: api_key.map(Into::into) };
+        let shown = Shown {
+            authorization: authorization.map(Into::into),
+            api_key: api_key.map(Into::into),
+            ..Shown::default()
+        };
         auth.check(&shown).err().map_or("", Reason::as_str)
     };
     assert_eq!(header(Some("Bearer ann-key"), None), "");
