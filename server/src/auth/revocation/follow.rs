@@ -19,8 +19,9 @@ use super::set::Revoked;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the list is read while the bus is there.
 const READ_AGAIN: Duration = Duration::from_secs(10);
-/// How long the start waits for the list.
+/// How long the start waits for the list, and between two tries.
 const FIRST_READ: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module's documentation.
 pub(crate) struct Follower {
@@ -39,8 +40,13 @@ impl Follower {
     pub(in crate::auth) async fn new(revoked: Arc<Revoked>, bus: Arc<dyn Bus>, app: Weak<App>) -> Self {
         let name = format!("{:032x}", fastrand::u128(..));
         let mut follower = Self { revoked, bus, app, name, read: None, log: Throttle::per_second() };
-        if timeout(FIRST_READ, follower.look()).await.is_err() {
-            tracing::warn!("what is revoked is not known yet: the bus does not answer");
+        let first = async {
+            while follower.look().await.is_err() {
+                sleep(PAUSE).await;
+            }
+        };
+        if timeout(FIRST_READ, first).await.is_err() {
+            tracing::warn!("what is revoked is not known yet: the bus does not answer; it is read when that is back");
         }
         follower
     }
@@ -80,17 +86,19 @@ impl Follower {
     async fn tick(&mut self) {
         if !self.bus.status().up {
             self.read = None;
-        } else if self.read.is_none_or(|last| last.elapsed() >= READ_AGAIN) {
-            self.look().await;
+            return;
+        }
+        let due = self.read.is_none_or(|last| last.elapsed() >= READ_AGAIN);
+        if due && let Err(error) = self.look().await {
+            self.complain(&error);
         }
     }
 
     /// Reads the list, and gives it what is missing there.
-    async fn look(&mut self) {
-        match self.exchange().await {
-            Ok(()) => self.read = Some(Instant::now()),
-            Err(error) => self.complain(&error),
-        }
+    async fn look(&mut self) -> Result<()> {
+        self.exchange().await?;
+        self.read = Some(Instant::now());
+        Ok(())
     }
 
     async fn exchange(&self) -> Result<()> {
@@ -122,7 +130,7 @@ impl Follower {
 
     fn complain(&self, error: &Error) {
         if let Some(left_out) = self.log.allow() {
-            tracing::error!(left_out, "revocations: {error}");
+            tracing::warn!(left_out, "revocations: {error}");
         }
     }
 }
