@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
 import { openGap } from './lib/gap.mjs';
 import { told } from './lib/outage.mjs';
-import { freePort, startRedis } from './lib/redis.mjs';
+import { freePort, prepareRedis, startRedis } from './lib/redis.mjs';
 import { answered, returning } from './lib/returning.mjs';
 import { runToEnd, start } from './lib/server.mjs';
 import { ahead, KEYS, token } from './lib/tokens.mjs';
@@ -109,6 +109,17 @@ test('a node that was cut off learns of it when it is back; a Redis that forgot 
   await redis.cli('DEL', KEY);
   await until(async () => (await redis.cli('GET', KEY)).includes('"sub":"ann"'), 'the node writes it back', 15_000);
   assert.ok(Number(await redis.cli('PTTL', KEY)) > 29 * 24 * 3_600_000, 'for as long as it holds');
+});
+
+test('a node starts without its Redis, and learns what is revoked when that is there', async (t) => {
+  const redis = await prepareRedis(t);
+  const server = await node(t, redis.url);
+  assert.ok(server.log.some((line) => line.includes('what is revoked is not known yet')), server.log.join('\n'));
+  const client = await returning(server, 'websocket', () => of('ann'));
+  await redis.start();
+  const answer = answered(client, 20_000);
+  await revoked(redis.url, ['--subject', 'ann']);
+  assert.equal(await answer, REFUSED);
 });
 
 test('what is no revocation changes nothing, on the channel and under the key', async (t) => {
