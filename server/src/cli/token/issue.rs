@@ -19,9 +19,9 @@ pub(super) const EXAMPLES: &str = "Examples:
   carillon token issue --subject robot --for 30d --event 'say*' --info team=blue
   carillon token issue --subject ann --key-id 2026-11 --key-file /root/issuer-private.pem
 
-A secret (HS256, HS384, HS512) signs as it is configured. For the other algorithms the configuration has the public key
-only, and --key-file names the private one. What a list names is all that the token opens; without a list it opens all.
-The first of auth.issuers and of auth.audiences are written into the token. Whoever has the token is let in: keep it out
+A secret (HS256, HS384, HS512) signs as it is configured. For the other algorithms the configuration has the public key \
+only, and --key-file names the private one. What a list names is all that the token opens; without a list it opens all. \
+The first of auth.issuers and of auth.audiences are written into the token. Whoever has the token is let in: keep it out \
 of logs and of the history of your shell.
 
 Exit codes: 0 issued, 1 the key does not fit, 2 wrong command line, 78 wrong configuration.";

@@ -17,11 +17,11 @@ use crate::say;
 
 pub(super) const EXAMPLES: &str = "Examples:
   carillon token revoke --subject ann                        all that ann has; she cannot come back
-  carillon token revoke --subject ann --issued-before now    all that ann has; a newer token lets her in again
+  carillon token revoke --subject ann --issued-before now    what ann has now; a newer token is good
   carillon token revoke --id 5c1e0e1b                        one token, by its claim `jti`
   carillon token revoke --issued-before 2026-11-27T12:00:00Z --for 7d
 
-It is kept on the bus (bus.url), which has to be one that servers share. A server that is down or cut off learns of it when it
+It is kept on the bus (bus.url), which has to be one that servers share. A server that is down or cut off learns of it when it \
 is back. Let it hold for as long as such tokens live: one that has not ended by then is good again. It cannot be taken back.
 
 Exit codes: 0 revoked, 1 the bus did not take it, 2 wrong command line, 78 wrong configuration.";
