@@ -43,6 +43,7 @@ pub use loader::Loader;
 pub use network::Network;
 pub use problem::{Problem, Problems};
 pub use reference::reference_markdown;
+pub use secret::secret_in_file;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{

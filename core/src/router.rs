@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
-use crate::identity::Shown;
+use crate::identity::{Authenticate, Identity, Shown};
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
@@ -92,7 +92,7 @@ impl Router {
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
         let module = Arc::clone(namespace.module()?);
-        if let Err(error) = recognise(namespace, &peer) {
+        if let Err(error) = recognise(namespace, &peer).await {
             peer.forget();
             namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
             return Err(error);
@@ -119,8 +119,11 @@ impl Router {
     /// `timeout`, or `internal` after a panic.
     pub async fn get(&self, route: &HttpRoute, shown: &Shown, params: Params) -> Result<Bytes> {
         let namespace = self.namespace(&route.namespace)?;
-        let identity = namespace.authenticate.as_ref().map(|authenticate| authenticate.authenticate(shown));
-        namespace.admits(identity.transpose()?.as_ref())?;
+        let identity = match &namespace.authenticate {
+            Some(authenticate) => Some(authenticated(&**authenticate, shown).await?),
+            None => None,
+        };
+        namespace.admits(identity.as_ref())?;
         let module = Arc::clone(namespace.module()?);
         let index = route.index;
         let body = async move { module.get(index, &params)?.await };
@@ -134,11 +137,19 @@ impl Router {
 }
 
 /// Notes who `peer` is, and whether that opens the namespace to it.
-fn recognise(namespace: &Namespace, peer: &Peer) -> Result<()> {
+async fn recognise(namespace: &Namespace, peer: &Peer) -> Result<()> {
     if let Some(authenticate) = &namespace.authenticate {
-        peer.identify(authenticate.authenticate(&Shown::by(peer)?)?);
+        peer.identify(authenticated(&**authenticate, &Shown::by(peer)?).await?);
     }
     namespace.admits(peer.identity().as_ref())
+}
+
+/// Who shows this, once that can be told.
+async fn authenticated(authenticate: &dyn Authenticate, shown: &Shown) -> Result<Identity> {
+    if let Some(ready) = authenticate.prepare(shown) {
+        ready.await;
+    }
+    authenticate.authenticate(shown)
 }
 
 /// A peer that is forgotten when it is decided about, also when nobody waits for that any more.

@@ -255,11 +255,13 @@ pub enum Reason {
     Killed,
     /// The client's token has ended and was not refreshed.
     TokenExpired,
+    /// The client's token or key was revoked.
+    TokenRevoked,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::ClientDisconnect,
         Self::ServerDisconnect,
         Self::TransportClose,
@@ -271,6 +273,7 @@ impl Reason {
         Self::Drain,
         Self::Killed,
         Self::TokenExpired,
+        Self::TokenRevoked,
     ];
 
     /// The reason in metric labels and logs.
@@ -288,6 +291,7 @@ impl Reason {
             Self::Drain => "drain",
             Self::Killed => "killed",
             Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
         }
     }
 }

@@ -80,16 +80,23 @@ async fn run(
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);
-    let app = plan.boot(config, threads, shards).await.map_err(boot_failure)?;
+    let app = Arc::new(plan.boot(config, threads, shards).await.map_err(boot_failure)?);
     let started = app.metrics().build_info(program.name, program.version, REVISION);
     started
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .and_then(|_| auth::register(app.metrics(), auth.as_deref()))
         .map_err(|error| failure(error.message()))?;
+    let keeping = auth.clone();
+    let following = match auth.filter(|_| app.bus().is_shared()) {
+        Some(auth) => Some(auth.follow(Arc::clone(app.bus()), Arc::downgrade(&app)).await),
+        None => None,
+    };
     let running = match start(program, app, config, server, listener, documents) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
+    following.map(|follower| running.tasks.spawn(follower.run(running.accepting.clone())));
+    keeping.map(|auth| running.tasks.spawn(auth.keep_keys(running.accepting.clone())));
     supervisor::ready();
     let drain: DrainSettings = config.get("drain");
     let watchdog = supervisor::watchdog(running.tasks.clone());
@@ -126,7 +133,7 @@ async fn until_stopped(
 /// Puts the pieces together and starts accepting.
 fn start(
     program: Program,
-    app: App,
+    app: Arc<App>,
     config: &Loaded,
     server: &ServerSettings,
     listener: TcpListener,
@@ -134,7 +141,6 @@ fn start(
 ) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
-    let app = Arc::new(app);
     let metrics = Arc::new(Metrics::new(app.metrics())?);
     logs::count_panics(&metrics.panics);
     process::register(app.metrics(), &runtime)?;
@@ -164,6 +170,7 @@ fn start(
         plugins: app.router().clone(),
         documents,
         max_sessions: server.max_connections,
+        token_parameter: config.get::<AuthSettings>("auth").query,
     };
     let settings = accept::Settings {
         max_connections: server.max_connections,

@@ -48,6 +48,8 @@ pub(crate) struct Site {
     pub(crate) plugins: Plugins,
     pub(crate) documents: Documents,
     pub(crate) max_sessions: usize,
+    /// The parameter of URLs that holds a token: it is not for plugins.
+    pub(crate) token_parameter: Option<String>,
 }
 
 /// The house's own routes, beside Socket.IO and the pages.

@@ -37,9 +37,10 @@ export function cleanEnv(extra = {}) {
   return { ...env, NO_COLOR: '1', ...(engine && { CARILLON_SERVER__ENGINE: engine }), ...extra };
 }
 
-/** Runs a program to its end and resolves to `{ code, out, err }`. */
-export function runToEnd(name, args, { env = {} } = {}) {
-  const child = spawn(programPath(name), args, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs a program to its end, with nothing or `input` to read, and resolves to `{ code, out, err }`. */
+export function runToEnd(name, args, { env = {}, input } = {}) {
+  const child = spawn(programPath(name), args, { env: cleanEnv(env), stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+  child.stdin?.on('error', () => {}).end(input);
   let out = '';
   let err = '';
   child.stdout.on('data', (chunk) => { out += chunk; });
