@@ -46,8 +46,8 @@ pub use reference::reference_markdown;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName, ListenAddress,
-    LogFormat, LogSettings, RouterSettings, ServerSettings, TokenKeySettings, TransportName, WireSettings,
-    all_sections, house_sections,
+    AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName,
+    ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings, TokenKeySettings, TransportName,
+    WireSettings, all_sections, house_sections,
 };
 pub use source::{Position, Source};

@@ -1,4 +1,5 @@
-//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`.
+//! The house's own sections: `[server]`, `[admin]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`.
+mod admin;
 mod auth;
 mod bus;
 mod drain;
@@ -8,6 +9,7 @@ mod router;
 mod server;
 mod wire;
 
+pub use admin::AdminSettings;
 pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings};
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
@@ -23,6 +25,7 @@ use crate::Section;
 pub fn house_sections() -> Vec<Section> {
     vec![
         Section::of("server", ServerSettings::check),
+        Section::of("admin", AdminSettings::check),
         Section::of("router", RouterSettings::check),
         Section::of("wire", WireSettings::check),
         Section::of("drain", DrainSettings::check),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_config::{
-    AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, WireSettings,
+    AdminSettings, AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings,
+    WireSettings,
 };
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
@@ -18,6 +19,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::admission::Admission;
 use crate::check::{Checked, check, open_to_all};
 use crate::contract::{Contract, Documents};
@@ -30,7 +32,7 @@ use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
 use crate::wire::Options;
-use crate::{accept, auth, bridge, engine, http, listen, logs, process, say, supervisor};
+use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -71,8 +73,10 @@ async fn run(
     let Checked { plan, auth } = check(registry, config).map_err(boot_failure)?;
     let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
-    let listener = listen::open(&server.listen).await.map_err(failure)?;
-    let address = listener.local_addr().map_err(failure)?;
+    let clients = listen::open(&server.listen, "--listen").await.map_err(failure)?;
+    let admin: AdminSettings = config.get("admin");
+    let listeners = Listeners { clients, operators: admin::open(&admin).await.map_err(failure)? };
+    let address = listeners.clients.local_addr().map_err(failure)?;
     if let Some(text) = open_to_all(&config.get("auth"), address) {
         return Err((text, Exit::Config));
     }
@@ -86,7 +90,7 @@ async fn run(
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .and_then(|_| auth::register(app.metrics(), auth.as_deref()))
         .map_err(|error| failure(error.message()))?;
-    let running = match start(program, app, config, server, listener, documents) {
+    let running = match start(program, app, config, server, listeners, documents) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
@@ -123,13 +127,19 @@ async fn until_stopped(
     }
 }
 
+/// The sockets that are listened on.
+struct Listeners {
+    clients: TcpListener,
+    operators: Option<TcpListener>,
+}
+
 /// Puts the pieces together and starts accepting.
 fn start(
     program: Program,
     app: App,
     config: &Loaded,
     server: &ServerSettings,
-    listener: TcpListener,
+    Listeners { clients: listener, operators }: Listeners,
     documents: Documents,
 ) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
@@ -159,11 +169,12 @@ fn start(
         origins: Origins::new(&server.origins),
         admission: Arc::clone(&admission),
         metrics: Arc::clone(&metrics),
-        scrapes: Scrapes::default(),
+        scrapes: Arc::new(Scrapes::default()),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
-        documents,
+        documents: Arc::new(documents),
         max_sessions: server.max_connections,
+        apart: operators.is_some(),
     };
     let settings = accept::Settings {
         max_connections: server.max_connections,
@@ -171,13 +182,14 @@ fn start(
         wire: Options::new(&wire),
     };
     let address = listener.local_addr()?;
+    let admin = operators.map(|operators| Admin::start(operators, &site, settings)).transpose()?;
     let routes = http::router(Arc::new(site));
     tasks.spawn(serving.clone().run(accepting.clone()));
     tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
     notices(server, &config.get("auth"), address);
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
     tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
-    Ok(Running { app, serving, accepting, tasks })
+    Ok(Running { app, serving, accepting, tasks, admin })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.

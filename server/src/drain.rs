@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::serving::Serving;
 
 /// From this many sessions on, closing them takes the whole window; fewer take less.
@@ -25,6 +26,8 @@ pub(crate) struct Running {
     pub(crate) accepting: CancellationToken,
     /// Connections, and what they left behind.
     pub(crate) tasks: TaskTracker,
+    /// The listener for operators, where there is one.
+    pub(crate) admin: Option<Admin>,
 }
 
 impl Running {
@@ -49,6 +52,9 @@ impl Running {
             tracing::warn!("some connections did not close in time and are abandoned");
         }
         self.app.shutdown().await;
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
         // Nobody can ask /metrics any more.
         let ledger = self.app.metrics().ledger();
         if ledger.is_balanced() {

@@ -12,6 +12,7 @@
 //! The line that names the plugins' crate is all it takes: plugins register themselves when they are linked in.
 
 mod accept;
+mod admin;
 mod admission;
 mod app;
 mod auth;

@@ -1,4 +1,4 @@
-//! Opens the listening socket: looks the host's name up, and says in one line why it cannot.
+//! Opens a listening socket: looks the host's name up, and says in one line why it cannot.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -8,11 +8,12 @@ use tokio::net::{TcpListener, lookup_host};
 
 use crate::accept;
 
-/// Listens on the first address of the host that can be listened on, those that every client speaks before others.
+/// Listens on the first address of the host that can be listened on, those that every client speaks before others. `how`
+/// tells how to choose another.
 ///
 /// # Errors
 /// In words: the name is unknown, or the address taken, foreign or forbidden.
-pub(crate) async fn open(listen: &ListenAddress) -> Result<TcpListener, String> {
+pub(crate) async fn open(listen: &ListenAddress, how: &str) -> Result<TcpListener, String> {
     let target = (listen.host.as_str(), listen.port);
     let found = lookup_host(target)
         .await
@@ -23,18 +24,18 @@ pub(crate) async fn open(listen: &ListenAddress) -> Result<TcpListener, String> 
     for address in addresses {
         match accept::listen(address) {
             Ok(listener) => return Ok(listener),
-            Err(error) => refusal = refused(listen, address, &error),
+            Err(error) => refusal = refused(listen, address, how, &error),
         }
     }
     Err(refusal)
 }
 
-fn refused(listen: &ListenAddress, address: SocketAddr, error: &io::Error) -> String {
+fn refused(listen: &ListenAddress, address: SocketAddr, how: &str, error: &io::Error) -> String {
     let (asked, found) = (listen.to_string(), address.to_string());
     let address = if asked == found { asked } else { format!("{asked} ({found})") };
     match error.kind() {
         ErrorKind::AddrInUse => {
-            format!("cannot listen on {address}: the port is in use by another program; choose another with --listen")
+            format!("cannot listen on {address}: the port is in use by another program; choose another with {how}")
         }
         ErrorKind::AddrNotAvailable => format!("cannot listen on {address}: this machine has no such address"),
         ErrorKind::PermissionDenied => {
@@ -48,17 +49,19 @@ fn refused(listen: &ListenAddress, address: SocketAddr, error: &io::Error) -> St
 mod tests {
     use super::*;
 
+    const HOW: &str = "--listen";
+
     /// A name of this machine is listened on; one that nobody knows, and an address of another machine, are told.
     #[tokio::test]
     async fn names_are_looked_up() {
-        let listener = open(&"localhost:0".parse().unwrap()).await.unwrap();
+        let listener = open(&"localhost:0".parse().unwrap(), HOW).await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(address.ip().is_loopback() && address.is_ipv4(), "{address}");
-        let told = open(&address.into()).await.unwrap_err();
+        let told = open(&address.into(), HOW).await.unwrap_err();
         assert!(told.contains("the port is in use"), "{told}");
-        let told = open(&"no-such-host.invalid:80".parse().unwrap()).await.unwrap_err();
+        let told = open(&"no-such-host.invalid:80".parse().unwrap(), HOW).await.unwrap_err();
         assert!(told.contains("\"no-such-host.invalid\" has no address"), "{told}");
-        let told = open(&"192.0.2.1:0".parse().unwrap()).await.unwrap_err();
+        let told = open(&"192.0.2.1:0".parse().unwrap(), HOW).await.unwrap_err();
         assert_eq!(told, "cannot listen on 192.0.2.1:0: this machine has no such address");
     }
 }

@@ -62,13 +62,13 @@ impl Target {
         Ok(Self { host, port: url.port_u16().unwrap_or(HTTP_PORT) })
     }
 
-    /// The server with this setting, on this machine.
+    /// The server with this setting, on this machine; `key` names it.
     ///
     /// # Errors
     /// When the setting does not tell its port.
-    pub(crate) fn listening(listen: &ListenAddress) -> Result<Self, String> {
+    pub(crate) fn listening(key: &str, listen: &ListenAddress) -> Result<Self, String> {
         if listen.port == 0 {
-            return Err("server.listen names no port: say where the server is with --url".to_owned());
+            return Err(format!("{key} names no port: say where the server is with --url"));
         }
         // A server that listens on every address is asked on the one that never leaves this machine.
         let host = match listen.host.parse() {
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn listening(text: &str) -> Result<String, String> {
-        Target::listening(&text.parse().unwrap()).map(|target| target.authority())
+        Target::listening("server.listen", &text.parse().unwrap()).map(|target| target.authority())
     }
 
     #[test]

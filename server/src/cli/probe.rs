@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use carillon_config::{Loader, ServerSettings};
+use carillon_config::{AdminSettings, Loader, ServerSettings};
 use clap::{Args, Subcommand};
 use http::Uri;
 
@@ -25,7 +25,7 @@ pub(super) enum What {
 pub(super) struct Asked {
     #[command(flatten)]
     pub(super) file: File,
-    /// The server, as in http://127.0.0.1:8085; without it the one of server.listen on this machine
+    /// The server, as in http://127.0.0.1:8085; without it the one of admin.listen, else of server.listen, on this machine
     #[arg(long, value_name = "URL", value_parser = server)]
     url: Option<Uri>,
     /// How long the answer may take, in milliseconds
@@ -48,7 +48,10 @@ pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
     let target = match url {
         Some(url) => probe::Target::of(&url),
         None => match load(read(&file)) {
-            Ok(config) => probe::Target::listening(&config.get::<ServerSettings>("server").listen),
+            Ok(config) => match config.get::<AdminSettings>("admin").listen {
+                Some(listen) => probe::Target::listening("admin.listen", &listen),
+                None => probe::Target::listening("server.listen", &config.get::<ServerSettings>("server").listen),
+            },
             Err(exit) => return exit,
         },
     };
