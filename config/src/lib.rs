@@ -47,7 +47,7 @@ pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
     AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName,
-    ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings, TokenKeySettings, TransportName,
-    WireSettings, all_sections, house_sections,
+    ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings, TlsFiles, TlsSettings, TokenKeySettings,
+    TransportName, WireSettings, all_sections, house_sections,
 };
 pub use source::{Position, Source};

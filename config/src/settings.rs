@@ -7,6 +7,7 @@ mod listen;
 mod log;
 mod router;
 mod server;
+mod tls;
 mod wire;
 
 pub use admin::AdminSettings;
@@ -17,6 +18,7 @@ pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
 pub use server::{EngineName, ServerSettings, TransportName};
+pub use tls::{TlsFiles, TlsSettings};
 pub use wire::WireSettings;
 
 use crate::Section;

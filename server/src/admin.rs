@@ -53,7 +53,7 @@ impl Admin {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let site = Arc::new(Site { admission: Arc::clone(&admission), ..site.clone() });
         let metrics = Arc::clone(&site.metrics);
-        let settings = accept::Settings { max_connections: MOST, ..settings };
+        let settings = accept::Settings { max_connections: MOST, tls: None, ..settings };
         let routes = http::operators_router(site);
         tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), stop.clone()));
         tracing::info!(

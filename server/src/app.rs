@@ -14,6 +14,7 @@ use carillon_config::{
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,7 @@ use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
+use crate::tls::Tls;
 use crate::wire::Options;
 use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
@@ -70,12 +72,12 @@ async fn run(
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
-    let Checked { plan, auth } = check(registry, config).map_err(boot_failure)?;
+    let Checked { plan, auth, tls } = check(registry, config).map_err(boot_failure)?;
     let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let clients = listen::open(&server.listen, "--listen").await.map_err(failure)?;
     let admin: AdminSettings = config.get("admin");
-    let listeners = Listeners { clients, operators: admin::open(&admin).await.map_err(failure)? };
+    let listeners = Listeners { clients, operators: admin::open(&admin).await.map_err(failure)?, tls };
     let address = listeners.clients.local_addr().map_err(failure)?;
     if let Some(text) = open_to_all(&config.get("auth"), address) {
         return Err((text, Exit::Config));
@@ -113,7 +115,10 @@ async fn until_stopped(
     let signal = loop {
         match signals.next().await {
             Caught::Stop(signal) => break signal,
-            Caught::Reload => reload.run(),
+            Caught::Reload => {
+                reload.run();
+                running.tls.iter().for_each(|tls| tls.reload("SIGHUP"));
+            }
         }
     };
     tracing::info!("{signal}: stopping; a second signal ends the server at once");
@@ -131,6 +136,8 @@ async fn until_stopped(
 struct Listeners {
     clients: TcpListener,
     operators: Option<TcpListener>,
+    /// What clients are shown, where there is TLS.
+    tls: Option<Arc<ServerConfig>>,
 }
 
 /// Puts the pieces together and starts accepting.
@@ -139,7 +146,7 @@ fn start(
     app: App,
     config: &Loaded,
     server: &ServerSettings,
-    Listeners { clients: listener, operators }: Listeners,
+    Listeners { clients: listener, operators, tls }: Listeners,
     documents: Documents,
 ) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
@@ -180,16 +187,22 @@ fn start(
         max_connections: server.max_connections,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
         wire: Options::new(&wire),
+        tls: tls.map(|config| Arc::new(Tls::new(&server.tls, config, Arc::clone(&metrics)))),
     };
     let address = listener.local_addr()?;
-    let admin = operators.map(|operators| Admin::start(operators, &site, settings)).transpose()?;
+    let admin = operators.map(|operators| Admin::start(operators, &site, settings.clone())).transpose()?;
+    let tls = settings.tls.clone();
+    if let Some(tls) = &tls {
+        tasks.spawn(Arc::clone(tls).watch(accepting.clone()));
+    }
     let routes = http::router(Arc::new(site));
     tasks.spawn(serving.clone().run(accepting.clone()));
     tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
     notices(server, &config.get("auth"), address);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
-    tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
-    Ok(Running { app, serving, accepting, tasks, admin })
+    tracing::info!(program = name, version, revision = REVISION, bus, "listening on {scheme}://{address}");
+    Ok(Running { app, serving, accepting, tasks, admin, tls })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.

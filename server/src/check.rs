@@ -7,9 +7,10 @@ use carillon_config::{AdminSettings, AuthMode, AuthSettings, Loaded, ServerSetti
 use carillon_core::identity::Authenticate;
 use carillon_core::lifecycle::{BootError, BootPlan};
 use carillon_core::registry::Registry;
+use rustls::ServerConfig;
 
 use crate::auth::Auth;
-use crate::{admin, http};
+use crate::{admin, http, tls};
 
 /// What is wrong with listening here, if anything: others than this machine can reach the server, it asks nobody who they
 /// are, and nobody has said that this is meant.
@@ -28,21 +29,27 @@ pub(crate) struct Checked {
     pub(crate) plan: BootPlan,
     /// Who checks what clients show.
     pub(crate) auth: Option<Arc<Auth>>,
+    /// The certificate, where there is TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 /// Plans the boot, in which no plugin may declare a route of the server's own.
 pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, BootError> {
     let settings: AuthSettings = config.get("auth");
-    let (auth, mistakes) = match Auth::new(&settings) {
+    let (auth, mut mistakes) = match Auth::new(&settings) {
         Ok(auth) => (auth, Vec::new()),
         Err(mistakes) => (None, mistakes),
     };
+    let tls = tls::load(&config.get::<ServerSettings>("server").tls).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        None
+    });
     let plan = plan(registry, config, &settings, mistakes)?;
     let plan = match &auth {
         Some(auth) => plan.authenticated_by(Arc::clone(auth) as Arc<dyn Authenticate>),
         None => plan,
     };
-    Ok(Checked { plan, auth })
+    Ok(Checked { plan, auth, tls })
 }
 
 fn plan(

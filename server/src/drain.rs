@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::Admin;
 use crate::serving::Serving;
+use crate::tls::Tls;
 
 /// From this many sessions on, closing them takes the whole window; fewer take less.
 const CROWD: usize = 1000;
@@ -28,6 +29,8 @@ pub(crate) struct Running {
     pub(crate) tasks: TaskTracker,
     /// The listener for operators, where there is one.
     pub(crate) admin: Option<Admin>,
+    /// The certificate, where there is TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Running {

@@ -42,6 +42,7 @@ mod signals;
 #[cfg(test)]
 mod simulation;
 mod supervisor;
+mod tls;
 mod wire;
 
 use std::process::ExitCode;

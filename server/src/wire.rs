@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 
 use carillon_core::sink::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 pub(crate) use self::handle::{Handle, Options};
 pub(crate) use self::patience::Pace;
@@ -42,6 +41,14 @@ pub(crate) struct Place {
     _among: admission::Place,
 }
 
+impl Place {
+    /// The place of a connection that is open from now on.
+    pub(crate) fn new(metrics: Arc<Metrics>, among: impl Into<admission::Place>) -> Self {
+        metrics.connections.inc();
+        Self { metrics, _among: among.into() }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.metrics.connections.dec();
@@ -49,28 +56,10 @@ impl Drop for Place {
 }
 
 impl Wire {
-    pub(crate) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        options: Options,
-        metrics: Arc<Metrics>,
-        place: impl Into<admission::Place>,
-    ) -> Self {
-        Self::over(Stream::new(stream, &options), peer, options, metrics, place)
-    }
-
-    /// The wire over a socket whose options are set.
-    pub(crate) fn over(
-        stream: Stream,
-        peer: SocketAddr,
-        options: Options,
-        metrics: Arc<Metrics>,
-        place: impl Into<admission::Place>,
-    ) -> Self {
-        metrics.connections.inc();
+    /// The wire over a connection whose socket options are set.
+    pub(crate) fn new(stream: Stream, peer: SocketAddr, options: &Options, place: Place) -> Self {
         let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
-        let place = Place { metrics, _among: place.into() };
         Self { stream, handle, pace: options.pace, patience: None, place }
     }
 

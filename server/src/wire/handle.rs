@@ -35,8 +35,14 @@ impl Options {
         }
     }
 
-    /// Sets the socket options.
-    pub(super) fn apply(self, stream: &TcpStream) -> io::Result<()> {
+    /// Sets the options of an accepted socket. A connection goes on without those that the kernel refuses.
+    pub(crate) fn apply(&self, stream: &TcpStream) {
+        if let Err(error) = self.set(stream) {
+            tracing::debug!(%error, "socket options refused");
+        }
+    }
+
+    fn set(&self, stream: &TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
         if let Some(bytes) = self.send_buffer {
@@ -59,18 +65,29 @@ pub(crate) struct Handle(Arc<Shared>);
 struct Shared {
     peer: SocketAddr,
     stream: Weak<Stream>,
+    secure: bool,
     /// The client did not read, and was cut off for that.
     slow: AtomicBool,
 }
 
 impl Handle {
     pub(super) fn new(peer: SocketAddr, stream: &Arc<Stream>) -> Self {
-        Self(Arc::new(Shared { peer, stream: Arc::downgrade(stream), slow: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            peer,
+            stream: Arc::downgrade(stream),
+            secure: stream.is_secure(),
+            slow: AtomicBool::new(false),
+        }))
     }
 
     /// Where the client connects from.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.0.peer
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.0.secure
     }
 
     /// Closes the connection now: both directions at once, and unsent data is thrown away.
