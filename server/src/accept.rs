@@ -24,7 +24,7 @@ use tower::ServiceExt;
 use crate::admission::{Admission, Place};
 use crate::metrics::{Metrics, Refused};
 use crate::tls::Tls;
-use crate::wire::{self, Options, Stream, Wire};
+use crate::wire::{self, Options, Pace, Stream, Wire};
 
 /// Connections the kernel holds until they are accepted: room for everybody to reconnect at once.
 const BACKLOG: u32 = 4096;
@@ -51,20 +51,23 @@ pub(crate) struct Settings {
     /// A handshake must be complete within this time, and so must a request's head; also the longest idle time between two
     /// requests.
     pub(crate) header_timeout: Duration,
-    /// What is asked of each connection.
-    pub(crate) wire: Options,
+    /// How slow its client may be.
+    pub(crate) pace: Pace,
     /// What encrypts the connections, if anything.
     pub(crate) tls: Option<Arc<Tls>>,
 }
 
-/// Opens the listening socket.
+/// Opens the listening socket, whose connections have these options.
 ///
 /// # Errors
 /// When the address is taken or not one of this machine.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, options: Options) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart must not wait for connections of the last run to time out.
     socket.set_reuseaddr(true)?;
+    if let Err(error) = options.apply(&socket) {
+        tracing::debug!(%error, "socket options refused");
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -113,12 +116,11 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        settings.wire.apply(&stream);
         let place = wire::Place::new(Arc::clone(&metrics), place);
         let served = Served { router: router.clone(), header_timeout: settings.header_timeout, stop: stop.clone() };
         match &settings.tls {
-            None => tracker.spawn(served.connection(Wire::new(Stream::Tcp(stream), peer, &settings.wire, place))),
-            Some(tls) => tracker.spawn(served.secured(stream, peer, settings.wire, place, Arc::clone(tls))),
+            None => tracker.spawn(served.connection(Wire::new(Stream::Tcp(stream), peer, settings.pace, place))),
+            Some(tls) => tracker.spawn(served.secured(stream, peer, settings.pace, place, Arc::clone(tls))),
         };
     }
 }
@@ -157,11 +159,11 @@ struct Served {
 
 impl Served {
     /// Serves a connection once hands are shaken.
-    async fn secured(self, socket: TcpStream, peer: SocketAddr, options: Options, place: wire::Place, tls: Arc<Tls>) {
+    async fn secured(self, socket: TcpStream, peer: SocketAddr, pace: Pace, place: wire::Place, tls: Arc<Tls>) {
         // It is over soon, and large: it does not make the connection larger.
         let handshake = Box::pin(tls.shake(socket, self.header_timeout));
         if let Some(Some(stream)) = self.stop.run_until_cancelled(handshake).await {
-            self.connection(Wire::new(stream, peer, &options, place)).await;
+            self.connection(Wire::new(stream, peer, pace, place)).await;
         }
     }
 
@@ -190,5 +192,35 @@ impl Served {
         if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_config::WireSettings;
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// What is asked of the kernel is asked once, of the socket that listens.
+    #[tokio::test]
+    async fn connections_have_the_options_of_the_listening_socket() {
+        let settings = WireSettings {
+            send_buffer_bytes: 70_000,
+            keepalive_s: 40,
+            tcp_user_timeout_ms: 9_000,
+            ..WireSettings::default()
+        };
+        let listener = listen(([127, 0, 0, 1], 0).into(), Options::new(&settings)).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(40));
+        // The kernel doubles what it is asked for (socket(7)).
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.send_buffer_size().unwrap(), 140_000);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(9)));
     }
 }

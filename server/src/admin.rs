@@ -14,6 +14,7 @@ use crate::accept;
 use crate::admission::Admission;
 use crate::http::{self, Site};
 use crate::listen;
+use crate::wire::Options;
 
 /// Connections open at once: scrapers and probes, which no crowd of clients keeps out.
 const MOST: usize = 64;
@@ -26,13 +27,13 @@ pub(crate) struct Admin {
     tasks: TaskTracker,
 }
 
-/// Listens, where that is asked for.
+/// Listens, where that is asked for; connections have these options.
 ///
 /// # Errors
 /// In words, as for the listener of clients.
-pub(crate) async fn open(settings: &AdminSettings) -> Result<Option<TcpListener>, String> {
+pub(crate) async fn open(settings: &AdminSettings, options: Options) -> Result<Option<TcpListener>, String> {
     let Some(listen) = &settings.listen else { return Ok(None) };
-    let opened = listen::open(listen, "admin.listen").await;
+    let opened = listen::open(listen, options, "admin.listen").await;
     opened.map(Some).map_err(|why| format!("admin.listen: {why}"))
 }
 

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_config::{
-    AdminSettings, AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings,
-    WireSettings,
+    AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, WireSettings,
 };
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
@@ -33,7 +32,7 @@ use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
 use crate::tls::Tls;
-use crate::wire::Options;
+use crate::wire::{Options, Pace};
 use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
@@ -75,9 +74,10 @@ async fn run(
     let Checked { plan, auth, tls } = check(registry, config).map_err(boot_failure)?;
     let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
-    let clients = listen::open(&server.listen, "--listen").await.map_err(failure)?;
-    let admin: AdminSettings = config.get("admin");
-    let listeners = Listeners { clients, operators: admin::open(&admin).await.map_err(failure)?, tls };
+    let options = Options::new(&config.get("wire"));
+    let clients = listen::open(&server.listen, options, "--listen").await.map_err(failure)?;
+    let operators = admin::open(&config.get("admin"), options).await.map_err(failure)?;
+    let listeners = Listeners { clients, operators, tls };
     let address = listeners.clients.local_addr().map_err(failure)?;
     if let Some(text) = open_to_all(&config.get("auth"), address) {
         return Err((text, Exit::Config));
@@ -186,7 +186,7 @@ fn start(
     let settings = accept::Settings {
         max_connections: server.max_connections,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
-        wire: Options::new(&wire),
+        pace: Pace::new(&wire),
         tls: tls.map(|config| Arc::new(Tls::new(&server.tls, config, Arc::clone(&metrics)))),
     };
     let address = listener.local_addr()?;

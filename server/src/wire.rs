@@ -56,11 +56,11 @@ impl Drop for Place {
 }
 
 impl Wire {
-    /// The wire over a connection whose socket options are set.
-    pub(crate) fn new(stream: Stream, peer: SocketAddr, options: &Options, place: Place) -> Self {
+    /// The pipe over a connection, whose client may be as slow as `pace` says.
+    pub(crate) fn new(stream: Stream, peer: SocketAddr, pace: Pace, place: Place) -> Self {
         let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
-        Self { stream, handle, pace: options.pace, patience: None, place }
+        Self { stream, handle, pace, patience: None, place }
     }
 
     pub(crate) fn handle(&self) -> Handle {

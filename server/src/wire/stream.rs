@@ -4,14 +4,14 @@
 mod memory;
 mod tls;
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustls::ServerConnection;
 use socket2::SockRef;
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 #[cfg(test)]
@@ -41,18 +41,11 @@ impl Stream {
 
     /// Reads what has arrived, or waits for something to arrive; nothing at the end.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let stream = match self {
-            Self::Tcp(stream) => stream,
-            Self::Tls(tls) => return tls.poll_read(cx, buf),
+        match self {
+            Self::Tcp(stream) => poll_receive(stream, cx, buf),
+            Self::Tls(tls) => tls.poll_read(cx, buf),
             #[cfg(test)]
-            Self::Memory(memory) => return memory.poll_read(cx, buf),
-        };
-        loop {
-            ready!(stream.poll_read_ready(cx))?;
-            match stream.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result.map(drop)),
-            }
+            Self::Memory(memory) => memory.poll_read(cx, buf),
         }
     }
 
@@ -136,6 +129,32 @@ fn end(stream: &TcpStream) -> io::Result<()> {
     match SockRef::from(stream).shutdown(Shutdown::Write) {
         Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Reads once, or waits for something to arrive.
+fn poll_receive(stream: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        match receive(stream, buf.initialize_unfilled()) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result.map(|read| buf.advance(read))),
+        }
+    }
+}
+
+/// Reads once. Less than there was room for is all there was (epoll(7), question 9), so nobody asks the kernel a second
+/// time to be told that there is nothing.
+fn receive(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    let result = stream.try_io(Interest::READABLE, || {
+        read = (&*SockRef::from(stream)).read(room)?;
+        // This is how tokio learns it.
+        if (1..room.len()).contains(&read) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock && read > 0 => Ok(read),
+        result => result.map(|()| read),
     }
 }
 

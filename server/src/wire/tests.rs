@@ -40,7 +40,7 @@ async fn pair(secure: bool, write_stall_ms: u64) -> (Wire, Box<dyn Client>, Arc<
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let settings = WireSettings { write_stall_ms, ..WireSettings::default() };
     let place = Place::new(Arc::clone(&metrics), permit);
-    let wire = Wire::new(stream, peer, &Options::new(&settings), place);
+    let wire = Wire::new(stream, peer, Pace::new(&settings), place);
     (wire, client, metrics)
 }
 

@@ -40,7 +40,7 @@ struct Arriving<'a>(&'a TcpStream);
 
 impl Read for Arriving<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buf)
+        super::receive(self.0, buf)
     }
 }
 
