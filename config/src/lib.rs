@@ -47,8 +47,8 @@ pub use secret::secret_in_file;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName, ListenAddress,
-    LogFormat, LogSettings, RouterSettings, ServerSettings, TokenKeySettings, TransportName, WireSettings,
-    all_sections, house_sections,
+    AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName,
+    ListenAddress, LogFormat, LogSettings, RouterSettings, ServerSettings, TlsFiles, TlsSettings, TokenKeySettings,
+    TransportName, WireSettings, all_sections, house_sections,
 };
 pub use source::{Position, Source};

@@ -25,6 +25,7 @@ const tools = [
   { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints, and scrapes it
   { program: 'redis-server', debian: 'redis-server' }, // the bus of most installations
   { program: 'prometheus-node-exporter', debian: 'prometheus-node-exporter' }, // what every node of a cluster runs
+  { program: 'openssl', debian: 'openssl' }, // issues the certificates that the tests of TLS show each other
   { program: 'python3', debian: 'python3 python3-venv' }, // publishes as the original system does
   { program: 'nginx', debian: 'nginx' }, // stands in front of many installations
   { program: 'haproxy', debian: 'haproxy' }, // likewise

@@ -66,6 +66,8 @@ export class Server {
     this.child = child;
     this.log = [];
     this.closers = [];
+    /** What its clients need to trust it, when it speaks TLS: `{ ca }`, and the certificate they show. */
+    this.trust = {};
     this.exit = new Promise((done) => child.on('close', (code, signal) => {
       this.ended = { code, signal };
       done(this.ended);
@@ -101,26 +103,26 @@ export class Server {
 
   /** A stock client that was told to connect, whatever becomes of it. */
   client(namespace = '/', options = {}) {
-    const socket = openClient(this.url + namespace, options);
+    const socket = openClient(this.url + namespace, { ...this.trust, ...options });
     this.closers.push(() => socket.close());
     return socket;
   }
 
   /** A bare WebSocket at the Socket.IO endpoint; see raw.mjs. */
   async raw(options = {}) {
-    const raw = await openRaw(this.url, options);
+    const raw = await openRaw(this.url, { trust: this.trust, ...options });
     this.closers.push(() => raw.terminate());
     return raw;
   }
 
   /** One HTTP request that keeps no connection open. */
-  fetch(path, options = {}) {
-    return within(fetch(this.url + path, { ...options, headers: { connection: 'close', ...options.headers } }), `${path} answers`);
+  fetch(path, options = {}, url = this.url) {
+    return within(fetch(url + path, { ...options, headers: { connection: 'close', ...options.headers } }), `${path} answers`);
   }
 
-  /** What /metrics shows now. */
+  /** What /metrics shows now, where operators read it. */
   async metrics() {
-    const response = await this.fetch('/metrics');
+    const response = await this.fetch('/metrics', {}, this.operators);
     assert.equal(response.status, 200);
     return parseMetrics(await response.text());
   }
@@ -179,8 +181,9 @@ export async function start(t, { program = 'carillon', args = [], config, env = 
     const { code, signal } = await server.stop();
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, `a clean stop; the log ends:\n${server.log.slice(-20).join('\n')}`);
   });
-  const [, url] = await server.logged(/listening on (http:\/\/\S+?:\d+)/);
+  const [, url] = await server.logged(/listening on (https?:\/\/\S+?:\d+)/);
   server.url = url;
+  server.operators = server.log.map((line) => /operators find .* on (http:\/\/\S+?:\d+)/.exec(line)?.[1]).find(Boolean) ?? url;
   server.port = Number(new URL(url).port);
   server.listeningAt = Date.now();
   return server;
