@@ -138,8 +138,12 @@ impl Client {
         self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
-        // In front of events that were faster than this call.
-        queue.push_connected();
+        if self.namespace.hooks().connected {
+            // In front of events that were faster than this call.
+            queue.push_connected();
+        } else {
+            self.peer.forget();
+        }
         self.wake(&mut queue);
     }
 
@@ -221,8 +225,10 @@ impl Client {
         self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
-        queue.push(Job::Disconnected(reason));
-        self.wake(&mut queue);
+        if self.namespace.hooks().disconnected {
+            queue.push(Job::Disconnected(reason));
+            self.wake(&mut queue);
+        }
         let spent = queue.spent_sink();
         drop(queue);
         // Its end is the server's matter, and not to be reached under our lock.
@@ -251,8 +257,11 @@ impl Client {
         self.namespace.metrics.abandoned.with_label_values(&[&*self.namespace.name]).inc();
     }
 
-    /// Hands the client to the plugin's threads, and to the clock, unless they have it.
+    /// Hands the client to the plugin's threads, and to the clock, unless they have it or there is nothing to do.
     fn wake(self: &Arc<Self>, queue: &mut Queue) {
+        if queue.jobs.is_empty() {
+            return;
+        }
         if !queue.watched {
             queue.watched = true;
             self.namespace.clock.watch(Arc::clone(self) as Arc<dyn Timed>);

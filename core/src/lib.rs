@@ -22,6 +22,7 @@ mod dispatch;
 mod error;
 mod expiry;
 pub mod failures;
+mod hooks;
 mod host;
 pub mod hub;
 pub mod identity;

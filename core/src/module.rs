@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
+use crate::hooks::Hooks;
 use crate::host::Host;
 use crate::params::Params;
 use crate::payload::Arguments;
@@ -23,6 +24,8 @@ pub(crate) trait Module: Send + Sync + 'static {
     fn call(&self, route: Option<usize>, ctx: Ctx, arguments: &Arguments, ack: Option<i64>) -> Result<Answer>;
     fn get(&self, route: usize, params: &Params) -> Result<BoxFuture<'static, Result<Bytes>>>;
     fn handshake(&self, peer: Peer) -> BoxFuture<'static, Result<(), Refusal>>;
+    /// Which of the next three the plugin has written; the others need not be called.
+    fn hooks(&self) -> Hooks;
     fn admit(&self, peer: Peer) -> BoxFuture<'static, Result<()>>;
     fn connected(&self, ctx: Ctx) -> BoxFuture<'static, Result<()>>;
     fn disconnected(&self, ctx: Ctx, reason: Reason) -> BoxFuture<'static, Result<()>>;
@@ -57,6 +60,10 @@ impl<P: Plugin> Module for Typed<P> {
             Some(decide) => decide(&self.plugin, peer),
             None => Box::pin(ready(Ok(()))),
         }
+    }
+
+    fn hooks(&self) -> Hooks {
+        Hooks::of::<P>()
     }
 
     fn admit(&self, peer: Peer) -> BoxFuture<'static, Result<()>> {

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
+use crate::hooks::Hooks;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
 use crate::identity::{self, Authenticate, Identity};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
@@ -153,6 +154,11 @@ impl Namespace {
     /// The plugin, once it is up.
     pub(crate) fn module(&self) -> Result<&Arc<dyn Module>> {
         self.module.get().ok_or_else(|| Error::unavailable("the server is starting"))
+    }
+
+    /// The hooks that clients of this namespace meet.
+    pub(crate) fn hooks(&self) -> Hooks {
+        self.module.get().map_or(Hooks { admit: true, connected: true, disconnected: true }, |module| module.hooks())
     }
 
     /// Ends the boot of this namespace. A second call is ignored.

@@ -7,6 +7,7 @@ use carillon_config::{Config, Problems};
 
 use crate::ctx::Ctx;
 use crate::error::Result;
+use crate::hooks::Unwritten;
 use crate::host::Host;
 use crate::peer::Peer;
 use crate::routes::Routes;
@@ -64,19 +65,19 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// Decides about a CONNECT. An error becomes the client's `connect_error` with its message. This is the place to refuse
     /// a client; without it everybody is let in, whatever [`Routes::auth`] declares.
     fn admit(self: Arc<Self>, _peer: Peer) -> impl Future<Output = Result<()>> + Send {
-        ready(Ok(()))
+        Unwritten::new(Ok(()))
     }
 
     /// Runs after the CONNECT reply and before the client's first event: the place for greetings and snapshots. It
     /// refuses nobody: an error is told to the client as an `error` event, and the client stays. Whoever is to be kept out
     /// is refused by [`admit`](Self::admit).
     fn connected(self: Arc<Self>, _ctx: Ctx) -> impl Future<Output = Result<()>> + Send {
-        ready(Ok(()))
+        Unwritten::new(Ok(()))
     }
 
     /// Runs after the client's last event, once per client that was `connected`.
     fn disconnected(self: Arc<Self>, _ctx: Ctx, _reason: Reason) -> impl Future<Output = ()> + Send {
-        ready(())
+        Unwritten::new(())
     }
 
     /// Background work until [`Host::shutdown`] fires. When it fails or panics it is started again after a pause of

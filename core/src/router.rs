@@ -84,7 +84,7 @@ impl Router {
 
     /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the
     /// CONNECT is being answered; the session gets its events from then on, but nothing is sent before
-    /// [`Session::opened`].
+    /// [`Session::opened`]. Ready at once where the plugin decides about nobody.
     ///
     /// # Errors
     /// `unauthorized` when it has shown nothing valid, `forbidden` when that does not open this namespace, or the plugin's
@@ -97,10 +97,14 @@ impl Router {
             namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
             return Err(error);
         }
+        let admitted = |peer| Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
+        if !module.hooks().admit {
+            return admitted(peer);
+        }
         let asking = peer.clone();
         let question = async move { module.admit(asking).await };
         let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await else {
-            return Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
+            return admitted(peer);
         };
         namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();
         let error = failure.into_error();

@@ -166,6 +166,8 @@ impl Harness {
             sink.poll();
         }
         let session = self.app.router().admit(namespace, peer, sink.clone()).await?;
+        // What was under way before has its turn before this client is there.
+        tokio::task::yield_now().await;
         session.opened();
         Ok(TestClient::new(session, sink, namespace, Arc::clone(&self.declared)))
     }

@@ -59,7 +59,7 @@ async fn until(done: impl Fn() -> bool) {
 
 /// Declares a plugin that blocks at a gate of its own, so that tests can run side by side.
 macro_rules! blocking {
-    ($type:ident, $gate:ident, $name:literal, $namespace:literal) => {
+    ($type:ident, $gate:ident, $name:literal, $namespace:literal $(, $hook:item)?) => {
         static $gate: OnceLock<Gate> = OnceLock::new();
         struct $type;
         impl Plugin for $type {
@@ -80,6 +80,8 @@ macro_rules! blocking {
                 on.event("quick", "Answers at once.", async |_, _, n: Option<u64>| Ok(n));
                 on.get(concat!($namespace, "/{n}"), "Answers at once.", async |_, at: At| Ok(at.n));
             }
+
+            $($hook)?
         }
     };
 }
@@ -118,11 +120,31 @@ async fn block(harness: &Harness, namespace: &str, gate: &Gate) -> [TestClient; 
     blockers
 }
 
+/// A plugin that decides about nobody is not asked: its clients come in, and what they call is answered in time.
+#[tokio::test]
+async fn who_decides_about_nobody_keeps_nobody_waiting() {
+    blocking!(Busy, BUSY, "busy", "/busy");
+    let gate = gate(&BUSY);
+    let harness = boot(&[Registration::of::<Busy>("b.rs", 1)]).await;
+    let _blockers = block(&harness, "/busy", gate).await;
+    let mut fresh = harness.connect("/busy").await.unwrap();
+    assert_eq!(code(&fresh.call("quick", json!(1)).await), "timeout");
+    gate.open();
+}
+
 /// Every way in (events before, behind and beside the blocked ones, CONNECT, HTTP) is answered `timeout`, once; another
 /// plugin notices nothing; and all works again when the threads are free. A sink that gets two acks of one call panics.
 #[tokio::test]
 async fn blocked_threads_are_answered_for() {
-    blocking!(Stuck, STUCK, "stuck", "/stuck");
+    blocking!(
+        Stuck,
+        STUCK,
+        "stuck",
+        "/stuck",
+        async fn admit(self: Arc<Self>, _: Peer) -> Result<()> {
+            Ok(())
+        }
+    );
     let gate = gate(&STUCK);
     let harness = boot(&[Registration::of::<Stuck>("s.rs", 1), Registration::of::<Quiet>("q.rs", 1)]).await;
     let mut beside = harness.connect("/stuck").await.unwrap();

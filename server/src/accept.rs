@@ -22,7 +22,7 @@ use tower::ServiceExt;
 
 use crate::admission::{Admission, Place};
 use crate::metrics::{Metrics, Refused};
-use crate::wire::{Options, Wire};
+use crate::wire::{Options, Pace, Stream, Wire};
 
 /// Connections the kernel holds until they are accepted: room for everybody to reconnect at once.
 const BACKLOG: u32 = 4096;
@@ -48,18 +48,21 @@ pub(crate) struct Settings {
     pub(crate) max_connections: usize,
     /// A request's head must be complete within this time; also the longest idle time between two requests.
     pub(crate) header_timeout: Duration,
-    /// What is asked of each connection.
-    pub(crate) wire: Options,
+    /// How slow its client may be.
+    pub(crate) pace: Pace,
 }
 
-/// Opens the listening socket.
+/// Opens the listening socket, whose connections have these options.
 ///
 /// # Errors
 /// When the address is taken or not one of this machine.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: SocketAddr, options: Options) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restart must not wait for connections of the last run to time out.
     socket.set_reuseaddr(true)?;
+    if let Err(error) = options.apply(&socket) {
+        tracing::debug!(%error, "socket options refused");
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -105,7 +108,7 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let wire = Wire::new(stream, peer, settings.wire, Arc::clone(&metrics), place);
+        let wire = Wire::new(Stream::Tcp(stream), peer, settings.pace, Arc::clone(&metrics), place);
         tracker.spawn(connection(wire, router.clone(), settings.header_timeout, stop.clone()));
     }
 }
@@ -158,5 +161,35 @@ async fn connection(wire: Wire, router: Router, header_timeout: Duration, stop: 
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use carillon_config::WireSettings;
+    use socket2::SockRef;
+
+    use super::*;
+
+    /// What is asked of the kernel is asked once, of the socket that listens.
+    #[tokio::test]
+    async fn connections_have_the_options_of_the_listening_socket() {
+        let settings = WireSettings {
+            send_buffer_bytes: 70_000,
+            keepalive_s: 40,
+            tcp_user_timeout_ms: 9_000,
+            ..WireSettings::default()
+        };
+        let listener = listen(([127, 0, 0, 1], 0).into(), Options::new(&settings)).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(40));
+        // The kernel doubles what it is asked for (socket(7)).
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.send_buffer_size().unwrap(), 140_000);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(9)));
     }
 }

@@ -29,7 +29,7 @@ use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
-use crate::wire::Options;
+use crate::wire::{Options, Pace};
 use crate::{accept, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
@@ -71,7 +71,7 @@ async fn run(
     let Checked { plan, auth } = check(registry, config).map_err(boot_failure)?;
     let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
-    let listener = listen::open(&server.listen).await.map_err(failure)?;
+    let listener = listen::open(&server.listen, Options::new(&config.get("wire"))).await.map_err(failure)?;
     let address = listener.local_addr().map_err(failure)?;
     if let Some(text) = open_to_all(&config.get("auth"), address) {
         return Err((text, Exit::Config));
@@ -168,7 +168,7 @@ fn start(
     let settings = accept::Settings {
         max_connections: server.max_connections,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
-        wire: Options::new(&wire),
+        pace: Pace::new(&wire),
     };
     let address = listener.local_addr()?;
     let routes = http::router(Arc::new(site));

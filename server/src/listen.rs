@@ -7,12 +7,13 @@ use carillon_config::ListenAddress;
 use tokio::net::{TcpListener, lookup_host};
 
 use crate::accept;
+use crate::wire::Options;
 
 /// Listens on the first address of the host that can be listened on, those that every client speaks before others.
 ///
 /// # Errors
 /// In words: the name is unknown, or the address taken, foreign or forbidden.
-pub(crate) async fn open(listen: &ListenAddress) -> Result<TcpListener, String> {
+pub(crate) async fn open(listen: &ListenAddress, options: Options) -> Result<TcpListener, String> {
     let target = (listen.host.as_str(), listen.port);
     let found = lookup_host(target)
         .await
@@ -21,7 +22,7 @@ pub(crate) async fn open(listen: &ListenAddress) -> Result<TcpListener, String> 
     addresses.sort_by_key(SocketAddr::is_ipv6);
     let mut refusal = format!("cannot listen on {listen}: the name {:?} has no address", listen.host);
     for address in addresses {
-        match accept::listen(address) {
+        match accept::listen(address, options) {
             Ok(listener) => return Ok(listener),
             Err(error) => refusal = refused(listen, address, &error),
         }
@@ -46,19 +47,22 @@ fn refused(listen: &ListenAddress, address: SocketAddr, error: &io::Error) -> St
 
 #[cfg(test)]
 mod tests {
+    use carillon_config::WireSettings;
+
     use super::*;
 
     /// A name of this machine is listened on; one that nobody knows, and an address of another machine, are told.
     #[tokio::test]
     async fn names_are_looked_up() {
-        let listener = open(&"localhost:0".parse().unwrap()).await.unwrap();
+        let options = Options::new(&WireSettings::default());
+        let listener = open(&"localhost:0".parse().unwrap(), options).await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(address.ip().is_loopback() && address.is_ipv4(), "{address}");
-        let told = open(&address.into()).await.unwrap_err();
+        let told = open(&address.into(), options).await.unwrap_err();
         assert!(told.contains("the port is in use"), "{told}");
-        let told = open(&"no-such-host.invalid:80".parse().unwrap()).await.unwrap_err();
+        let told = open(&"no-such-host.invalid:80".parse().unwrap(), options).await.unwrap_err();
         assert!(told.contains("\"no-such-host.invalid\" has no address"), "{told}");
-        let told = open(&"192.0.2.1:0".parse().unwrap()).await.unwrap_err();
+        let told = open(&"192.0.2.1:0".parse().unwrap(), options).await.unwrap_err();
         assert_eq!(told, "cannot listen on 192.0.2.1:0: this machine has no such address");
     }
 }

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 
 use carillon_core::sink::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 pub(crate) use self::handle::{Handle, Options};
 pub(crate) use self::patience::Pace;
@@ -49,21 +48,11 @@ impl Drop for Place {
 }
 
 impl Wire {
+    /// The pipe over a socket, whose client may be as slow as `pace` says.
     pub(crate) fn new(
-        stream: TcpStream,
-        peer: SocketAddr,
-        options: Options,
-        metrics: Arc<Metrics>,
-        place: impl Into<admission::Place>,
-    ) -> Self {
-        Self::over(Stream::new(stream, &options), peer, options, metrics, place)
-    }
-
-    /// The wire over a socket whose options are set.
-    pub(crate) fn over(
         stream: Stream,
         peer: SocketAddr,
-        options: Options,
+        pace: Pace,
         metrics: Arc<Metrics>,
         place: impl Into<admission::Place>,
     ) -> Self {
@@ -71,7 +60,7 @@ impl Wire {
         let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
         let place = Place { metrics, _among: place.into() };
-        Self { stream, handle, pace: options.pace, patience: None, place }
+        Self { stream, handle, pace, patience: None, place }
     }
 
     pub(crate) fn handle(&self) -> Handle {

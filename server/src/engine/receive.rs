@@ -11,6 +11,7 @@ use carillon_core::packet::engine::{self, Kind};
 use carillon_core::packet::received::{self, Received};
 use carillon_core::peer::Peer;
 use carillon_core::sink::{Reason, Sink};
+use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -199,8 +200,11 @@ impl Session {
         inside.seats.push(Seat { namespace: Arc::clone(namespace), ticket, guest: None });
         drop(inside);
         let auth = (!packet.json.is_empty()).then(|| ByteString::from(packet.json));
-        let (session, namespace) = (Arc::clone(self), Arc::clone(namespace));
-        self.common.tasks.spawn_on(async move { session.admit(namespace, ticket, auth).await }, &self.common.runtime);
+        let mut admission = Box::pin(Arc::clone(self).admit(Arc::clone(namespace), ticket, auth));
+        // Only where the plugin decides there is something to wait for.
+        if admission.as_mut().now_or_never().is_none() {
+            self.common.tasks.spawn_on(admission, &self.common.runtime);
+        }
         Ok(())
     }
 

@@ -17,14 +17,14 @@ use super::served::Served;
 use super::world::{NAMESPACES, ROOMS, To, spawn, tell, world};
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
-use crate::wire::{Memory, Options, Stream, Wire};
+use crate::wire::{Memory, Pace, Stream, Wire};
 
 pub(super) struct Schedule {
     pub(super) metrics: Arc<Metrics>,
     pub(super) engine: Engine,
     /// Stops its clock.
     pub(super) stop: CancellationToken,
-    options: Options,
+    pace: Pace,
     pub(super) places: Arc<Semaphore>,
     pub(super) random: fastrand::Rng,
     pub(super) clients: Vec<Client>,
@@ -40,8 +40,8 @@ impl Schedule {
         let engine = Engine::new(settings, app.router(), &metrics, deliveries, &tasks, &Handle::current());
         let stop = CancellationToken::new();
         spawn(engine.clone().run(stop.clone()));
-        let (options, places) = (Options::new(&wire), Arc::new(Semaphore::new(100)));
-        Self { metrics, engine, stop, options, places, random, clients: Vec::new() }
+        let (pace, places) = (Pace::new(&wire), Arc::new(Semaphore::new(100)));
+        Self { metrics, engine, stop, pace, places, random, clients: Vec::new() }
     }
 
     /// The whole schedule; the published copies that have certainly left.
@@ -109,7 +109,7 @@ impl Schedule {
         let memory = Memory::new(room, self.random.u64(..));
         let place = Arc::clone(&self.places).try_acquire_owned().unwrap();
         let stream = Stream::Memory(memory.clone());
-        let wire = Wire::over(stream, ([127, 0, 0, 1], 9).into(), self.options, Arc::clone(&self.metrics), place);
+        let wire = Wire::new(stream, ([127, 0, 0, 1], 9).into(), self.pace, Arc::clone(&self.metrics), place);
         engine.carry(wire, upgrade);
         memory
     }

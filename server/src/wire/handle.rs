@@ -8,16 +8,13 @@ use std::time::Duration;
 
 use carillon_config::WireSettings;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 use super::Stream;
-use super::patience::Pace;
 
-/// What is asked of the kernel and of the peer on every connection.
+/// What is asked of the kernel for every connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
-    /// How slow the client may be.
-    pub(super) pace: Pace,
     /// Bytes the kernel may hold for the client.
     send_buffer: Option<usize>,
     user_timeout: Option<Duration>,
@@ -28,17 +25,16 @@ impl Options {
     pub(crate) fn new(settings: &WireSettings) -> Self {
         let set = |time: Duration| (!time.is_zero()).then_some(time);
         Self {
-            pace: Pace::new(settings),
             send_buffer: (settings.send_buffer_bytes > 0).then_some(settings.send_buffer_bytes),
             user_timeout: set(Duration::from_millis(settings.tcp_user_timeout_ms.into())),
             keepalive: set(Duration::from_secs(settings.keepalive_s.into())),
         }
     }
 
-    /// Sets the socket options.
-    pub(super) fn apply(self, stream: &TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let socket = SockRef::from(stream);
+    /// Sets the options of a socket that listens: those it accepts have them from their first moment.
+    pub(crate) fn apply(self, listener: &TcpSocket) -> io::Result<()> {
+        let socket = SockRef::from(listener);
+        socket.set_tcp_nodelay(true)?;
         if let Some(bytes) = self.send_buffer {
             socket.set_send_buffer_size(bytes)?;
         }

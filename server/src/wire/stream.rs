@@ -3,18 +3,17 @@
 #[cfg(test)]
 mod memory;
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 #[cfg(test)]
 pub(crate) use self::memory::Memory;
-use super::Options;
 
 /// A connected socket. Nothing here blocks; whoever is told `WouldBlock` waits with one of the `poll` methods.
 pub(crate) enum Stream {
@@ -25,27 +24,12 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Takes a socket over and sets its options.
-    pub(super) fn new(stream: TcpStream, options: &Options) -> Self {
-        if let Err(error) = options.apply(&stream) {
-            tracing::debug!(%error, "socket options refused");
-        }
-        Self::Tcp(stream)
-    }
-
     /// Reads what has arrived, or waits for something to arrive; nothing at the end.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let stream = match self {
-            Self::Tcp(stream) => stream,
+        match self {
+            Self::Tcp(stream) => poll_receive(stream, cx, buf),
             #[cfg(test)]
-            Self::Memory(memory) => return memory.poll_read(cx, buf),
-        };
-        loop {
-            ready!(stream.poll_read_ready(cx))?;
-            match stream.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result.map(drop)),
-            }
+            Self::Memory(memory) => memory.poll_read(cx, buf),
         }
     }
 
@@ -116,6 +100,29 @@ impl Stream {
         match SockRef::from(stream).shutdown(Shutdown::Write) {
             Err(error) if error.kind() != io::ErrorKind::NotConnected => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+/// Reads once. Less than there was room for is all there was (epoll(7), question 9), so nobody asks the kernel a second
+/// time to be told that there is nothing.
+fn poll_receive(stream: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        let mut read = 0;
+        let result = stream.try_io(Interest::READABLE, || {
+            let room = buf.initialize_unfilled();
+            read = (&*SockRef::from(stream)).read(room)?;
+            // This is how tokio learns it.
+            if (1..room.len()).contains(&read) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && read == 0 => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+            _ => {
+                buf.advance(read);
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use carillon_config::WireSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -21,7 +21,7 @@ async fn pair(write_stall_ms: u64) -> (Wire, TcpStream, Arc<Metrics>) {
     let (stream, peer) = listener.accept().await.unwrap();
     let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
     let settings = WireSettings { write_stall_ms, ..WireSettings::default() };
-    let wire = Wire::new(stream, peer, Options::new(&settings), Arc::clone(&metrics), permit);
+    let wire = Wire::new(Stream::Tcp(stream), peer, Pace::new(&settings), Arc::clone(&metrics), permit);
     (wire, client, metrics)
 }
 
