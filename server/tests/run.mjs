@@ -82,7 +82,7 @@ const INSTALLS = 'package.test.mjs';
 const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
-const FILES_AT_ONCE = 2;
+const FILES_AT_ONCE = 3;
 // The tables of the protocols, and what stock clients do: run on the second engine too.
 const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
 // What they prove is disturbed by whatever else the machine does.

@@ -138,7 +138,7 @@ test('nodes that no longer answer are marked and told, and those that are hot; t
   await reads(tab, 'section:has(#health)', /warning nodes that answer: 2 of 3\s+1 node offline/);
 
   await publish('b', { n1: round.n1, n10: round.n10 });
-  await reads(tab, '#alerts', /critical n2 does not answer since/);
+  await reads(tab, '#alerts', /^critical n2 does not answer since .*\ncritical n10.*\nwarning High/s);
   assert.equal(await tab.locator('#nodes tr.stale').innerText().then((text) => text.split(/\s/)[0]), 'n2');
   await tab.getByRole('searchbox').fill('does not');
   assert.deepEqual(await names(), ['n2']);

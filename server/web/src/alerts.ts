@@ -42,7 +42,7 @@ export class Alerts {
       const { time, before } = this.#since.get(id) ?? { time: Date.now(), before: true };
       return { id, critical: type === 'critical', message: translate(message, language), when: before ? say.sinceBefore(clock(time)) : say.since(clock(time)) };
     });
-    const all = [...silent, ...high];
+    const all = [...silent, ...high].sort((one, other) => Number(other.critical) - Number(one.critical));
     entries(this.box, all.map(({ id, critical, message, when }) => ({
       key: id, kind: critical ? 'critical' : 'warning', parts: [critical ? say.critical : say.warning, message, ...(when === '' ? [] : [when])],
     })));
@@ -50,10 +50,10 @@ export class Alerts {
   }
 }
 
-/** Writes the entries of a list; those that are there already are left alone, so that nobody hears them twice. */
+/** Writes the entries of a list; those that are in their place already are left alone, so that nobody hears them twice. */
 export function entries(box: HTMLElement, all: { key: string; kind: string; parts: string[] }[]): void {
   const there = new Map([...box.children].map((item) => [(item as HTMLElement).dataset.key, item as HTMLElement]));
-  for (const { key, kind, parts } of all) {
+  all.forEach(({ key, kind, parts }, at) => {
     const item = there.get(key) ?? document.createElement('li');
     if (item.textContent !== parts.join(' ')) {
       item.replaceChildren(...parts.flatMap((part, at) => {
@@ -64,8 +64,8 @@ export function entries(box: HTMLElement, all: { key: string; kind: string; part
       }));
     }
     item.dataset.key = key;
-    if (!item.isConnected) box.append(item);
+    if (box.children[at] !== item) box.insertBefore(item, box.children[at] ?? null);
     there.delete(key);
-  }
+  });
   for (const item of there.values()) item.remove();
 }
