@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use carillon_config::BusSettings;
 use futures_util::future::BoxFuture;
 use prometheus::IntCounter;
 use tokio::sync::mpsc;
@@ -30,6 +31,15 @@ pub trait Bus: Send + Sync + 'static {
 
     /// Whether other processes publish and subscribe here too.
     fn is_shared(&self) -> bool;
+
+    /// What stands in front of the names of Carillon's own channels and keys: installations with different prefixes do not
+    /// see each other.
+    fn prefix(&self) -> &str;
+
+    /// The name of a channel or key of this installation's own, such as `carillon:collector`.
+    fn own(&self, name: &str) -> String {
+        format!("{}:{name}", self.prefix())
+    }
 
     /// Sends `payload` to every subscriber of `channel`.
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()>;
@@ -126,13 +136,21 @@ pub struct BusContext {
     pub dropped: IntCounter,
     /// For series of the bus's own.
     pub metrics: Arc<Metrics>,
+    /// What [`Bus::prefix`] is to be.
+    pub prefix: Arc<str>,
 }
 
 impl BusContext {
-    /// The context of an application with these metrics.
+    /// The context of an application with these metrics, and the default prefix.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { dropped: metrics.bus_dropped.clone(), metrics }
+        Self { dropped: metrics.bus_dropped.clone(), metrics, prefix: BusSettings::default().prefix.into() }
+    }
+
+    /// The same with another prefix.
+    #[must_use]
+    pub fn with_prefix(self, prefix: &str) -> Self {
+        Self { prefix: prefix.into(), ..self }
     }
 }
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::memory::MemoryBus;
 use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::cluster::envelope::Envelopes;
 use carillon_core::prelude::*;
 use carillon_core::registry::Registry;
 use carillon_core::testing::{Harness, TestClient};
@@ -15,20 +16,24 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 /// A memory bus that several applications of this process share, as they would share a Redis.
-struct SharedBus(Arc<MemoryBus>);
+struct SharedBus(Arc<MemoryBus>, Arc<str>);
 
 carillon_core::bus!("shared", connect);
 
 fn connect(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
+    let prefix = Arc::clone(&context.prefix);
     let bus = BUS.get_or_init(|| Arc::new(MemoryBus::new(context)));
-    Box::pin(async move { Ok(Arc::new(SharedBus(Arc::clone(bus))) as Arc<dyn Bus>) })
+    Box::pin(async move { Ok(Arc::new(SharedBus(Arc::clone(bus), prefix)) as Arc<dyn Bus>) })
 }
 
 #[async_trait]
 impl Bus for SharedBus {
     fn kind(&self) -> &'static str {
         "shared"
+    }
+    fn prefix(&self) -> &str {
+        &self.1
     }
     fn is_shared(&self) -> bool {
         true
@@ -93,11 +98,18 @@ impl Plugin for Chat {
     }
 }
 
-async fn node() -> Harness {
-    let harness = Harness::boot(&Registry::of::<Chat>(), &[("bus.url", "shared://")]).await.unwrap();
+async fn node(prefix: &str, secret: &str) -> Harness {
+    let mut settings = vec![("bus.url", "shared://"), ("bus.prefix", prefix)];
+    settings.extend((!secret.is_empty()).then_some(("bus.secret", secret)));
+    let harness = Harness::boot(&Registry::of::<Chat>(), &settings).await.unwrap();
     // The cluster task subscribes at its first turn.
     tokio::task::yield_now().await;
     harness
+}
+
+/// What a node counted of messages of others.
+fn counted(node: &Harness, result: &str) -> f64 {
+    node.metric(&format!("carillon_cluster_messages_total{{result=\"{result}\"}}"))
 }
 
 /// How many events each client got, once both nodes have gone quiet.
@@ -108,7 +120,7 @@ async fn heard(clients: [&TestClient; 4]) -> [usize; 4] {
 
 #[tokio::test(start_paused = true)]
 async fn two_nodes_act_as_one() {
-    let (one, two) = (node().await, node().await);
+    let (one, two) = (node("two", "").await, node("two", "").await);
     let (mut a, mut b) = (one.connect("/chat").await.unwrap(), one.connect("/chat").await.unwrap());
     let (mut c, d) = (two.connect("/chat").await.unwrap(), two.connect("/chat").await.unwrap());
     for client in [&mut a, &mut b, &mut c] {
@@ -129,4 +141,65 @@ async fn two_nodes_act_as_one() {
     assert_eq!(two.metric(r#"carillon_cluster_messages_total{result="received"}"#), 4.0);
     one.shutdown().await;
     two.shutdown().await;
+}
+
+const SECRET: &str = "known to our nodes alone";
+/// Asks for the end of every client of `/chat`.
+const OUT: &[u8] = b"{\"namespace\":\"/chat\",\"json\":0}\n";
+
+/// Installations of different prefixes share a bus, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn another_prefix_is_another_installation() {
+    let (ours, theirs) = (node("ours", "").await, node("theirs", "").await);
+    let mut speaker = ours.connect("/chat").await.unwrap();
+    let listener = theirs.connect("/chat").await.unwrap();
+    speaker.call("all", json!("hi")).await;
+    speaker.emit("out", &json!("r"));
+    listener.expect_nothing(Duration::from_secs(1)).await;
+    assert!(!listener.sink().disconnected());
+    assert_eq!(counted(&ours, "sent"), 2.0);
+    for result in ["received", "malformed", "refused"] {
+        assert_eq!(counted(&theirs, result), 0.0, "{result}");
+    }
+}
+
+/// Whoever may publish, and does not know the secret, disconnects nobody and says nothing; nodes that know it do.
+#[tokio::test(start_paused = true)]
+async fn strangers_are_not_heard() {
+    let (one, two) = (node("sealed", SECRET).await, node("sealed", SECRET).await);
+    let (mut a, b) = (one.connect("/chat").await.unwrap(), two.connect("/chat").await.unwrap());
+    let bus = one.app().bus();
+    for secret in [None, Some("a guess that is wrong")] {
+        let forged = Envelopes::new("sealed:cluster", secret).seal("stranger", 1, OUT);
+        bus.publish("sealed:cluster", forged).await.unwrap();
+    }
+    let elsewhere = Envelopes::new("sealed:other", Some(SECRET)).seal("stranger", 2, OUT);
+    bus.publish("sealed:cluster", elsewhere).await.unwrap();
+    bus.publish("sealed:cluster", Bytes::from_static(OUT)).await.unwrap();
+    b.expect_nothing(Duration::from_secs(1)).await;
+    assert!(!a.sink().disconnected() && !b.sink().disconnected());
+    assert_eq!((counted(&two, "refused"), counted(&two, "malformed")), (3.0, 1.0));
+    a.call("all", json!("hi")).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(b.sink().take().len(), 1);
+    let known = Envelopes::new("sealed:cluster", Some(SECRET)).seal("node", 1, OUT);
+    bus.publish("sealed:cluster", known).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(b.sink().disconnected());
+}
+
+/// What comes twice is heard once, and what never came is counted.
+#[tokio::test(start_paused = true)]
+async fn repeats_are_left_out_and_holes_counted() {
+    let one = node("numbers", "").await;
+    let client = one.connect("/chat").await.unwrap();
+    let envelopes = Envelopes::new("numbers:cluster", None);
+    let said = b"{\"namespace\":\"/chat\",\"json\":13}\n[\"said\",\"hi\"]";
+    for sequence in [4, 5, 5, 4, 8] {
+        one.app().bus().publish("numbers:cluster", envelopes.seal("other", sequence, said)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(client.sink().take().len(), 3);
+    assert_eq!((counted(&one, "received"), counted(&one, "repeated")), (3.0, 2.0));
+    assert_eq!(one.metric("carillon_cluster_gaps_total"), 2.0);
 }

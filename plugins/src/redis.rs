@@ -98,7 +98,7 @@ impl RedisBus {
             feeds: Arc::clone(&feeds),
             commands: Arc::clone(&commands),
             probes,
-            probe_channel: format!("carillon:probe:{:032x}", fastrand::u128(..)).into(),
+            probe_channel: format!("{}:probe:{:032x}", context.prefix, fastrand::u128(..)).into(),
             confirms: confirms_receiver,
             throttle: Throttle::per_second(),
         };
@@ -120,6 +120,10 @@ impl Drop for RedisBus {
 impl Bus for RedisBus {
     fn kind(&self) -> &'static str {
         "redis"
+    }
+
+    fn prefix(&self) -> &str {
+        &self.context.prefix
     }
 
     fn is_shared(&self) -> bool {

@@ -3,6 +3,11 @@ use crate::Problems;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Bytes of the prefix at most.
+const PREFIX_MAX: usize = 64;
+/// Bytes of a secret that nobody guesses.
+const SECRET_MIN: usize = 16;
+
 /// What connects plugins, other programs and other Carillons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -12,6 +17,13 @@ pub struct BusSettings {
     /// The password, where it does not stand in the address: at least its file can then be kept from other readers.
     #[schemars(extend("writeOnly" = true))]
     pub password: Option<String>,
+    /// What stands in front of the names of Carillon's own channels and keys. Installations that share a Redis and are not
+    /// to see each other have different ones. What other programs publish, and the relay's rows, is named as it stands.
+    pub prefix: String,
+    /// Known to all Carillons of an installation, and to nobody else: only messages of those who prove it are heard, and
+    /// none that is older than 60 s. Without it whoever may publish on the bus can speak for a Carillon.
+    #[schemars(extend("writeOnly" = true))]
+    pub secret: Option<String>,
     /// Whether `/readyz` answers 503 while the bus is away. When false it answers 200 and says `degraded`: clients of
     /// this server are served on.
     pub required: bool,
@@ -19,7 +31,13 @@ pub struct BusSettings {
 
 impl Default for BusSettings {
     fn default() -> Self {
-        Self { url: "memory://".to_owned(), password: None, required: false }
+        Self {
+            url: "memory://".to_owned(),
+            password: None,
+            prefix: "carillon".to_owned(),
+            secret: None,
+            required: false,
+        }
     }
 }
 
@@ -27,6 +45,17 @@ impl BusSettings {
     /// The address has a scheme, and the password is said once. Whether a bus of that kind is linked in is known to the
     /// router, not here.
     pub fn check(&self, problems: &mut Problems) {
+        let named = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+        if !(1..=PREFIX_MAX).contains(&self.prefix.len()) || !self.prefix.bytes().all(named) {
+            problems
+                .add("prefix", format!("is 1 to {PREFIX_MAX} letters, digits and `-_.:`"))
+                .hint("the default is `prefix = \"carillon\"`");
+        }
+        if self.secret.as_ref().is_some_and(|secret| secret.len() < SECRET_MIN) {
+            problems
+                .add("secret", format!("has {SECRET_MIN} bytes at least"))
+                .hint("for example what `openssl rand -hex 32` prints");
+        }
         let valid = |scheme: &str| {
             !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
         };
@@ -99,6 +128,25 @@ mod tests {
             assert_eq!(bus(url, "p@/ss").address(), address);
         }
         assert_eq!(BusSettings::default().address(), "memory://");
+    }
+
+    /// A prefix is part of names, and a secret is one.
+    #[test]
+    fn prefix_and_secret_are_checked() {
+        for (prefix, secret, count) in [
+            ("carillon", None, 0),
+            ("eu-1:chat", Some("0123456789abcdef"), 0),
+            ("", None, 1),
+            ("a b", None, 1),
+            (&*"p".repeat(65), None, 1),
+            ("carillon", Some("short"), 1),
+        ] {
+            let mut problems = Problems::default();
+            let bus =
+                BusSettings { prefix: prefix.to_owned(), secret: secret.map(str::to_owned), ..BusSettings::default() };
+            bus.check(&mut problems);
+            assert_eq!(problems.len(), count, "{prefix:?} {secret:?}");
+        }
     }
 
     /// Two passwords, or one for a bus that has none, are mistakes.

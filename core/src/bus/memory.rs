@@ -60,6 +60,10 @@ impl Bus for MemoryBus {
         "memory"
     }
 
+    fn prefix(&self) -> &str {
+        &self.context.prefix
+    }
+
     fn is_shared(&self) -> bool {
         false
     }

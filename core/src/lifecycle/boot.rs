@@ -80,6 +80,8 @@ impl BootPlan {
 struct Ground {
     bus: Arc<dyn Bus>,
     bus_required: bool,
+    /// What Carillons of this installation prove to each other.
+    secret: Option<String>,
     hub: Arc<Hub>,
     /// The hub's shards, the clock, and what talks to other Carillons.
     tasks: TaskTracker,
@@ -104,7 +106,7 @@ impl Ground {
             queue_bytes: settings.queue_bytes,
         };
         let metrics = Arc::new(Metrics::new().map_err(failed)?);
-        let context = BusContext::new(Arc::clone(&metrics));
+        let context = BusContext::new(Arc::clone(&metrics)).with_prefix(&bus_settings.prefix);
         let url = bus_settings.address();
         let bus = ask(&Handle::current(), step, async move { bus::connect(&url, context).await }).await;
         let bus = bus.map_err(|failure| failed(failure.into_error()))?;
@@ -120,7 +122,8 @@ impl Ground {
         let expiries = Arc::new(Expiries::new(Duration::from_millis(auth.expiry_grace_ms)));
         tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
         let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries };
-        Ok(Self { bus, bus_required: bus_settings.required, hub, tasks, stop, services, step })
+        let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
+        Ok(Self { bus, bus_required, secret, hub, tasks, stop, services, step })
     }
 
     /// A namespace, and threads, for each plugin.
@@ -149,7 +152,8 @@ impl Ground {
         if !self.bus.is_shared() {
             return Ok(None);
         }
-        let (node, other_nodes) = Cluster::new(&self.services.metrics).map_err(failed)?;
+        let (node, other_nodes) =
+            Cluster::new(&self.services.metrics, &*self.bus, self.secret.as_deref()).map_err(failed)?;
         self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::downgrade(namespaces), self.stop.clone()));
         Ok(Some(node))
     }
@@ -157,7 +161,7 @@ impl Ground {
     /// The application, without a plugin yet.
     fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<App, BootError> {
         let cluster = self.cluster(&namespaces)?;
-        let Self { bus, bus_required, hub, tasks, stop, services, step } = self;
+        let Self { bus, bus_required, secret: _, hub, tasks, stop, services, step } = self;
         let Services { clients, metrics, clock, failures, .. } = services;
         let failing = AtomicUsize::new(0);
         let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });

@@ -12,22 +12,22 @@ const MARK: Duration = Duration::from_secs(60);
 /// Publishes metrics. On a bus with others a mark is there first, so that no Carillon takes the message for theirs.
 pub(crate) async fn publish_metrics(bus: &dyn Bus, payload: Bytes) -> Result<()> {
     if bus.is_shared() {
-        bus.set(&mark(&payload), Bytes::from_static(b"1"), Some(MARK)).await?;
+        bus.set(&bus.own(&mark(&payload)), Bytes::from_static(b"1"), Some(MARK)).await?;
     }
     bus.publish(METRICS, payload).await
 }
 
 /// Whether a Carillon published this.
 pub(crate) async fn is_ours(bus: &dyn Bus, payload: &[u8]) -> Result<bool> {
-    Ok(bus.get(&mark(payload)).await?.is_some())
+    Ok(bus.get(&bus.own(&mark(payload))).await?.is_some())
 }
 
-/// The key that marks a message: its FNV-1a hash, the same in every version of Carillon.
+/// The key that marks a message, behind the prefix of its bus: its FNV-1a hash, the same in every version of Carillon.
 fn mark(payload: &[u8]) -> String {
     let hash = payload
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("carillon:published:{hash:016x}")
+    format!("published:{hash:016x}")
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     /// The mark is the published FNV-1a hash: Carillons of other versions make the same.
     #[test]
     fn marks_stay_the_same() {
-        assert_eq!(mark(b""), "carillon:published:cbf29ce484222325");
-        assert_eq!(mark(b"foobar"), "carillon:published:85944171f73967e8");
+        assert_eq!(mark(b""), "published:cbf29ce484222325");
+        assert_eq!(mark(b"foobar"), "published:85944171f73967e8");
     }
 }

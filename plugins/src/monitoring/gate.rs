@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 use super::config::{Collect, MonitoringConfig};
 use crate::cluster::{METRICS, is_ours};
 
-/// The lease of the Carillon that collects.
-const LEASE: &str = "carillon:collector";
+/// The lease of the Carillon that collects, behind the prefix of its bus.
+const LEASE: &str = "collector";
 /// For so many intervals nobody else may have been heard.
 const QUIET: u32 = 3;
 /// How often in an interval the lease is renewed, and others look whether it is free.
@@ -71,7 +71,7 @@ impl Gate {
                 return Ok(false);
             }
         }
-        let open = bus.claim(LEASE, &self.owner, self.pause() * RENEWALS).await?;
+        let open = bus.claim(&bus.own(LEASE), &self.owner, self.pause() * RENEWALS).await?;
         self.held.store(open, Ordering::Relaxed);
         Ok(open)
     }
@@ -79,8 +79,9 @@ impl Gate {
     /// Gives the lease back, if this Carillon has it: another need not wait for its end.
     pub(super) async fn close(&self) {
         if self.held.swap(false, Ordering::Relaxed) {
+            let bus = self.host.bus();
             // Without the bus it ends by itself.
-            self.host.bus().claim(LEASE, &self.owner, Duration::from_millis(1)).await.ok();
+            bus.claim(&bus.own(LEASE), &self.owner, Duration::from_millis(1)).await.ok();
         }
     }
 

@@ -66,6 +66,10 @@ impl Bus for TestBus {
         "test"
     }
 
+    fn prefix(&self) -> &str {
+        self.inner.prefix()
+    }
+
     fn is_shared(&self) -> bool {
         self.shared
     }

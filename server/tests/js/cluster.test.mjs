@@ -9,7 +9,7 @@ import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
 import { until } from './lib/wait.mjs';
 
-const CLUSTER = ['carillon:cluster:2'];
+const CLUSTER = ['carillon:cluster'];
 
 /** Two Carillons, the second one by a way that can be cut. */
 async function pair(t, options) {
@@ -106,6 +106,33 @@ test('many broadcasts from both sides at once arrive once each, in the order of 
       assert.deepEqual(texts, Array.from({ length: many }, (_, n) => `${name} ${n}`));
     }
   }
+});
+
+test('who may publish on Redis and does not know bus.secret disconnects nobody; nodes that know it act as one', async (t) => {
+  const { redis, a, b } = await pair(t, { config: '[bus]\nsecret = "known to our nodes alone"\n' });
+  const [here, there] = await Promise.all([member(a, []), member(b, [])]);
+  const out = `${JSON.stringify({ namespace: '/proto', json: 0 })}\n`;
+  const strangers = [out, `carillon 3 stranger 1 ${Date.now()} -\n${out}`, `carillon 3 stranger 1 ${Date.now()} ${'0'.repeat(64)}\n${out}`];
+  for (const message of strangers) assert.equal(await redis.cli('PUBLISH', CLUSTER[0], message), '2');
+  await shout(here, { text: 'still here' });
+  assert.deepEqual(await heard([here, there], here), [['still here'], ['still here']]);
+  for (const server of [a, b]) {
+    const metrics = await server.metrics();
+    assert.deepEqual(['malformed', 'refused'].map((result) => metrics.sum('carillon_cluster_messages_total', { result })), [1, 2]);
+  }
+});
+
+test('installations with different prefixes on one Redis do not see each other', async (t) => {
+  const redis = await startRedis(t);
+  const [a, b] = await Promise.all(['ours', 'theirs'].map((prefix) => start(t, { program: 'fixture', args: ['--bus', redis.url], config: `[bus]\nprefix = "${prefix}"\n` })));
+  await redis.subscribers(1, ['ours:cluster', 'theirs:cluster']);
+  const [here, there] = await Promise.all([member(a, []), member(b, [])]);
+  await shout(here, { text: 'ours' });
+  await shout(there, { text: 'theirs' });
+  assert.deepEqual(await heard([here], here), [['ours']]);
+  assert.deepEqual(await heard([there], there), [['theirs']]);
+  for (const server of [a, b]) assert.equal((await server.metrics()).sum('carillon_cluster_messages_total', { result: 'received' }), 0);
+  assert.deepEqual((await redis.cli('KEYS', 'carillon*')), '');
 });
 
 test('a node that loses Redis serves its own clients on, and finds the others again', async (t) => {
