@@ -16,7 +16,7 @@ const programs = {
   // The server, with the checks of a debug build.
   carillon: process.env.CARILLON_BINARY ?? join(root, 'target/debug/carillon'),
   // The crate outside the workspace, which adds the namespaces /order, /proto, /second, /seen, /rough and /tiny.
-  fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/release/carillon-fixture'),
+  fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/debug/carillon-fixture'),
 };
 
 /** The path of one of the two programs under test. */
