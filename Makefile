@@ -81,7 +81,7 @@ bench-micro: ## time the single steps, beside the baseline that `make bench-micr
 	$(need_cargo)
 	cargo bench --locked -p carillon-benches -- $(if $(SAVE),--save-baseline,--baseline-lenient) saved
 
-measure-web: ## measure in a browser how busy the pages keep it, with many nodes and many events, in 7 minutes
+measure-web: ## measure in a browser how soon the pages are there and how busy they keep it, in 8 minutes
 	$(need_cargo)
 	$(need_node)
 	@node server/tests/run.mjs pages

@@ -101,7 +101,7 @@ pub(crate) fn merge_env(slots: &mut [Slot], variables: Vec<(OsString, OsString)>
         };
         match variables.iter().find(|other| other.keys == keys) {
             Some(other) => problem(format!("is also set by {}", other.name), "unset one of the two"),
-            None => match secret::text(&variable.text) {
+            None => match secret::secret_in_file(&variable.text) {
                 Ok(text) => drop(set_env(slots, keys, &text, &variable.source())),
                 Err(message) => problem(message, "name a file that the user who runs the server can read"),
             },

@@ -43,11 +43,12 @@ pub use loader::Loader;
 pub use network::Network;
 pub use problem::{Problem, Problems};
 pub use reference::reference_markdown;
+pub use secret::secret_in_file;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName, EventLimitSettings,
-    LimitSettings, ListenAddress, LogFormat, LogSettings, Rate, RouterSettings, ServerSettings, TokenKeySettings,
-    TransportName, WireSettings, all_sections, house_sections,
+    AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName,
+    EventLimitSettings, LimitSettings, ListenAddress, LogFormat, LogSettings, Rate, RouterSettings, ServerSettings,
+    TlsFiles, TlsSettings, TokenKeySettings, TransportName, WireSettings, all_sections, house_sections,
 };
 pub use source::{Position, Source};

@@ -53,7 +53,7 @@ pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
             Some(std::cmp::Ordering::Equal) => {
                 problem(format!("`{key}` is set as well"), "leave one of the two out");
             }
-            Some(std::cmp::Ordering::Less) | None => match text(file) {
+            Some(std::cmp::Ordering::Less) | None => match secret_in_file(file) {
                 Ok(text) => slot.tree.set(key, given::read(view, &text, &node.source)),
                 Err(message) => problem(message, "the user who runs the server must be able to read it"),
             },
@@ -61,8 +61,11 @@ pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
     }
 }
 
-/// The text a file holds, for a setting of any kind: without the line end at its end.
-pub(crate) fn text(path: &str) -> Result<String, String> {
+/// The text a file holds, for a setting of any kind, or a key: without the line end at its end.
+///
+/// # Errors
+/// That it cannot be read, has more than 64 KiB, or is no text.
+pub fn secret_in_file(path: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -95,11 +98,11 @@ mod tests {
         let name = file.to_str().unwrap();
         for (content, expected) in [("pw\n", "pw"), ("pw\r\n", "pw"), (" p w\n\n", " p w\n"), ("", "")] {
             std::fs::write(&file, content).unwrap();
-            assert_eq!(text(name).unwrap(), expected);
+            assert_eq!(secret_in_file(name).unwrap(), expected);
         }
         std::fs::write(&file, [0xff]).unwrap();
-        assert!(text(name).unwrap_err().ends_with("is not UTF-8 text"));
+        assert!(secret_in_file(name).unwrap_err().ends_with("is not UTF-8 text"));
         std::fs::remove_file(&file).unwrap();
-        assert!(text(name).unwrap_err().starts_with("cannot read "));
+        assert!(secret_in_file(name).unwrap_err().starts_with("cannot read "));
     }
 }

@@ -1,5 +1,6 @@
-//! The house's own sections: `[server]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`,
+//! The house's own sections: `[server]`, `[admin]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`,
 //! `[limits]`.
+mod admin;
 mod auth;
 mod bus;
 mod drain;
@@ -8,8 +9,10 @@ mod listen;
 mod log;
 mod router;
 mod server;
+mod tls;
 mod wire;
 
+pub use admin::AdminSettings;
 pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings};
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
@@ -18,6 +21,7 @@ pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
 pub use router::RouterSettings;
 pub use server::{EngineName, ServerSettings, TransportName};
+pub use tls::{TlsFiles, TlsSettings};
 pub use wire::WireSettings;
 
 use crate::Section;
@@ -26,6 +30,7 @@ use crate::Section;
 pub fn house_sections() -> Vec<Section> {
     vec![
         Section::of("server", ServerSettings::check),
+        Section::of("admin", AdminSettings::check),
         Section::of("router", RouterSettings::check),
         Section::of("wire", WireSettings::check),
         Section::of("drain", DrainSettings::check),

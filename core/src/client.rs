@@ -151,6 +151,9 @@ impl Client {
             self.peer.forget();
         }
         self.wake(&mut queue);
+        drop(queue);
+        // Whoever revokes looks for connected clients: one that was let in just before is one since now.
+        self.end_if_revoked();
     }
 
     /// One received event, in the order of reading.

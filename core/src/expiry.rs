@@ -1,6 +1,6 @@
 //! When the tokens of connected clients end: one task for all of them, woken for the next.
 //!
-//! A client is here from its CONNECT to its end, unless its token has none; nothing else keeps or looks at it.
+//! A client that has shown who it is is here from its CONNECT to its end; nothing else keeps or looks at it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -15,6 +15,9 @@ use crate::identity::Identity;
 
 /// The longest that is slept at once: timers do not reach to the year 9999.
 const NAP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// When what has no end ends.
+const NEVER: Duration = Duration::from_secs(1_000_000_000_000);
 
 /// A client's place: when it is over, and a number that makes it unique.
 pub(crate) type Place = (Instant, u64);
@@ -45,7 +48,8 @@ impl Expiries {
 
     /// Ends `client` when `identity` has ended. What is returned takes it out again.
     pub(crate) fn watch(&self, client: &Arc<Client>, identity: &Identity) -> Option<Place> {
-        let left = identity.expires_at()?.duration_since(SystemTime::now()).unwrap_or_default();
+        let left = identity.expires_at().map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
+        let left = left.unwrap_or(NEVER);
         let end = Instant::now().checked_add(left.saturating_add(self.grace))?;
         let mut waiting = self.waiting();
         waiting.last += 1;
@@ -60,6 +64,11 @@ impl Expiries {
     /// Forgets a client.
     pub(crate) fn forget(&self, place: Place) {
         self.waiting().clients.remove(&place);
+    }
+
+    /// Everybody who is watched.
+    pub(crate) fn all(&self) -> Vec<Arc<Client>> {
+        self.waiting().clients.values().filter_map(Weak::upgrade).collect()
     }
 
     /// How many are watched.
@@ -121,7 +130,7 @@ mod tests {
         fn routes(_: &mut Routes<Self>, _: &NoConfig) {}
     }
 
-    /// Who has gone is not remembered until its token would have ended; who has no end never is.
+    /// Who has gone is not remembered until its token would have ended; who has shown nothing never is.
     #[tokio::test(start_paused = true)]
     async fn nobody_is_kept_who_has_gone() {
         let harness = Harness::of::<Quiet>().await;
@@ -129,13 +138,14 @@ mod tests {
         let far = json!({"sub": "ann", "exp": 253_402_300_799_u64});
         let ann = harness.connect_as("/quiet", far.clone()).await.unwrap();
         let bob = harness.connect_as("/quiet", far).await.unwrap();
-        let _key = harness.connect_as("/quiet", json!({"sub": "key"})).await.unwrap();
+        let key = harness.connect_as("/quiet", json!({"sub": "key"})).await.unwrap();
         let _nobody = harness.connect("/quiet").await.unwrap();
-        assert_eq!(watched(), 2);
+        assert_eq!(watched(), 3);
         tokio::time::sleep(Duration::from_secs(1_000_000)).await;
-        assert!(ann.sink().closed().is_none() && watched() == 2);
+        assert!(ann.sink().closed().is_none() && watched() == 3);
         ann.close(Reason::TransportClose);
         bob.close(Reason::TransportClose);
+        key.close(Reason::TransportClose);
         assert_eq!(watched(), 0);
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
 use carillon_config::Rate;
+use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,20 @@ pub trait Authenticate: Send + Sync + 'static {
     /// # Errors
     /// [`unauthorized`], whatever the reason is: the client is told nothing that helps with guessing.
     fn authenticate(&self, shown: &Shown) -> Result<Identity>;
+
+    /// What has to be waited for before [`authenticate`](Self::authenticate) can judge this; most often nothing. It ends in its
+    /// own time, and soon.
+    fn prepare(&self, shown: &Shown) -> Option<BoxFuture<'static, ()>> {
+        let _ = shown;
+        None
+    }
+
+    /// Whether somebody whom [`authenticate`](Self::authenticate) has let in is not to be let in any more. It is asked when a
+    /// client is connected, and by [`App::end_revoked`](crate::lifecycle::App::end_revoked); it must not block.
+    fn is_revoked(&self, identity: &Identity) -> bool {
+        let _ = identity;
+        false
+    }
 }
 
 /// What every client is told that did not show what is asked for.
@@ -46,6 +61,10 @@ pub struct Shown {
     pub authorization: Option<ByteString>,
     /// The header `X-Api-Key`.
     pub api_key: Option<ByteString>,
+    /// The header `Cookie`.
+    pub cookie: Option<ByteString>,
+    /// The query string of the request, without the question mark.
+    pub query: Option<ByteString>,
 }
 
 impl Shown {
@@ -66,6 +85,8 @@ impl Shown {
             token: token.and_then(|auth| auth.token).map(ByteString::from),
             authorization: peer.header("authorization"),
             api_key: peer.header("x-api-key"),
+            cookie: peer.header("cookie"),
+            query: Some(peer.query()),
         })
     }
 }
@@ -81,6 +102,7 @@ impl fmt::Debug for Shown {
 #[derive(Clone)]
 pub struct Identity(Arc<Known>);
 
+#[derive(Clone)]
 struct Known {
     subject: String,
     expires: Option<SystemTime>,
@@ -127,6 +149,15 @@ impl Identity {
         })))
     }
 
+    /// The same, which ends at `end` if not before: what made it known ends then.
+    #[must_use]
+    pub fn until(mut self, end: SystemTime) -> Self {
+        if self.0.expires.is_none_or(|own| own > end) {
+            Arc::make_mut(&mut self.0).expires = Some(end);
+        }
+        self
+    }
+
     /// Who it is: the claim `sub`, or the name of the API key.
     #[must_use]
     pub fn subject(&self) -> &str {
@@ -137,6 +168,12 @@ impl Identity {
     #[must_use]
     pub fn has_role(&self, role: &str) -> bool {
         self.0.roles.iter().any(|has| has == role)
+    }
+
+    /// All that its token says, or the configuration of its key.
+    #[must_use]
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.0.claims
     }
 
     /// When it ends, if it does.
@@ -192,6 +229,7 @@ impl fmt::Debug for Identity {
 }
 
 /// Names that are allowed: all, where there is no list. One that ends with `*` stands for all that begin like it.
+#[derive(Clone)]
 struct Allowed(Option<Vec<String>>);
 
 impl Allowed {
@@ -301,5 +339,9 @@ mod tests {
         assert!(error.message().starts_with("the claim \"team\" does not fit: "), "{error}");
         assert_eq!(ann.expires_at(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(60)));
         assert!(!format!("{ann:?}").contains("team"));
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(ann.clone().until(at(59)).expires_at(), Some(at(59)));
+        assert_eq!(ann.clone().until(at(61)).expires_at(), Some(at(60)));
+        assert_eq!(ann.expires_at(), Some(at(60)), "the other one stays as it is");
     }
 }

@@ -17,6 +17,7 @@ pub use self::boot_error::BootError;
 pub use crate::boot_plan::BootPlan;
 use crate::bus::Bus;
 use crate::clock::{Blocked, Clock};
+use crate::expiry::Expiries;
 use crate::failures::{Failure, Failures};
 use crate::host::{Host, Shared};
 use crate::metrics::Metrics;
@@ -30,6 +31,9 @@ use crate::threads::{PluginThreads, Threads};
 /// How long a plugin may take to say whether it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Clients that are looked at before others have a turn.
+const AT_ONCE: usize = 1024;
+
 /// A running application.
 pub struct App {
     router: Router,
@@ -42,6 +46,7 @@ pub struct App {
     stop: CancellationToken,
     clock: Arc<Clock>,
     failures: Arc<Failures>,
+    expiries: Arc<Expiries>,
     draining: AtomicBool,
     step: Duration,
 }
@@ -150,6 +155,17 @@ impl App {
             components.push(Component { name: name.to_owned(), ready: verdict.is_ok(), required: true, detail });
         }
         Readiness::new(self.draining.load(Ordering::Relaxed).then_some(Status::Draining), components)
+    }
+
+    /// Closes the connections of all clients whose token or key is revoked, as
+    /// [`Authenticate::is_revoked`](crate::identity::Authenticate::is_revoked) says; tells how many clients that are.
+    pub async fn end_revoked(&self) -> usize {
+        let mut ended = 0;
+        for some in self.expiries.all().chunks(AT_ONCE) {
+            ended += some.iter().filter(|client| client.end_if_revoked()).count();
+            tokio::task::yield_now().await;
+        }
+        ended
     }
 
     /// `/readyz` says `draining` from here on.

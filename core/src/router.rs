@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
-use crate::identity::Shown;
+use crate::identity::{Authenticate, Identity, Shown};
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
@@ -87,8 +87,8 @@ impl Router {
     /// [`Session::opened`]. Ready at once where the plugin decides about nobody.
     ///
     /// # Errors
-    /// `rate_limited` when too many of its address have failed, `unauthorized` when it has shown nothing valid, `forbidden` when that does not open this namespace, or the plugin's
-    /// refusal. The message is meant for `connect_error`.
+    /// `rate_limited` when too many of its address have failed, `unauthorized` when it has shown nothing valid, `forbidden`
+    /// when that does not open this namespace, or the plugin's refusal. The message is meant for `connect_error`.
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
         let module = Arc::clone(namespace.module()?);
@@ -99,8 +99,10 @@ impl Router {
         };
         let address = peer.address().ip();
         namespace.rates.may_connect(address).map_err(|over| refused(over.error()))?;
-        if let Err(error) = recognise(namespace, &peer) {
-            namespace.rates.connect_failed(address);
+        if let Err(error) = recognise(namespace, &peer).await {
+            if !error.code().is_ours() {
+                namespace.rates.connect_failed(address);
+            }
             return Err(refused(error));
         }
         let admitted = |peer| Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
@@ -127,8 +129,11 @@ impl Router {
     /// `timeout`, or `internal` after a panic.
     pub async fn get(&self, route: &HttpRoute, shown: &Shown, params: Params) -> Result<Bytes> {
         let namespace = self.namespace(&route.namespace)?;
-        let identity = namespace.authenticate.as_ref().map(|authenticate| authenticate.authenticate(shown));
-        namespace.admits(identity.transpose()?.as_ref())?;
+        let identity = match &namespace.authenticate {
+            Some(authenticate) => Some(authenticated(&**authenticate, shown).await?),
+            None => None,
+        };
+        namespace.admits(identity.as_ref())?;
         let module = Arc::clone(namespace.module()?);
         let index = route.index;
         let body = async move { module.get(index, &params)?.await };
@@ -142,11 +147,19 @@ impl Router {
 }
 
 /// Notes who `peer` is, and whether that opens the namespace to it.
-fn recognise(namespace: &Namespace, peer: &Peer) -> Result<()> {
+async fn recognise(namespace: &Namespace, peer: &Peer) -> Result<()> {
     if let Some(authenticate) = &namespace.authenticate {
-        peer.identify(authenticate.authenticate(&Shown::by(peer)?)?);
+        peer.identify(authenticated(&**authenticate, &Shown::by(peer)?).await?);
     }
     namespace.admits(peer.identity().as_ref())
+}
+
+/// Who shows this, once that can be told.
+async fn authenticated(authenticate: &dyn Authenticate, shown: &Shown) -> Result<Identity> {
+    if let Some(ready) = authenticate.prepare(shown) {
+        ready.await;
+    }
+    authenticate.authenticate(shown)
 }
 
 /// A peer that is forgotten when it is decided about, also when nobody waits for that any more.

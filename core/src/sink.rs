@@ -257,11 +257,13 @@ pub enum Reason {
     TokenExpired,
     /// The client went on sending more than it may.
     RateLimited,
+    /// The client's token or key was revoked.
+    TokenRevoked,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::ClientDisconnect,
         Self::ServerDisconnect,
         Self::TransportClose,
@@ -274,6 +276,7 @@ impl Reason {
         Self::Killed,
         Self::TokenExpired,
         Self::RateLimited,
+        Self::TokenRevoked,
     ];
 
     /// The reason in metric labels and logs.
@@ -292,6 +295,7 @@ impl Reason {
             Self::Killed => "killed",
             Self::TokenExpired => "token_expired",
             Self::RateLimited => "rate_limited",
+            Self::TokenRevoked => "token_revoked",
         }
     }
 }

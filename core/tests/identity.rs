@@ -1,6 +1,7 @@
 //! What the identity of a client lets it do, through the router: namespaces, roles, events and rooms.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -123,6 +124,43 @@ impl Authenticate for Trusting {
             shown.token.as_deref().and_then(|text| serde_json::from_str(text).ok()).ok_or_else(unauthorized)?;
         Identity::new(claims).map_err(|_| unauthorized())
     }
+}
+
+/// Trusts, but for those that were revoked.
+#[derive(Default)]
+struct Revoking(Arc<Mutex<Vec<String>>>);
+
+impl Authenticate for Revoking {
+    fn authenticate(&self, shown: &Shown) -> Result<Identity> {
+        Trusting.authenticate(shown)
+    }
+
+    fn is_revoked(&self, identity: &Identity) -> bool {
+        self.0.lock().unwrap().iter().any(|subject| subject == identity.subject())
+    }
+}
+
+/// Who is revoked is ended, whether its token has an end or not, and nobody else; who comes in at that moment too.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_revoked_is_ended() {
+    let revoking = Revoking::default();
+    let revoked = Arc::clone(&revoking.0);
+    let harness = asked_by(revoking).await;
+    let endless = json!({ "token": json!({"sub": "ann", "team": 1}).to_string() });
+    let ann = harness.connect_with("/chat", Some(token("ann", 60))).await.unwrap();
+    let key = harness.connect_with("/chat", Some(endless)).await.unwrap();
+    let bob = harness.connect_with("/chat", Some(token("bob", 60))).await.unwrap();
+    assert_eq!(harness.app().end_revoked().await, 0);
+    revoked.lock().unwrap().push("ann".to_owned());
+    assert_eq!(harness.app().end_revoked().await, 2);
+    assert_eq!((ann.sink().closed(), key.sink().closed()), (Some(Reason::TokenRevoked), Some(Reason::TokenRevoked)));
+    assert_eq!(bob.sink().closed(), None);
+    // Checked before it was revoked, connected after that.
+    let late = harness.connect_with("/chat", Some(token("ann", 60))).await.unwrap();
+    assert_eq!(late.sink().closed(), Some(Reason::TokenRevoked));
+    revoked.lock().unwrap().push("bob".to_owned());
+    bob.send("refresh_token", &token("bob", 600).to_string(), Vec::new(), None);
+    assert_eq!(bob.sink().closed(), Some(Reason::TokenRevoked));
 }
 
 /// Knows one token.

@@ -135,8 +135,8 @@ export interface Namespaces {
 export type Aggregate = {
   /** All of them together. */
   cluster_stats: ClusterStats;
-  /** The nodes that answered, by name. */
-  nodes: Record<string, Metrics>;
+  /** The nodes that answered, by name; every node in a list where the HTTP route for nodes published them. */
+  nodes: Record<string, Metrics> | Array<Node>;
   /** When, RFC 3339 in UTC. */
   timestamp: string;
 };
@@ -314,6 +314,8 @@ export type HealthUpdate = {
 export type History = {
   /** The means over the nodes of the cluster, each time they were measured. */
   cluster: UseHistory;
+  /** When each node of the cluster was measured last, in milliseconds since 1970. */
+  nodes: Record<string, number>;
   /** The router, second by second. */
   router: RouterHistory;
 };

@@ -173,7 +173,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_greeting_is_followed_by_the_last_state() {
         for (settings, issue) in
-            [(&[][..], "1 nœuds hors ligne"), (&[("plugins.health.locale", "en")], "1 nodes offline")]
+            [(&[][..], "1 nœuds hors ligne"), (&[("plugins.health.locale", "en")], "1 node offline")]
         {
             let harness = harness(ROUND, settings).await;
             let client = harness.connect("/health").await.unwrap();

@@ -1,5 +1,6 @@
 //! `/router`: what the router itself does, once a second, and what it and the cluster did in the last 15 minutes.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carillon_core::prelude::*;
@@ -31,6 +32,8 @@ struct History {
     router: RouterHistory,
     /// The means over the nodes of the cluster, each time they were measured.
     cluster: UseHistory,
+    /// When each node of the cluster was measured last, in milliseconds since 1970.
+    nodes: BTreeMap<String, u64>,
 }
 
 /// Which node is asked for.
@@ -109,7 +112,7 @@ impl Router {
             tick.tick().await;
             let now = Counts::read(&self.host);
             let state = self.state(&before, &now);
-            self.histories().add_router(&state);
+            self.histories().add_router(history::now(), &state);
             if look % TOLD_EVERY == 0 {
                 self.tell_others(&state);
             }
@@ -155,7 +158,7 @@ impl Router {
             tick.tick().await;
             // The key and not the channel: one look a second, however fast others publish there.
             if let Ok(Some(round)) = history::Round::read(self.host.bus()).await {
-                self.histories().add_round(round);
+                self.histories().add_round(history::now(), round);
             }
         }
     }
@@ -197,7 +200,7 @@ impl Router {
 
     async fn request_history(self: Arc<Self>, _: Ctx, _: Ignored) -> Result<History> {
         let histories = self.histories();
-        Ok(History { router: histories.router(), cluster: histories.cluster() })
+        Ok(History { router: histories.router(), cluster: histories.cluster(), nodes: histories.measured() })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The accept loop: lets connections in up to a limit, survives running out of files, and stops when told to.
+//! The accept loop: lets connections in up to a limit, survives running out of files, and stops when told to. Where there
+//! is TLS, a connection begins with its handshake.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +23,8 @@ use tower::ServiceExt;
 
 use crate::admission::{Admission, Place};
 use crate::metrics::{Metrics, Refused};
-use crate::wire::{Options, Pace, Stream, Wire};
+use crate::tls::Tls;
+use crate::wire::{self, Options, Pace, Stream, Wire};
 
 /// Connections the kernel holds until they are accepted: room for everybody to reconnect at once.
 const BACKLOG: u32 = 4096;
@@ -42,14 +44,17 @@ x-content-type-options: nosniff\r\ncontent-type: application/json\r\ncontent-len
 {\"detail\":\"Too many connections from this address\"}";
 
 /// What the accept loop needs to know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Settings {
     /// Connections open at once.
     pub(crate) max_connections: usize,
-    /// A request's head must be complete within this time; also the longest idle time between two requests.
+    /// A handshake must be complete within this time, and so must a request's head; also the longest idle time between two
+    /// requests.
     pub(crate) header_timeout: Duration,
     /// How slow its client may be.
     pub(crate) pace: Pace,
+    /// What encrypts the connections, if anything.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 /// Opens the listening socket, whose connections have these options.
@@ -98,7 +103,10 @@ pub(crate) async fn run(
             Ok(place) => place,
             Err((reason, words)) => {
                 metrics.refused(reason);
-                if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                // Whoever waits for a handshake is just closed: words would be none to it, and its handshake costs too much.
+                if settings.tls.is_none()
+                    && let Ok(permit) = Arc::clone(&refusals).try_acquire_owned()
+                {
                     tracker.spawn(async move {
                         // A peer that does not take its refusal gets no further attention.
                         tokio::time::timeout(REFUSAL_TIME, refuse(stream, words)).await.ok();
@@ -108,8 +116,12 @@ pub(crate) async fn run(
                 continue;
             }
         };
-        let wire = Wire::new(Stream::Tcp(stream), peer, settings.pace, Arc::clone(&metrics), place);
-        tracker.spawn(connection(wire, router.clone(), settings.header_timeout, stop.clone()));
+        let place = wire::Place::new(Arc::clone(&metrics), place);
+        let served = Served { router: router.clone(), header_timeout: settings.header_timeout, stop: stop.clone() };
+        match &settings.tls {
+            None => tracker.spawn(served.connection(Wire::new(Stream::Tcp(stream), peer, settings.pace, place))),
+            Some(tls) => tracker.spawn(served.secured(stream, peer, settings.pace, place, Arc::clone(tls))),
+        };
     }
 }
 
@@ -138,29 +150,48 @@ async fn refuse(mut stream: TcpStream, words: &[u8]) -> io::Result<()> {
     tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }
 
-/// Serves HTTP/1 on one connection until it closes or becomes a WebSocket.
-async fn connection(wire: Wire, router: Router, header_timeout: Duration, stop: CancellationToken) {
-    let handle = wire.handle();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(handle.clone());
-        router.clone().oneshot(request.map(Body::new))
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(wire), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let ended = match stop.run_until_cancelled(connection.as_mut()).await {
-        Some(ended) => ended,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// How a connection is served.
+struct Served {
+    router: Router,
+    header_timeout: Duration,
+    stop: CancellationToken,
+}
+
+impl Served {
+    /// Serves a connection once hands are shaken.
+    async fn secured(self, socket: TcpStream, peer: SocketAddr, pace: Pace, place: wire::Place, tls: Arc<Tls>) {
+        // It is over soon, and large: it does not make the connection larger.
+        let handshake = Box::pin(tls.shake(socket, self.header_timeout));
+        if let Some(Some(stream)) = self.stop.run_until_cancelled(handshake).await {
+            self.connection(Wire::new(stream, peer, pace, place)).await;
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
+    }
+
+    /// Serves HTTP/1 on one connection until it closes or becomes a WebSocket.
+    async fn connection(self, wire: Wire) {
+        let Self { router, header_timeout, stop } = self;
+        let handle = wire.handle();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(handle.clone());
+            router.clone().oneshot(request.map(Body::new))
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(HEAD_MAX)
+            .serve_connection(TokioIo::new(wire), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        let ended = match stop.run_until_cancelled(connection.as_mut()).await {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection ended");
+        }
     }
 }
 

@@ -13,11 +13,13 @@ use carillon_config::{
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::admission::Admission;
 use crate::check::{Checked, check, open_to_all};
 use crate::contract::{Contract, Documents};
@@ -29,8 +31,9 @@ use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
+use crate::tls::Tls;
 use crate::wire::{Options, Pace};
-use crate::{accept, auth, bridge, engine, http, listen, logs, process, say, supervisor};
+use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -68,11 +71,14 @@ async fn run(
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
-    let Checked { plan, auth } = check(registry, config).map_err(boot_failure)?;
+    let Checked { plan, auth, tls } = check(registry, config).map_err(boot_failure)?;
     let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
-    let listener = listen::open(&server.listen, Options::new(&config.get("wire"))).await.map_err(failure)?;
-    let address = listener.local_addr().map_err(failure)?;
+    let options = Options::new(&config.get("wire"));
+    let clients = listen::open(&server.listen, options, "--listen").await.map_err(failure)?;
+    let operators = admin::open(&config.get("admin"), options).await.map_err(failure)?;
+    let listeners = Listeners { clients, operators, tls };
+    let address = listeners.clients.local_addr().map_err(failure)?;
     if let Some(text) = open_to_all(&config.get("auth"), address) {
         return Err((text, Exit::Config));
     }
@@ -80,16 +86,23 @@ async fn run(
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);
-    let app = plan.boot(config, threads, shards).await.map_err(boot_failure)?;
+    let app = Arc::new(plan.boot(config, threads, shards).await.map_err(boot_failure)?);
     let started = app.metrics().build_info(program.name, program.version, REVISION);
     started
         .and_then(|()| app.metrics().register(reload.logs.lines.clone()))
         .and_then(|_| auth::register(app.metrics(), auth.as_deref()))
         .map_err(|error| failure(error.message()))?;
-    let running = match start(program, app, config, server, listener, documents) {
+    let keeping = auth.clone();
+    let following = match auth.filter(|_| app.bus().is_shared()) {
+        Some(auth) => Some(auth.follow(Arc::clone(app.bus()), Arc::downgrade(&app)).await),
+        None => None,
+    };
+    let running = match start(program, app, config, server, listeners, documents) {
         Ok(running) => running,
         Err(error) => return Err(failure(format_args!("cannot start: {error}"))),
     };
+    following.map(|follower| running.tasks.spawn(follower.run(running.accepting.clone())));
+    keeping.map(|auth| running.tasks.spawn(auth.keep_keys(running.accepting.clone())));
     supervisor::ready();
     let drain: DrainSettings = config.get("drain");
     let watchdog = supervisor::watchdog(running.tasks.clone());
@@ -109,7 +122,10 @@ async fn until_stopped(
     let signal = loop {
         match signals.next().await {
             Caught::Stop(signal) => break signal,
-            Caught::Reload => reload.run(),
+            Caught::Reload => {
+                reload.run();
+                running.tls.iter().for_each(|tls| tls.reload("SIGHUP"));
+            }
         }
     };
     tracing::info!("{signal}: stopping; a second signal ends the server at once");
@@ -123,18 +139,25 @@ async fn until_stopped(
     }
 }
 
+/// The sockets that are listened on.
+struct Listeners {
+    clients: TcpListener,
+    operators: Option<TcpListener>,
+    /// What clients are shown, where there is TLS.
+    tls: Option<Arc<ServerConfig>>,
+}
+
 /// Puts the pieces together and starts accepting.
 fn start(
     program: Program,
-    app: App,
+    app: Arc<App>,
     config: &Loaded,
     server: &ServerSettings,
-    listener: TcpListener,
+    Listeners { clients: listener, operators, tls }: Listeners,
     documents: Documents,
 ) -> carillon_core::Result<Running> {
     let wire: WireSettings = config.get("wire");
     let runtime = Handle::current();
-    let app = Arc::new(app);
     let metrics = Arc::new(Metrics::new(app.metrics())?);
     logs::count_panics(&metrics.panics);
     process::register(app.metrics(), &runtime)?;
@@ -159,25 +182,34 @@ fn start(
         origins: Origins::new(&server.origins),
         admission: Arc::clone(&admission),
         metrics: Arc::clone(&metrics),
-        scrapes: Scrapes::default(),
+        scrapes: Arc::new(Scrapes::default()),
         app: Arc::downgrade(&app),
         plugins: app.router().clone(),
-        documents,
+        documents: Arc::new(documents),
         max_sessions: server.max_connections,
+        token_parameter: config.get::<AuthSettings>("auth").query,
+        apart: operators.is_some(),
     };
     let settings = accept::Settings {
         max_connections: server.max_connections,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
         pace: Pace::new(&wire),
+        tls: tls.map(|config| Arc::new(Tls::new(&server.tls, config, Arc::clone(&metrics)))),
     };
     let address = listener.local_addr()?;
+    let admin = operators.map(|operators| Admin::start(operators, &site, settings.clone())).transpose()?;
+    let tls = settings.tls.clone();
+    if let Some(tls) = &tls {
+        tasks.spawn(Arc::clone(tls).watch(accepting.clone()));
+    }
     let routes = http::router(Arc::new(site));
     tasks.spawn(serving.clone().run(accepting.clone()));
     tasks.spawn(accept::run(listener, routes, settings, admission, metrics, tasks.clone(), accepting.clone()));
     notices(server, &config.get("auth"), address);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let (name, version, bus) = (program.name, program.version, app.bus().kind());
-    tracing::info!(program = name, version, revision = REVISION, bus, "listening on http://{address}");
-    Ok(Running { app, serving, accepting, tasks })
+    tracing::info!(program = name, version, revision = REVISION, bus, "listening on {scheme}://{address}");
+    Ok(Running { app, serving, accepting, tasks, admin, tls })
 }
 
 /// Says which safe defaults are in force, and the one key that changes each.

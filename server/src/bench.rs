@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::engine::{Carried, Engine, Settings};
 use crate::metrics::Metrics;
-use crate::wire::{Pace, Stream, Wire};
+use crate::wire::{Pace, Place, Stream, Wire};
 
 /// A WebSocket whose client is connected to one namespace.
 pub struct Connection {
@@ -44,7 +44,8 @@ impl Connection {
         let tasks = TaskTracker::new();
         let engine = Engine::new(settings, app.router(), &metrics, deliveries, &tasks, &Handle::current());
         let (peer, permit) = (stream.peer_addr()?, Arc::new(Semaphore::new(1)).try_acquire_owned()?);
-        let wire = Wire::new(Stream::Tcp(stream), peer, Pace::new(&wire_settings), metrics, permit);
+        let pace = Pace::new(&wire_settings);
+        let wire = Wire::new(Stream::Tcp(stream), peer, pace, Place::new(metrics, permit));
         Ok(Self { carried: engine.carried(wire, namespace)?, _app: app })
     }
 

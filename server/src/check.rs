@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use carillon_config::{AuthMode, AuthSettings, Loaded, ServerSettings};
+use carillon_config::{AdminSettings, AuthMode, AuthSettings, Loaded, ServerSettings};
 use carillon_core::identity::Authenticate;
 use carillon_core::lifecycle::{BootError, BootPlan};
 use carillon_core::registry::Registry;
+use rustls::ServerConfig;
 
 use crate::auth::Auth;
-use crate::http;
+use crate::{admin, http, tls};
 
 /// What is wrong with listening here, if anything: others than this machine can reach the server, it asks nobody who they
 /// are, and nobody has said that this is meant.
@@ -28,21 +29,27 @@ pub(crate) struct Checked {
     pub(crate) plan: BootPlan,
     /// Who checks what clients show.
     pub(crate) auth: Option<Arc<Auth>>,
+    /// The certificate, where there is TLS.
+    pub(crate) tls: Option<Arc<ServerConfig>>,
 }
 
 /// Plans the boot, in which no plugin may declare a route of the server's own.
 pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, BootError> {
     let settings: AuthSettings = config.get("auth");
-    let (auth, mistakes) = match Auth::new(&settings) {
+    let (auth, mut mistakes) = match Auth::new(&settings) {
         Ok(auth) => (auth, Vec::new()),
         Err(mistakes) => (None, mistakes),
     };
+    let tls = tls::load(&config.get::<ServerSettings>("server").tls).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        None
+    });
     let plan = plan(registry, config, &settings, mistakes)?;
     let plan = match &auth {
         Some(auth) => plan.authenticated_by(Arc::clone(auth) as Arc<dyn Authenticate>),
         None => plan,
     };
-    Ok(Checked { plan, auth })
+    Ok(Checked { plan, auth, tls })
 }
 
 fn plan(
@@ -55,6 +62,10 @@ fn plan(
     // What a name stands for is known when it is listened on.
     let address = listen.host.parse().ok().map(|host: IpAddr| SocketAddr::new(host, listen.port));
     mistakes.extend(address.and_then(|address| open_to_all(settings, address)));
+    let AdminSettings { listen: operators } = config.get("admin");
+    mistakes.extend(operators.filter(|operators| admin::clash(operators, &listen)).map(|operators| {
+        format!("admin.listen: clients are served on {listen} (server.listen): {operators} needs another port")
+    }));
     BootPlan::new(registry, config, |plugins| {
         let taken = http::is_taken(&socket_io).then(|| format!("server.path: {socket_io:?} is the server's own"));
         let routes = plugins.iter().flat_map(|plugin| plugin.outline.http.iter().map(|route| (plugin.name, route)));
@@ -114,6 +125,11 @@ mod tests {
         let text = refusal(&[("plugins.greedy.enabled", "false"), ("server.path", "/livez/")]).unwrap();
         assert!(text.contains("server.path") && text.contains("the server's own"), "{text}");
         assert_eq!(refusal(&[("plugins.greedy.enabled", "false")]), None);
+        // Where operators read makes no route free for plugins.
+        let text = refusal(&[("admin.listen", "127.0.0.1:9085")]).unwrap();
+        assert!(text.contains("route \"/metrics\""), "{text}");
+        let text = refusal(&[("plugins.greedy.enabled", "false"), ("admin.listen", "127.0.0.1:8085")]).unwrap();
+        assert!(text.starts_with("admin.listen: clients are served on 127.0.0.1:8085 (server.listen)"), "{text}");
     }
 
     /// Whoever lets others in without asking them has to say so; so has whoever asks for a role that nobody can have.

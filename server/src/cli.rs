@@ -6,6 +6,7 @@ mod contract;
 mod describe;
 mod plugins;
 mod probe;
+mod token;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -89,6 +90,11 @@ enum Command {
         #[command(subcommand)]
         what: probe::What,
     },
+    /// Make a client's token, ask why one is refused, or revoke it, as `[auth]` and `[bus]` say
+    Token {
+        #[command(subcommand)]
+        what: token::What,
+    },
     /// Print what a shell reads to complete this command line
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -169,6 +175,7 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
         Command::Types { language, file } => contract::types(&registry, file.loader(&registry), language),
         Command::Asyncapi { file } => contract::asyncapi(&registry, file.loader(&registry), program),
         Command::Probe { what } => probe::run(what, |file| file.loader(&registry)),
+        Command::Token { what } => token::run(what, |file| file.loader(&registry)),
         Command::Completions { shell } => describe::completions(command(program), shell),
         Command::Man { all: Some(folder), .. } => describe::manuals(command(program), &folder),
         Command::Man { path, all: None } => describe::manual(command(program), &path),

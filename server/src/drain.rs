@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::Admin;
 use crate::serving::Serving;
+use crate::tls::Tls;
 
 /// From this many sessions on, closing them takes the whole window; fewer take less.
 const CROWD: usize = 1000;
@@ -25,6 +27,10 @@ pub(crate) struct Running {
     pub(crate) accepting: CancellationToken,
     /// Connections, and what they left behind.
     pub(crate) tasks: TaskTracker,
+    /// The listener for operators, where there is one.
+    pub(crate) admin: Option<Admin>,
+    /// The certificate, where there is TLS.
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 impl Running {
@@ -49,6 +55,9 @@ impl Running {
             tracing::warn!("some connections did not close in time and are abandoned");
         }
         self.app.shutdown().await;
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
         // Nobody can ask /metrics any more.
         let ledger = self.app.metrics().ledger();
         if ledger.is_balanced() {

@@ -35,6 +35,7 @@ use crate::serving::Serving;
 const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// What the routes need.
+#[derive(Clone)]
 pub(crate) struct Site {
     pub(crate) engine: Serving,
     /// `server.path`.
@@ -42,25 +43,40 @@ pub(crate) struct Site {
     pub(crate) origins: Origins,
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) scrapes: Scrapes,
+    pub(crate) scrapes: Arc<Scrapes>,
     /// Gone once the application stops.
     pub(crate) app: Weak<App>,
     pub(crate) plugins: Plugins,
-    pub(crate) documents: Documents,
+    pub(crate) documents: Arc<Documents>,
     pub(crate) max_sessions: usize,
+    /// The parameter of URLs that holds a token: it is not for plugins.
+    pub(crate) token_parameter: Option<String>,
+    /// What operators read is at the listener of `[admin]`, and only there.
+    pub(crate) apart: bool,
 }
 
-/// The house's own routes, beside Socket.IO and the pages.
-fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 8] {
+/// What operators read: how the server is, and what failed.
+fn operators() -> [(&'static str, MethodRouter<Arc<Site>>); 4] {
     [
-        ("/", get(dashboard)),
-        ("/docs", get(home)),
         ("/metrics", get(probes::metrics)),
         ("/livez", get(probes::live)),
         ("/readyz", get(probes::ready)),
+        ("/api/failures", get(failures::answer)),
+    ]
+}
+
+/// Whether a path is one of these.
+pub(crate) fn is_operators(path: &str) -> bool {
+    operators().iter().any(|(own, _)| *own == path)
+}
+
+/// The house's own routes for everybody, beside Socket.IO and the pages.
+fn own() -> [(&'static str, MethodRouter<Arc<Site>>); 4] {
+    [
+        ("/", get(dashboard)),
+        ("/docs", get(home)),
         ("/types.d.ts", get(contract::types)),
         ("/asyncapi.json", get(contract::asyncapi)),
-        ("/api/failures", get(failures::answer)),
     ]
 }
 
@@ -72,7 +88,8 @@ pub(crate) fn is_own(path: &str, socket_io: &str) -> bool {
 /// Whether something else than Socket.IO is there.
 pub(crate) fn is_taken(path: &str) -> bool {
     let bare = path.trim_end_matches('/');
-    own().iter().any(|(own, _)| *own == path || *own == bare) || pages::is_own(bare)
+    let is = |own: &str| own == path || own == bare;
+    own().iter().chain(&operators()).any(|(own, _)| is(own)) || pages::is_own(bare)
 }
 
 /// Socket.IO's path, without and with the slash at its end: clients ask for either.
@@ -81,9 +98,12 @@ fn both(socket_io: &str) -> [String; 2] {
     [path.to_owned(), format!("{path}/")]
 }
 
-/// All routes. Routing is all that axum does here.
+/// All routes for clients. Routing is all that axum does here.
 pub(crate) fn router(site: Arc<Site>) -> Router {
-    let mut router = own().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    let mut router = routes(own());
+    if !site.apart {
+        router = router.merge(routes(operators()));
+    }
     for path in both(&site.path) {
         router = router.route(&path, any(socket_io::answer));
     }
@@ -93,11 +113,23 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         let answer = move |state, path, query, parts| queries::answer(route.clone(), state, path, query, parts);
         router = router.route(&path, get(answer));
     }
+    finished(router.merge(pages::router()).layer(cors(site.origins.clone())), site)
+}
+
+/// The routes of the listener of `[admin]`. No page of another origin reads them.
+pub(crate) fn operators_router(site: Arc<Site>) -> Router {
+    finished(routes(operators()), site)
+}
+
+fn routes<const N: usize>(routes: [(&'static str, MethodRouter<Arc<Site>>); N]) -> Router<Arc<Site>> {
+    routes.into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route))
+}
+
+/// With what holds for every request.
+fn finished(router: Router<Arc<Site>>, site: Arc<Site>) -> Router {
     router
-        .merge(pages::router())
         .fallback(|| async { reply::detail(StatusCode::NOT_FOUND, "Not Found") })
         .method_not_allowed_fallback(|| async { reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed") })
-        .layer(cors(site.origins.clone()))
         .layer(from_fn_with_state(Arc::clone(&site), checks::check))
         .layer(from_fn_with_state(Arc::clone(&site), count))
         .with_state(site)
@@ -116,7 +148,7 @@ async fn home(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers:
     let mut namespaces: Vec<_> = site.plugins.namespaces().collect();
     namespaces.sort_unstable();
     let routes = site.plugins.http().iter().map(|route| route.path.as_str()).collect();
-    pages::home(&pages::Served { namespaces, routes }, &headers, query.as_deref())
+    pages::home(&pages::Served { namespaces, routes, apart: site.apart }, &headers, query.as_deref())
 }
 
 /// Lets the pages of allowed origins read answers. Other pages still get none of ours to see.

@@ -12,6 +12,7 @@
 //! The line that names the plugins' crate is all it takes: plugins register themselves when they are linked in.
 
 mod accept;
+mod admin;
 mod admission;
 mod app;
 mod auth;
@@ -41,6 +42,7 @@ mod signals;
 #[cfg(test)]
 mod simulation;
 mod supervisor;
+mod tls;
 mod wire;
 
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Opens the listening socket: looks the host's name up, and says in one line why it cannot.
+//! Opens a listening socket: looks the host's name up, and says in one line why it cannot.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -9,11 +9,12 @@ use tokio::net::{TcpListener, lookup_host};
 use crate::accept;
 use crate::wire::Options;
 
-/// Listens on the first address of the host that can be listened on, those that every client speaks before others.
+/// Listens on the first address of the host that can be listened on, those that every client speaks before others. `how`
+/// tells how to choose another.
 ///
 /// # Errors
 /// In words: the name is unknown, or the address taken, foreign or forbidden.
-pub(crate) async fn open(listen: &ListenAddress, options: Options) -> Result<TcpListener, String> {
+pub(crate) async fn open(listen: &ListenAddress, options: Options, how: &str) -> Result<TcpListener, String> {
     let target = (listen.host.as_str(), listen.port);
     let found = lookup_host(target)
         .await
@@ -24,18 +25,18 @@ pub(crate) async fn open(listen: &ListenAddress, options: Options) -> Result<Tcp
     for address in addresses {
         match accept::listen(address, options) {
             Ok(listener) => return Ok(listener),
-            Err(error) => refusal = refused(listen, address, &error),
+            Err(error) => refusal = refused(listen, address, how, &error),
         }
     }
     Err(refusal)
 }
 
-fn refused(listen: &ListenAddress, address: SocketAddr, error: &io::Error) -> String {
+fn refused(listen: &ListenAddress, address: SocketAddr, how: &str, error: &io::Error) -> String {
     let (asked, found) = (listen.to_string(), address.to_string());
     let address = if asked == found { asked } else { format!("{asked} ({found})") };
     match error.kind() {
         ErrorKind::AddrInUse => {
-            format!("cannot listen on {address}: the port is in use by another program; choose another with --listen")
+            format!("cannot listen on {address}: the port is in use by another program; choose another with {how}")
         }
         ErrorKind::AddrNotAvailable => format!("cannot listen on {address}: this machine has no such address"),
         ErrorKind::PermissionDenied => {
@@ -51,18 +52,20 @@ mod tests {
 
     use super::*;
 
+    const HOW: &str = "--listen";
+
     /// A name of this machine is listened on; one that nobody knows, and an address of another machine, are told.
     #[tokio::test]
     async fn names_are_looked_up() {
         let options = Options::new(&WireSettings::default());
-        let listener = open(&"localhost:0".parse().unwrap(), options).await.unwrap();
+        let listener = open(&"localhost:0".parse().unwrap(), options, HOW).await.unwrap();
         let address = listener.local_addr().unwrap();
         assert!(address.ip().is_loopback() && address.is_ipv4(), "{address}");
-        let told = open(&address.into(), options).await.unwrap_err();
+        let told = open(&address.into(), options, HOW).await.unwrap_err();
         assert!(told.contains("the port is in use"), "{told}");
-        let told = open(&"no-such-host.invalid:80".parse().unwrap(), options).await.unwrap_err();
+        let told = open(&"no-such-host.invalid:80".parse().unwrap(), options, HOW).await.unwrap_err();
         assert!(told.contains("\"no-such-host.invalid\" has no address"), "{told}");
-        let told = open(&"192.0.2.1:0".parse().unwrap(), options).await.unwrap_err();
+        let told = open(&"192.0.2.1:0".parse().unwrap(), options, HOW).await.unwrap_err();
         assert_eq!(told, "cannot listen on 192.0.2.1:0: this machine has no such address");
     }
 }

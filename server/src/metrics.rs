@@ -24,6 +24,64 @@ pub(crate) struct Metrics {
     pub(crate) panics: IntCounter,
     /// Writes to WebSockets: one for each wake-up of each connection, whatever the number of messages.
     pub(crate) writes: IntCounter,
+    pub(crate) tls: Tls,
+}
+
+/// What became of TLS; all zero where there is none.
+pub(crate) struct Tls {
+    handshakes: IntCounterVec,
+    loads: IntCounterVec,
+}
+
+/// How a handshake ended; a label of `carillon_tls_handshakes_total`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Handshake {
+    Done,
+    /// The client speaks no TLS, none that is allowed, or does not like the certificate; or we do not like its own.
+    Failed,
+    /// It took longer than `server.header_timeout_ms`.
+    Late,
+}
+
+impl Tls {
+    fn new(core: &Core) -> Result<Self> {
+        let handshakes = "TLS handshakes, by how they ended.";
+        let loads = "Times the certificate was read again while the server ran, by whether it could be used.";
+        let tls = Self {
+            handshakes: core.counter("tls_handshakes_total", handshakes, &["result"])?,
+            loads: core.counter("tls_reloads_total", loads, &["result"])?,
+        };
+        for result in [Handshake::Done, Handshake::Failed, Handshake::Late] {
+            tls.handshakes.with_label_values(&[result.as_str()]);
+        }
+        for used in [true, false] {
+            tls.loads.with_label_values(&[Self::result(used)]);
+        }
+        Ok(tls)
+    }
+
+    fn result(used: bool) -> &'static str {
+        if used { "ok" } else { "failed" }
+    }
+
+    pub(crate) fn shaken(&self, result: Handshake) {
+        self.handshakes.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// The certificate was read again; whether it is used.
+    pub(crate) fn reloaded(&self, used: bool) {
+        self.loads.with_label_values(&[Self::result(used)]).inc();
+    }
+}
+
+impl Handshake {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::Failed => "failed",
+            Self::Late => "timeout",
+        }
+    }
 }
 
 /// Why a connection or session was not let in; a label of `carillon_connections_refused_total`.
@@ -112,6 +170,7 @@ impl Metrics {
             kills: core.counter("kills_total", "Transports closed by the server.", &["reason"])?,
             queued: core.histogram("wire_queued_bytes", queued, &[], &QUEUED_BYTES)?.with_label_values::<&str>(&[]),
             writes: counter(core, "wire_writes_total", "Writes to WebSockets; many messages leave with one.")?,
+            tls: Tls::new(core)?,
             panics: counter(core, "panics_total", "Panics anywhere in the process, those of handlers included.")?,
         };
         for reason in Refused::ALL {

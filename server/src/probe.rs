@@ -1,4 +1,6 @@
-//! One question to a running server over HTTP, `/livez` or `/readyz`, and its answer in one line.
+//! One question to a running server over HTTP or HTTPS, `/livez` or `/readyz`, and its answer in one line.
+
+mod handshake;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,13 +15,15 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// More than any answer of Carillon's, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
-/// Where HTTP is when no port is named.
+/// Where HTTP and HTTPS are when no port is named.
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub(crate) struct Target {
     /// Without the brackets of an IPv6 address.
     host: String,
     port: u16,
+    /// It speaks TLS.
+    secure: bool,
 }
 
 /// What is read of the answer of `/readyz`.
@@ -59,16 +65,18 @@ impl Target {
     pub(crate) fn of(url: &Uri) -> Result<Self, String> {
         let host = url.host().ok_or_else(|| format!("{url} names no host"))?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port: url.port_u16().unwrap_or(HTTP_PORT) })
+        let secure = url.scheme_str() == Some("https");
+        let port = url.port_u16().unwrap_or(if secure { HTTPS_PORT } else { HTTP_PORT });
+        Ok(Self { host, port, secure })
     }
 
-    /// The server with this setting, on this machine.
+    /// The server with this setting, on this machine, without TLS; `key` names it.
     ///
     /// # Errors
     /// When the setting does not tell its port.
-    pub(crate) fn listening(listen: &ListenAddress) -> Result<Self, String> {
+    pub(crate) fn listening(key: &str, listen: &ListenAddress) -> Result<Self, String> {
         if listen.port == 0 {
-            return Err("server.listen names no port: say where the server is with --url".to_owned());
+            return Err(format!("{key} names no port: say where the server is with --url"));
         }
         // A server that listens on every address is asked on the one that never leaves this machine.
         let host = match listen.host.parse() {
@@ -76,11 +84,16 @@ impl Target {
             Ok(IpAddr::V6(address)) if address.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
             _ => listen.host.clone(),
         };
-        Ok(Self { host, port: listen.port })
+        Ok(Self { host, port: listen.port, secure: false })
+    }
+
+    /// The same with TLS.
+    pub(crate) fn secure(self) -> Self {
+        Self { secure: true, ..self }
     }
 
     fn authority(&self) -> String {
-        let Self { host, port } = self;
+        let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 }
@@ -108,6 +121,20 @@ pub(crate) fn ask(question: Question, target: &Target, limit: Duration) -> Resul
 async fn exchange(question: Question, target: &Target) -> Result<(StatusCode, Bytes), String> {
     let text = |error: &dyn Display| error.to_string();
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|error| text(&error))?;
+    if target.secure {
+        let stream = handshake::shake(&target.host, stream).await.map_err(|error| text(&error))?;
+        return talk(question, target, stream).await;
+    }
+    talk(question, target, stream).await
+}
+
+/// Asks over a connection.
+async fn talk(
+    question: Question,
+    target: &Target,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> Result<(StatusCode, Bytes), String> {
+    let text = |error: &dyn Display| error.to_string();
     let path = match question {
         Question::Live => "/livez",
         Question::Ready => "/readyz",
@@ -157,7 +184,7 @@ mod tests {
     use super::*;
 
     fn listening(text: &str) -> Result<String, String> {
-        Target::listening(&text.parse().unwrap()).map(|target| target.authority())
+        Target::listening("server.listen", &text.parse().unwrap()).map(|target| target.authority())
     }
 
     #[test]
@@ -170,10 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_the_port_or_means_that_of_http() {
+    fn a_url_names_the_port_or_means_that_of_its_scheme() {
         let of = |url: &'static str| Target::of(&Uri::from_static(url)).unwrap().authority();
         assert_eq!(of("http://[::1]:8085/"), "[::1]:8085");
         assert_eq!(of("http://carillon"), "carillon:80");
+        assert_eq!(of("https://carillon"), "carillon:443");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a SIGHUP does: the configuration is read again, and what can change while the server runs is changed.
 //!
-//! That is `log.level`; the file of nodes is read by the plugin that has it. Of everything else a line says that it
-//! takes a restart.
+//! That is `log.level`; the file of nodes is read by the plugin that has it, and the certificate by [`crate::tls`]. Of
+//! everything else a line says that it takes a restart.
 
 use std::collections::BTreeMap;
 

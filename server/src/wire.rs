@@ -41,6 +41,14 @@ pub(crate) struct Place {
     _among: admission::Place,
 }
 
+impl Place {
+    /// The place of a connection that is open from now on.
+    pub(crate) fn new(metrics: Arc<Metrics>, among: impl Into<admission::Place>) -> Self {
+        metrics.connections.inc();
+        Self { metrics, _among: among.into() }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.metrics.connections.dec();
@@ -48,18 +56,10 @@ impl Drop for Place {
 }
 
 impl Wire {
-    /// The pipe over a socket, whose client may be as slow as `pace` says.
-    pub(crate) fn new(
-        stream: Stream,
-        peer: SocketAddr,
-        pace: Pace,
-        metrics: Arc<Metrics>,
-        place: impl Into<admission::Place>,
-    ) -> Self {
-        metrics.connections.inc();
+    /// The pipe over a connection, whose client may be as slow as `pace` says.
+    pub(crate) fn new(stream: Stream, peer: SocketAddr, pace: Pace, place: Place) -> Self {
         let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
-        let place = Place { metrics, _among: place.into() };
         Self { stream, handle, pace, patience: None, place }
     }
 

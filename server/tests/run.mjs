@@ -25,6 +25,7 @@ const tools = [
   { program: 'promtool', debian: 'prometheus' }, // checks what /metrics prints, and scrapes it
   { program: 'redis-server', debian: 'redis-server' }, // the bus of most installations
   { program: 'prometheus-node-exporter', debian: 'prometheus-node-exporter' }, // what every node of a cluster runs
+  { program: 'openssl', debian: 'openssl' }, // issues the certificates that the tests of TLS show each other
   { program: 'python3', debian: 'python3 python3-venv' }, // publishes as the original system does
   { program: 'nginx', debian: 'nginx' }, // stands in front of many installations
   { program: 'haproxy', debian: 'haproxy' }, // likewise
@@ -58,6 +59,8 @@ const steps = {
   ]),
   soak: async () => add([
     await buildServer(),
+    await buildFixture('release'),
+    await nodeTest(['foreign.test.mjs'], { concurrency: 1, env: { CARILLON_FIXTURE: built('release', 'carillon-fixture') } }),
     await cargoTest(['-p', 'carillon-server', '--lib', 'simulation'], { CARILLON_SIMULATION_SCHEDULES: String(SCHEDULES) }),
     await nodeTest(SOAKED, { limit: STEP_LIMIT_MS, concurrency: 1, env: { CARILLON_SOAK: '1' } }),
   ]),
@@ -67,8 +70,8 @@ const steps = {
   ]),
   pages: async () => add([
     await check('make', ['web']),
-    await buildServer(),
-    await nodeTest(['pages-busy.mjs'], { limit: STEP_LIMIT_MS, concurrency: 1, name: 'node-test-pages' }),
+    await buildServer('release'),
+    await nodeTest(['pages-busy.mjs'], { limit: STEP_LIMIT_MS, concurrency: 1, name: 'node-test-pages', env: { CARILLON_BINARY: built('release', 'carillon') } }),
   ]),
 };
 
@@ -80,7 +83,7 @@ const INSTALLS = 'package.test.mjs';
 const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
-const FILES_AT_ONCE = 2;
+const FILES_AT_ONCE = 3;
 // The tables of the protocols, and what stock clients do: run on the second engine too.
 const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|limits|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
 // What they prove is disturbed by whatever else the machine does.
@@ -218,12 +221,12 @@ async function cargoTest(what, env = {}) {
 }
 
 /**
- * Builds the crate outside the workspace in release mode, with the workspace's dependency versions: it proves that
- * foreign plugins link, and serves the JavaScript tests.
+ * Builds the crate outside the workspace, with the workspace's dependency versions: it proves that foreign plugins link, and
+ * serves the JavaScript tests. As it is released, with LTO, it takes minutes more.
  */
-async function buildFixture() {
+async function buildFixture(profile) {
   copyFileSync(join(root, 'Cargo.lock'), join(fixture, 'Cargo.lock'));
-  return check('cargo', ['build', '--release', '--manifest-path', join(fixture, 'Cargo.toml'), '--target-dir', target]);
+  return check('cargo', ['build', ...(profile ? [`--${profile}`] : []), '--manifest-path', join(fixture, 'Cargo.toml'), '--target-dir', target]);
 }
 
 /** Whether the Rust tests, some of which start the server, have just built it: by itself it has other features, and takes a minute. */
@@ -231,9 +234,14 @@ function testsBuiltServer() {
   return rows.some(({ name, failed }) => name === 'rust' && failed === 0);
 }
 
+/** The path of a program that cargo has built. */
+function built(profile, name) {
+  return join(target, profile, name);
+}
+
 /** Builds the server when the Rust tests did not run, or could not. */
-function buildServer() {
-  return check('cargo', ['build', '--locked', '-p', 'carillon-server', '--bin', 'carillon']);
+function buildServer(profile) {
+  return check('cargo', ['build', '--locked', ...(profile ? [`--${profile}`] : []), '-p', 'carillon-server', '--bin', 'carillon']);
 }
 
 /** Runs JavaScript tests, with everything they need installed. */
@@ -253,8 +261,8 @@ async function nodeTest(files, { limit = 180_000, concurrency, name = 'node-test
   ], {
     cwd: js,
     env: {
-      CARILLON_BINARY: join(target, 'debug', 'carillon'),
-      CARILLON_FIXTURE: join(target, 'release', 'carillon-fixture'),
+      CARILLON_BINARY: built('debug', 'carillon'),
+      CARILLON_FIXTURE: built('debug', 'carillon-fixture'),
       CARILLON_PYTHON: join(venv, 'bin', 'python'),
       ...env,
     },

@@ -1,8 +1,13 @@
 //! `[auth]`: how clients show who they are, and which of them are believed.
+mod keys;
+
+pub use self::keys::{AlgorithmName, ApiKeySettings, TokenKeySettings};
 use crate::Problems;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+
+/// What clients of Engine.IO write into the URL themselves.
+const OWN_PARAMETERS: [&str; 5] = ["EIO", "transport", "sid", "t", "b64"];
 
 /// How clients show who they are, and which of them are believed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -20,8 +25,20 @@ pub struct AuthSettings {
     pub key: Option<String>,
     /// The keys that tokens are signed with, where there are several: each with the `kid` that tokens name it by, its
     /// `algorithm`, and its `key`, or a `key_file` that holds it. One may have no `kid`: it is for tokens that name none.
+    /// One with `valid_until`, as in 2027-01-31T00:00:00Z, takes its tokens along when it ends.
     #[schemars(extend("writeOnly" = true))]
     pub keys: Vec<TokenKeySettings>,
+    /// Where an issuer publishes its keys (JWKS), beside those that stand here: `https://..`, or `http://..` on this machine.
+    pub jwks_url: Option<String>,
+    /// A file with the authorities (PEM) that vouch for `jwks_url`, where they are not the system's.
+    pub jwks_ca: Option<String>,
+    /// How often they are read again, in milliseconds. A token with an unknown `kid` has them read at once, every ten seconds at
+    /// most.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub jwks_refresh_ms: u64,
+    /// How long that may take, in milliseconds. A client whose key is known does not wait for it.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub jwks_timeout_ms: u64,
     /// The issuers that are believed. When there are any, the claim `iss` must be one of them.
     pub issuers: Vec<String>,
     /// What this server is called in the claim `aud`. When there are any, a token must name one of them; when there are
@@ -29,8 +46,13 @@ pub struct AuthSettings {
     pub audiences: Vec<String>,
     /// The API keys that are believed, each with its `name` and the SHA-256 of the key: `sha256`, in hexadecimal digits.
     /// `namespaces`, `rooms` and `events` list all that it may use, where they are there; `roles` are its roles, and
-    /// `info` is for plugins.
+    /// `info` is for plugins. One with `valid_until` ends then.
     pub api_keys: Vec<ApiKeySettings>,
+    /// The name of a cookie that may hold the token or key, where neither `auth.token` nor a header does; no cookie counts without it.
+    pub cookie: Option<String>,
+    /// The name of a parameter in the URL that may hold it, where nothing else does; none counts without it. URLs are in logs and
+    /// histories.
+    pub query: Option<String>,
     /// How long a connection stays after its token has ended, in milliseconds: the time to show a newer one with the event
     /// `refresh_token`.
     #[schemars(range(max = 3_600_000))]
@@ -49,117 +71,6 @@ pub enum AuthMode {
     ApiKey,
 }
 
-/// How a token is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum AlgorithmName {
-    /// HMAC with SHA-256 and a shared secret.
-    HS256,
-    /// HMAC with SHA-384 and a shared secret.
-    HS384,
-    /// HMAC with SHA-512 and a shared secret.
-    HS512,
-    /// RSA (PKCS #1 v1.5) with SHA-256.
-    RS256,
-    /// RSA (PKCS #1 v1.5) with SHA-384.
-    RS384,
-    /// RSA (PKCS #1 v1.5) with SHA-512.
-    RS512,
-    /// RSA-PSS with SHA-256.
-    PS256,
-    /// RSA-PSS with SHA-384.
-    PS384,
-    /// RSA-PSS with SHA-512.
-    PS512,
-    /// ECDSA with P-256 and SHA-256.
-    ES256,
-    /// ECDSA with P-384 and SHA-384.
-    ES384,
-    /// Ed25519.
-    EdDSA,
-}
-
-impl AlgorithmName {
-    /// Its bytes, where its key is a secret that both sides know.
-    #[must_use]
-    pub fn secret_bytes(self) -> Option<usize> {
-        match self {
-            Self::HS256 => Some(32),
-            Self::HS384 => Some(48),
-            Self::HS512 => Some(64),
-            _ => None,
-        }
-    }
-}
-
-/// A key that tokens are signed with.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TokenKeySettings {
-    /// What tokens name it by; without one it is for tokens that name none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kid: Option<String>,
-    /// What it is for.
-    pub algorithm: AlgorithmName,
-    /// The secret, or the public key in PEM.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// A file that holds `key`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_file: Option<String>,
-}
-
-impl TokenKeySettings {
-    /// The secret or public key, from its file where it names one.
-    ///
-    /// # Errors
-    /// What is wrong with the file, or that not one of the two is there.
-    pub fn text(&self) -> Result<String, String> {
-        match (&self.key, &self.key_file) {
-            (Some(key), None) => Ok(key.clone()),
-            (None, Some(file)) => crate::secret::text(file),
-            _ => Err("needs either `key` or `key_file`".to_owned()),
-        }
-    }
-}
-
-/// An API key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKeySettings {
-    /// Who has it, as plugins and logs see it.
-    pub name: String,
-    /// The SHA-256 of the key, in hexadecimal digits.
-    pub sha256: String,
-    /// The namespaces it opens; all when this is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespaces: Option<Vec<String>>,
-    /// The rooms it may be put into; all when this is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rooms: Option<Vec<String>>,
-    /// The events it may send; all when this is missing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub events: Option<Vec<String>>,
-    /// Its roles.
-    #[serde(default)]
-    pub roles: Vec<String>,
-    /// What plugins may want to know of it.
-    #[serde(default)]
-    pub info: BTreeMap<String, String>,
-}
-
-impl ApiKeySettings {
-    /// The bytes of `sha256`; `None` when it is not 64 hexadecimal digits.
-    #[must_use]
-    pub fn digest(&self) -> Option<[u8; 32]> {
-        let value = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(self.sha256.as_bytes().chunks_exact(2)) {
-            *byte = value(pair[0])? << 4 | value(pair[1])?;
-        }
-        (self.sha256.len() == 64).then_some(bytes)
-    }
-}
-
 impl Default for AuthSettings {
     fn default() -> Self {
         Self {
@@ -168,21 +79,42 @@ impl Default for AuthSettings {
             algorithm: AlgorithmName::HS256,
             key: None,
             keys: Vec::new(),
+            jwks_url: None,
+            jwks_ca: None,
+            jwks_refresh_ms: 300_000,
+            jwks_timeout_ms: 5_000,
             issuers: Vec::new(),
             audiences: Vec::new(),
             api_keys: Vec::new(),
+            cookie: None,
+            query: None,
             expiry_grace_ms: 10_000,
         }
     }
 }
 
 impl AuthSettings {
+    /// `key`, as one of [`keys`](Self::keys) would stand there.
+    #[must_use]
+    pub fn only_key(&self) -> Option<TokenKeySettings> {
+        let key = self.key.clone()?;
+        Some(TokenKeySettings {
+            kid: None,
+            algorithm: self.algorithm,
+            key: Some(key),
+            key_file: None,
+            valid_until: None,
+        })
+    }
+
     /// The mode has what it needs, and nothing is said twice.
     pub fn check(&self, problems: &mut Problems) {
         match self.mode {
             AuthMode::Open => {}
-            AuthMode::Jwt if self.key.is_none() && self.keys.is_empty() => {
-                problems.add("mode", "tokens need a key").hint("set `auth.key`, `auth.key_file` or `auth.keys`");
+            AuthMode::Jwt if self.key.is_none() && self.keys.is_empty() && self.jwks_url.is_none() => {
+                problems
+                    .add("mode", "tokens need a key")
+                    .hint("set `auth.key`, `auth.key_file`, `auth.keys` or `auth.jwks_url`");
             }
             AuthMode::ApiKey if self.api_keys.is_empty() => {
                 problems.add("mode", "there is no API key").hint("list them in `auth.api_keys`");
@@ -192,10 +124,21 @@ impl AuthSettings {
         if self.key.is_some() && !self.keys.is_empty() {
             problems.add("keys", "`key` is the only key").hint("leave one of the two out");
         }
+        let token =
+            |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte));
+        for (key, name) in [("cookie", &self.cookie), ("query", &self.query)] {
+            if name.as_ref().is_some_and(|name| name.is_empty() || !token(name)) {
+                problems.add(key, "is no name: letters, digits and some signs").hint("for example \"token\"");
+            }
+        }
+        if self.query.as_deref().is_some_and(|name| OWN_PARAMETERS.contains(&name)) {
+            problems.add("query", "Engine.IO has this parameter").hint("take another name, such as \"token\"");
+        }
         for (index, key) in self.keys.iter().enumerate() {
             if key.key.is_some() == key.key_file.is_some() {
                 problems.add(format!("keys[{index}]"), "needs either `key` or `key_file`").hint("set one of the two");
             }
+            untimely(problems, "keys", index, key.valid_until.is_some() && key.ends().is_none());
             if self.keys[..index].iter().any(|other| other.kid == key.kid) {
                 problems
                     .add(format!("keys[{index}]"), "another key has the same `kid`")
@@ -208,6 +151,7 @@ impl AuthSettings {
                     .add(format!("api_keys[{index}].sha256"), "is not a SHA-256: 64 hexadecimal digits")
                     .hint("`printf %s KEY | sha256sum` prints it");
             }
+            untimely(problems, "api_keys", index, key.valid_until.is_some() && key.ends().is_none());
             let others = &self.api_keys[..index];
             if key.name.is_empty() || others.iter().any(|other| other.name == key.name) {
                 problems
@@ -215,6 +159,15 @@ impl AuthSettings {
                     .hint("plugins and logs tell keys apart by their names");
             }
         }
+    }
+}
+
+/// Says so when the end of a key is no time.
+fn untimely(problems: &mut Problems, list: &str, index: usize, wrong: bool) {
+    if wrong {
+        problems
+            .add(format!("{list}[{index}].valid_until"), "is not a time with its offset from UTC")
+            .hint("for example \"2027-01-31T00:00:00Z\"");
     }
 }
 
@@ -237,10 +190,22 @@ mod tests {
         assert_eq!(problems("mode = 'jwt'"), ["mode"]);
         assert_eq!(problems("mode = 'api_key'"), ["mode"]);
         assert_eq!(problems("mode = 'jwt'\nkey = 'k'"), none);
+        assert_eq!(problems("mode = 'jwt'\njwks_url = 'https://x'"), none);
         assert_eq!(problems("key = 'k'\nkeys = [{ algorithm = 'HS256', key = 'k' }]"), ["keys"]);
         assert_eq!(problems("keys = [{ algorithm = 'HS256' }]"), ["keys[0]"]);
         let keys = "{ algorithm = 'HS256', key = 'k', kid = 'a' }, { algorithm = 'ES256', key_file = 'k', kid = 'a' }";
         assert_eq!(problems(&format!("keys = [{keys}]")), ["keys[1]"]);
+        for (name, good) in [("token", true), ("__Host-token", true), ("", false), ("a b", false), ("a=b", false)] {
+            assert_eq!(problems(&format!("cookie = '{name}'")).is_empty(), good, "{name}");
+        }
+        assert_eq!(problems("query = 'sid'"), ["query"]);
+        for (time, good) in [("2027-01-31T00:00:00Z", true), ("2027-01-31T00:00:00+01:00", true), ("2027-01-31", false)]
+        {
+            let told = problems(&format!("keys = [{{ algorithm = 'HS256', key = 'k', valid_until = '{time}' }}]"));
+            assert_eq!(told.is_empty(), good, "{time}: {told:?}");
+        }
+        let ended = "api_keys = [{ name = 'a', sha256 = 'x', valid_until = 'soon' }]";
+        assert_eq!(problems(ended), ["api_keys[0].sha256", "api_keys[0].valid_until"]);
         assert_eq!(problems("api_keys = [{ name = '', sha256 = 'x' }]"), ["api_keys[0].sha256", "api_keys[0].name"]);
     }
 }

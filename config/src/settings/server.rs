@@ -1,5 +1,5 @@
 //! `[server]`: where the server listens, whom it lets in, and what one client may ask of it.
-use crate::{ListenAddress, Network, Problems};
+use crate::{ListenAddress, Network, Problems, TlsSettings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -65,9 +65,12 @@ pub struct ServerSettings {
     /// What would be more is answered 503. One address may hold half.
     #[schemars(range(min = 1_048_576, max = 1_073_741_824))]
     pub memory_budget_bytes: usize,
-    /// How long a client may take to send the head of a request, and stay idle between two requests, in milliseconds.
+    /// How long a client may take for the TLS handshake, to send the head of a request, and stay idle between two
+    /// requests, in milliseconds each.
     #[schemars(range(min = 1, max = 600_000))]
     pub header_timeout_ms: u64,
+    /// The certificate that clients are shown, and whether they have to show one.
+    pub tls: TlsSettings,
 }
 
 /// An implementation of Engine.IO and Socket.IO.
@@ -111,6 +114,7 @@ impl Default for ServerSettings {
             new_sessions_per_ip_per_s: 0,
             memory_budget_bytes: 128 * 1024 * 1024,
             header_timeout_ms: 10_000,
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -143,6 +147,7 @@ impl ServerSettings {
                     .hint("for example `127.0.0.1` or `10.0.0.0/8`");
             }
         }
+        self.tls.check(problems);
         if self.memory_budget_bytes / 2 < self.max_message_bytes {
             problems
                 .add(

@@ -31,7 +31,7 @@ fn the_highest_source_wins() {
     assert_eq!(source("server.workers"), ("2", Source::Env("CARILLON_SERVER__WORKERS".to_owned())));
     assert!(matches!(source("server.max_connections"), ("1", Source::File { at: Some(at), .. }) if at.line == 4));
     assert_eq!(source("server.ping_interval_ms"), ("25_000", Source::Default));
-    assert_eq!(sources.len(), 18, "every setting of the table has a source");
+    assert_eq!(sources.len(), 21, "every setting of the table has a source");
 }
 
 /// With nothing configured every section is its type's default, and the defaults of the house are valid.

@@ -74,6 +74,16 @@ impl Client {
         }
     }
 
+    /// Ends the client when what let it in was revoked; whether it was. Not to be called with the queue locked.
+    pub(crate) fn end_if_revoked(&self) -> bool {
+        let Some(authenticate) = &self.namespace.authenticate else { return false };
+        let revoked = self.peer.identity().is_some_and(|identity| authenticate.is_revoked(&identity));
+        if let Some(sink) = self.sink().filter(|_| revoked) {
+            sink.close(Reason::TokenRevoked);
+        }
+        revoked
+    }
+
     /// Answers `refresh_token` where tokens are asked for; whether the event was that.
     pub(super) fn refreshes(self: &Arc<Self>, json: &ByteString, ack: Option<i64>) -> bool {
         let Some(authenticate) = &self.namespace.authenticate else { return false };
@@ -85,6 +95,8 @@ impl Client {
             .and_then(|args| self.refresh(&**authenticate, &json[args]))
             .and_then(|answer| ack.map(|id| answer.encode(&self.namespace.name, id)).transpose());
         finish(self, &What::Event(json.clone(), ack), series, outcome.map_err(Into::into));
+        // What is revoked meanwhile was not looked for at the new token.
+        self.end_if_revoked();
         true
     }
 

@@ -165,7 +165,7 @@ impl Ground {
     fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<App, BootError> {
         let cluster = self.cluster(&namespaces)?;
         let Self { bus, bus_required, secret: _, hub, tasks, stop, services, step } = self;
-        let Services { clients, metrics, clock, failures, .. } = services;
+        let Services { clients, metrics, clock, failures, expiries, .. } = services;
         let failing = AtomicUsize::new(0);
         let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
         Ok(App {
@@ -177,6 +177,7 @@ impl Ground {
             stop,
             clock,
             failures,
+            expiries,
             draining: AtomicBool::new(false),
             step,
         })

@@ -69,6 +69,7 @@ impl HealthUpdate {
             0 => Vec::new(),
             down => vec![match locale {
                 Locale::Fr => format!("{down} nœuds hors ligne"),
+                Locale::En if down == 1 => "1 node offline".to_owned(),
                 Locale::En => format!("{down} nodes offline"),
             }],
         };
@@ -114,6 +115,7 @@ mod tests {
         });
         assert_eq!(serde_json::to_value(HealthUpdate::new("t".to_owned(), 7, 8, Locale::Fr)).unwrap(), shape);
         assert_eq!(HealthUpdate::new(String::new(), 2, 5, Locale::En).issues, ["3 nodes offline"]);
+        assert_eq!(HealthUpdate::new(String::new(), 4, 5, Locale::En).issues, ["1 node offline"]);
         assert!(HealthUpdate::new(String::new(), 0, 0, Locale::Fr).issues.is_empty());
     }
 }

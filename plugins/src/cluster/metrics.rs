@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use carillon_core::prelude::*;
 use serde::Serializer;
 
+use super::views::Node;
+
 /// What was measured on one node. Percentages go from 0 to 100.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Metrics {
@@ -47,12 +49,22 @@ pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
 pub(crate) struct Aggregate {
     /// When, RFC 3339 in UTC.
     pub(crate) timestamp: String,
-    /// The nodes that answered, by name.
+    /// The nodes that answered, by name; every node in a list where the HTTP route for nodes published them.
     #[serde(serialize_with = "as_object")]
-    #[schemars(with = "BTreeMap<String, Metrics>")]
+    #[schemars(with = "Nodes")]
     pub(crate) nodes: Vec<(String, Metrics)>,
     /// All of them together.
     pub(crate) cluster_stats: ClusterStats,
+}
+
+/// The two shapes in which nodes are published.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "it is there for its schema")]
+enum Nodes {
+    ByName(BTreeMap<String, Metrics>),
+    List(Vec<Node>),
 }
 
 /// All nodes together.

@@ -127,18 +127,18 @@ pub(super) struct Histories {
 }
 
 impl Histories {
-    pub(super) fn add_router(&mut self, state: &RouterState) {
+    pub(super) fn add_router(&mut self, time: u64, state: &RouterState) {
         let rates = [state.events_in, state.deliveries, state.lost];
-        let point = RouterPoint { time: now(), connections: state.connections, rates, fanout_ms: state.fanout_ms };
+        let point = RouterPoint { time, connections: state.connections, rates, fanout_ms: state.fanout_ms };
         push(&mut self.router, point, |point| point.time);
     }
 
     /// Adds a round, unless it is the last one again.
-    pub(super) fn add_round(&mut self, round: Round) {
+    pub(super) fn add_round(&mut self, time: u64, round: Round) {
         if self.last.as_ref() == Some(&round) {
             return;
         }
-        let (time, means) = (now(), round.means());
+        let means = round.means();
         push(&mut self.cluster, ClusterPoint { time, means }, |point| point.time);
         self.nodes.add(time, &round.nodes);
         self.last = Some(round);
@@ -166,6 +166,11 @@ impl Histories {
         columns
     }
 
+    /// When each node was measured last.
+    pub(super) fn measured(&self) -> BTreeMap<String, u64> {
+        self.nodes.last()
+    }
+
     /// One node's, unless it was not measured lately.
     pub(super) fn node(&self, name: &str) -> Option<UseHistory> {
         self.nodes.of(name)
@@ -182,7 +187,7 @@ pub(super) fn push<T>(ring: &mut VecDeque<T>, point: T, time: fn(&T) -> u64) {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
@@ -210,11 +215,12 @@ mod tests {
                        "b":{"cpu_usage":25.5,"memory_usage":2,"temperature":null}}}"#;
         let round: Round = serde_json::from_str(text).unwrap();
         let mut histories = Histories::default();
-        histories.add_round(round.clone());
-        histories.add_round(round);
-        histories.add_round(Round::default());
+        for (time, round) in [(1, round.clone()), (2, round), (3, Round::default())] {
+            histories.add_round(time, round);
+        }
         let cluster = histories.cluster();
-        assert_eq!(cluster.time.len(), 2);
+        assert_eq!(cluster.time, [1, 3]);
+        assert_eq!(histories.measured(), BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]));
         assert_eq!((cluster.cpu, cluster.memory), (vec![Some(17.75), None], vec![Some(1.5), None]));
         assert_eq!((cluster.disk, cluster.temperature), (vec![Some(5.0), None], vec![Some(40.0), None]));
     }

@@ -34,6 +34,12 @@ impl NodeHistories {
         }
     }
 
+    /// When each node was measured last.
+    pub(super) fn last(&self) -> BTreeMap<String, u64> {
+        let last = |(name, ring): (&String, &VecDeque<Point>)| Some((name.clone(), ring.back()?.time));
+        self.rings.iter().filter_map(last).collect()
+    }
+
     pub(super) fn of(&self, name: &str) -> Option<UseHistory> {
         let mut columns = UseHistory::default();
         for Point { time, values } in self.rings.get(name)? {

@@ -95,10 +95,31 @@ async fn a_late_client_gets_the_history() {
     let cluster = &history["cluster"];
     assert_eq!((&cluster["cpu"], &cluster["disk"]), (&json!([10.0, 20.0]), &json!([40.0, 40.0])));
     assert_eq!(cluster["temperature"], json!([null, null]));
+    let measured = &history["nodes"]["n1"];
+    assert_eq!((measured, measured.is_u64()), (&cluster["time"][1], true));
     // Nobody was there for an hour: no more than 15 minutes are kept.
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     let history = client.call("request_history", Value::Null).await["data"].clone();
     assert_eq!(history["router"]["time"].as_array().map(Vec::len), Some(15 * 60));
+}
+
+/// Who comes after ten minutes is told of all ten: every second of the router, every round of the nodes.
+#[tokio::test(start_paused = true)]
+async fn ten_minutes_are_told_at_once() {
+    let harness = both(&[]).await;
+    let bus = harness.app().bus();
+    for at in 0..120 {
+        let round = json!({"timestamp": at.to_string(), "nodes": {"n1": {"cpu_usage": at}, "n2": {"cpu_usage": at}}});
+        bus.set(METRICS, round.to_string().into(), None).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    let mut late = harness.connect("/router").await.unwrap();
+    let history = late.call("request_history", Value::Null).await["data"].clone();
+    let rounds: Vec<_> = (0..120).map(f64::from).collect();
+    assert_eq!(history["router"]["time"].as_array().map(Vec::len), Some(600));
+    assert_eq!(history["cluster"]["cpu"], json!(rounds));
+    let node = late.call("request_node_history", json!({"name": "n2"})).await["data"].clone();
+    assert_eq!(node["cpu"], json!(rounds));
 }
 
 /// A client that asks is told how often each event came and went, and how often its handler failed; others are not.

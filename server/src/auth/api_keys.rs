@@ -1,5 +1,7 @@
 //! API keys: the configuration holds their SHA-256 only.
 
+use std::time::SystemTime;
+
 use carillon_config::ApiKeySettings;
 use carillon_core::identity::Identity;
 use serde_json::{Map, json};
@@ -34,7 +36,11 @@ impl ApiKeys {
                 found = Some(identity);
             }
         }
-        found.cloned().ok_or(Reason::UnknownKey)
+        let found = found.ok_or(Reason::UnknownKey)?;
+        match found.expires_at() {
+            Some(end) if end <= SystemTime::now() => Err(Reason::KeyEnded),
+            _ => Ok(found.clone()),
+        }
     }
 }
 
@@ -49,5 +55,5 @@ fn identity(key: &ApiKeySettings) -> Result<Identity, String> {
     }
     claims.insert("roles".to_owned(), key.roles.clone().into());
     claims.insert("info".to_owned(), json!(key.info));
-    Identity::new(claims)
+    Ok(key.ends().into_iter().fold(Identity::new(claims)?, Identity::until))
 }

@@ -9,28 +9,32 @@ pub(super) enum Reason {
     Header,
     Algorithm,
     UnknownKey,
+    KeyEnded,
     Signature,
     Expired,
     NotYet,
     Issuer,
     Audience,
     Claims,
+    Revoked,
 }
 
 impl Reason {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Missing,
         Self::TooLong,
         Self::Malformed,
         Self::Header,
         Self::Algorithm,
         Self::UnknownKey,
+        Self::KeyEnded,
         Self::Signature,
         Self::Expired,
         Self::NotYet,
         Self::Issuer,
         Self::Audience,
         Self::Claims,
+        Self::Revoked,
     ];
 
     /// As a label.
@@ -42,12 +46,14 @@ impl Reason {
             Self::Header => "header",
             Self::Algorithm => "algorithm",
             Self::UnknownKey => "unknown_key",
+            Self::KeyEnded => "key_ended",
             Self::Signature => "signature",
             Self::Expired => "expired",
             Self::NotYet => "not_yet",
             Self::Issuer => "issuer",
             Self::Audience => "audience",
             Self::Claims => "claims",
+            Self::Revoked => "revoked",
         }
     }
 
@@ -60,12 +66,14 @@ impl Reason {
             Self::Header => "its token brings a key or an extension of its own (jku, jwk, x5u, x5c, crit)",
             Self::Algorithm => "its token is not signed with the algorithm of the key that it names",
             Self::UnknownKey => "its key, or the key that its token names, is not in the configuration",
+            Self::KeyEnded => "its key, or the key that signed its token, has ended (valid_until)",
             Self::Signature => "the signature of its token does not fit",
             Self::Expired => "its token has expired",
             Self::NotYet => "its token is not valid yet",
             Self::Issuer => "the issuer of its token is not in auth.issuers",
             Self::Audience => "its token is for somebody else: see auth.audiences",
             Self::Claims => "a claim of its token is missing, twice there, or of the wrong type",
+            Self::Revoked => "its token or key is revoked",
         }
     }
 }

@@ -160,6 +160,32 @@ fn keys_are_chosen_by_name() {
     assert_eq!(by(r#"{"alg":"EdDSA","kid":"ed"}"#, ED_PUBLIC), "signature");
 }
 
+/// A key that has ended refuses what it signed; one that will end takes its tokens along, and leaves the others alone.
+#[test]
+fn keys_end() {
+    let key = |kid: &str, end: &str| format!("{{ kid = '{kid}', algorithm = 'HS256', key = '{SECRET}'{end} }}");
+    let (past, later) = (", valid_until = '2020-01-01T00:00:00Z'", ", valid_until = '2100-01-01T00:00:00+01:00'");
+    let keys = format!("[{}, {}, {}]", key("old", past), key("now", later), key("next", ""));
+    let auth = Auth::new(&settings(&[("auth.mode", "jwt"), ("auth.keys", &keys)])).unwrap().unwrap();
+    let end = 4_102_441_200_u64;
+    let by = |kid: &str, exp: u64| {
+        let claims = json!({"sub": "ann", "exp": exp}).to_string();
+        auth.check(&shown(&raw(&format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#), &claims, SECRET)))
+    };
+    let ends = |kid, exp| {
+        let end = by(kid, exp).unwrap().expires_at().unwrap();
+        end.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    };
+    assert_eq!(by("old", end).unwrap_err(), Reason::KeyEnded);
+    assert_eq!((ends("now", end + 1), ends("now", end - 1), ends("next", end + 1)), (end, end - 1, end + 1));
+    let sha256 = "21fdbeecb49c56644f6cc4444328f5da14132c8a38fd86aad19b4da9e521a79c";
+    for (until, expected) in [(past, "key_ended"), (later, "")] {
+        let keys = format!("[{{ name = 'ann', sha256 = '{sha256}'{until} }}]");
+        let auth = Auth::new(&settings(&[("auth.mode", "api_key"), ("auth.api_keys", &keys)])).unwrap().unwrap();
+        assert_eq!(reason(&auth, "ann-key"), expected);
+    }
+}
+
 /// A key that could not check anything, or that everybody knows, is told at the start.
 #[test]
 fn keys_that_are_none_are_told() {
@@ -195,8 +221,11 @@ fn api_keys_are_checked() {
     assert!(ann.has_role("operator") && ann.may_enter("/any") && ann.expires_at().is_none());
     assert_eq!(ann.claim::<std::collections::BTreeMap<String, String>>("info").unwrap()["team"], "blue");
     let header = |authorization: Option<&str>, api_key: Option<&str>| {
-        let shown =
-            Shown { token: None, authorization: authorization.map(Into::into), api_key: api_key.map(Into::into) };
+        let shown = Shown {
+            authorization: authorization.map(Into::into),
+            api_key: api_key.map(Into::into),
+            ..Shown::default()
+        };
         auth.check(&shown).err().map_or("", Reason::as_str)
     };
     assert_eq!(header(Some("Bearer ann-key"), None), "");

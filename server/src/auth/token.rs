@@ -1,136 +1,96 @@
 //! Signed tokens (JWT): the key is chosen by the configuration, never by the token, and has one algorithm.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use carillon_config::{AlgorithmName, AuthSettings, TokenKeySettings};
+use carillon_config::AuthSettings;
 use carillon_core::identity::Identity;
-use jsonwebtoken::crypto::verify;
+use futures_util::future::BoxFuture;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use jsonwebtoken::{Algorithm, decode};
 use serde_json::Value;
 
+use super::jwks::Jwks;
+use super::key::Key;
 use super::reason::Reason;
 use super::unique::Unique;
-
-/// How far the clocks of who issues tokens and of this machine may be apart, in seconds.
-const LEEWAY: u64 = 10;
 
 /// What a header may not hold: where to find a key, a key, or what this server would have to understand.
 const REFUSED: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "b64"];
 
 /// The keys that are believed.
-pub(super) struct Tokens(Vec<Key>);
-
-struct Key {
-    kid: Option<String>,
-    algorithm: Algorithm,
-    key: DecodingKey,
-    validation: Validation,
+pub(super) struct Tokens {
+    configured: Vec<Key>,
+    pub(super) published: Option<Arc<Jwks>>,
 }
 
 impl Tokens {
     /// Reads the keys, also from their files.
-    pub(super) fn new(settings: &AuthSettings) -> Result<Self, Vec<String>> {
-        let only = settings.key.as_ref().map(|key| {
-            let key = Some(key.clone());
-            ("auth.key".to_owned(), TokenKeySettings { kid: None, algorithm: settings.algorithm, key, key_file: None })
-        });
+    pub(super) fn new(
+        settings: &AuthSettings,
+        published: Result<Option<Arc<Jwks>>, String>,
+    ) -> Result<Self, Vec<String>> {
+        let only = settings.only_key().map(|key| ("auth.key".to_owned(), key));
         let listed = settings.keys.iter().cloned().enumerate();
         let all = only.into_iter().chain(listed.map(|(index, key)| (format!("auth.keys[{index}]"), key)));
-        let (mut keys, mut mistakes) = (Vec::new(), Vec::new());
+        let (published, mut mistakes) = published.map_or_else(|mistake| (None, vec![mistake]), |found| (found, vec![]));
+        let mut keys = Vec::new();
         for (path, key) in all {
             match Key::new(key, settings) {
-                Ok(key) => keys.push(key),
+                Ok(key) => {
+                    if key.has_ended() {
+                        tracing::warn!("{path} has ended: tokens that it signed are refused");
+                    }
+                    keys.push(key);
+                }
                 Err(mistake) => mistakes.push(format!("{path}: {mistake}")),
             }
         }
-        if mistakes.is_empty() { Ok(Self(keys)) } else { Err(mistakes) }
+        if mistakes.is_empty() { Ok(Self { configured: keys, published }) } else { Err(mistakes) }
     }
 
     /// Who has this token.
     pub(super) fn check(&self, token: &str) -> Result<Identity, Reason> {
         let header = Header::of(token)?;
-        let key = self.key(header.kid.as_deref()).ok_or(Reason::UnknownKey)?;
-        if header.algorithm != key.algorithm {
-            return Err(Reason::Algorithm);
+        if let Some(key) = self.configured(header.kid.as_deref()) {
+            return judge(token, &header, key);
         }
-        let claims = decode::<Unique>(token, &key.key, &key.validation).map_err(|error| reason(error.kind()))?;
-        Identity::new(claims.claims.0).map_err(|_| Reason::Claims)
+        let published = self.published.as_ref().map(|published| published.keys());
+        let key = published.iter().flat_map(|keys| &***keys).find(|key| key.kid == header.kid);
+        judge(token, &header, key.ok_or(Reason::UnknownKey)?)
     }
 
-    /// The key that a token names. A single key without a name is meant by whatever name.
-    fn key(&self, kid: Option<&str>) -> Option<&Key> {
-        match self.0.as_slice() {
-            [only] if only.kid.is_none() => Some(only),
+    /// What to wait for before a token is judged: the published keys, when it names one that is not known.
+    pub(super) fn prepare(&self, token: &str) -> Option<BoxFuture<'static, ()>> {
+        let published = self.published.as_ref()?;
+        let header = Header::of(token).ok()?;
+        let known = self.configured(header.kid.as_deref()).is_some()
+            || published.keys().iter().any(|key| key.kid == header.kid);
+        if known { None } else { published.ask() }
+    }
+
+    /// The configured key that a token names. A single key without a name is meant by whatever name.
+    fn configured(&self, kid: Option<&str>) -> Option<&Key> {
+        match self.configured.as_slice() {
+            [only] if only.kid.is_none() && self.published.is_none() => Some(only),
             keys => keys.iter().find(|key| key.kid.as_deref() == kid),
         }
     }
 }
 
-impl Key {
-    fn new(settings: TokenKeySettings, auth: &AuthSettings) -> Result<Self, String> {
-        let text = settings.text()?;
-        let algorithm = algorithm(settings.algorithm);
-        let key = decoding_key(settings.algorithm, &text)?;
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        let mut required = vec!["exp", "sub"];
-        if !auth.issuers.is_empty() {
-            validation.set_issuer(&auth.issuers);
-            required.push("iss");
-        }
-        if !auth.audiences.is_empty() {
-            validation.set_audience(&auth.audiences);
-            required.push("aud");
-        }
-        validation.set_required_spec_claims(&required);
-        Ok(Self { kid: settings.kid, algorithm, key, validation })
+/// Who has a token that this key is to have signed.
+fn judge(token: &str, header: &Header, key: &Key) -> Result<Identity, Reason> {
+    if header.algorithm != key.algorithm {
+        return Err(Reason::Algorithm);
     }
-}
-
-fn algorithm(name: AlgorithmName) -> Algorithm {
-    match name {
-        AlgorithmName::HS256 => Algorithm::HS256,
-        AlgorithmName::HS384 => Algorithm::HS384,
-        AlgorithmName::HS512 => Algorithm::HS512,
-        AlgorithmName::RS256 => Algorithm::RS256,
-        AlgorithmName::RS384 => Algorithm::RS384,
-        AlgorithmName::RS512 => Algorithm::RS512,
-        AlgorithmName::PS256 => Algorithm::PS256,
-        AlgorithmName::PS384 => Algorithm::PS384,
-        AlgorithmName::PS512 => Algorithm::PS512,
-        AlgorithmName::ES256 => Algorithm::ES256,
-        AlgorithmName::ES384 => Algorithm::ES384,
-        AlgorithmName::EdDSA => Algorithm::EdDSA,
+    if key.has_ended() {
+        return Err(Reason::KeyEnded);
     }
-}
-
-/// The key that a text is, tried once so that one of another kind is told of now.
-fn decoding_key(name: AlgorithmName, text: &str) -> Result<DecodingKey, String> {
-    if let Some(bytes) = name.secret_bytes() {
-        if text.contains("-----BEGIN") {
-            return Err(format!("{name:?} has a secret, and this is a key in PEM"));
-        }
-        if text.len() < bytes {
-            return Err(format!("a secret for {name:?} has at least {bytes} bytes"));
-        }
-        return Ok(DecodingKey::from_secret(text.as_bytes()));
-    }
-    if text.contains("PRIVATE KEY") {
-        return Err("this is a private key: the server needs the public one".to_owned());
-    }
-    let wrong = || format!("is not a public key for {name:?} in PEM");
-    let key = match name {
-        AlgorithmName::ES256 | AlgorithmName::ES384 => DecodingKey::from_ec_pem(text.as_bytes()),
-        AlgorithmName::EdDSA => DecodingKey::from_ed_pem(text.as_bytes()),
-        _ => DecodingKey::from_rsa_pem(text.as_bytes()),
-    };
-    let key = key.map_err(|_| wrong())?;
-    verify("", b"", &key, algorithm(name)).map_err(|_| wrong())?;
-    Ok(key)
+    let claims = decode::<Unique>(token, &key.key, &key.validation).map_err(|error| reason(error.kind()))?;
+    let identity = Identity::new(claims.claims.0).map_err(|_| Reason::Claims)?;
+    Ok(key.ends.into_iter().fold(identity, Identity::until))
 }
 
 /// What a token says of itself, before any of it is believed.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use carillon_config::{Loader, ServerSettings};
+use carillon_config::{AdminSettings, Loader, ServerSettings};
 use clap::{Args, Subcommand};
 use http::Uri;
 
@@ -25,7 +25,7 @@ pub(super) enum What {
 pub(super) struct Asked {
     #[command(flatten)]
     pub(super) file: File,
-    /// The server, as in http://127.0.0.1:8085; without it the one of server.listen on this machine
+    /// The server, as in http://127.0.0.1:8085; without it the one of admin.listen, else of server.listen, on this machine
     #[arg(long, value_name = "URL", value_parser = server)]
     url: Option<Uri>,
     /// How long the answer may take, in milliseconds
@@ -48,7 +48,14 @@ pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
     let target = match url {
         Some(url) => probe::Target::of(&url),
         None => match load(read(&file)) {
-            Ok(config) => probe::Target::listening(&config.get::<ServerSettings>("server").listen),
+            Ok(config) => match config.get::<AdminSettings>("admin").listen {
+                Some(listen) => probe::Target::listening("admin.listen", &listen),
+                None => {
+                    let server: ServerSettings = config.get("server");
+                    let target = probe::Target::listening("server.listen", &server.listen);
+                    if server.tls.files().is_some() { target.map(probe::Target::secure) } else { target }
+                }
+            },
             Err(exit) => return exit,
         },
     };
@@ -61,10 +68,10 @@ pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
 
 /// A URL that names a server and nothing on it.
 fn server(text: &str) -> Result<Uri, String> {
-    let url: Uri = text.parse().map_err(|error| format!("{error}; write http://HOST:PORT"))?;
+    let url: Uri = text.parse().map_err(|error| format!("{error}; write http://HOST:PORT or https://HOST:PORT"))?;
     let bare = url.path() == "/" && url.query().is_none();
-    if url.scheme_str() != Some("http") || url.host().is_none_or(str::is_empty) || !bare {
-        return Err("write http://HOST:PORT: a probe asks the server itself, without TLS".to_owned());
+    if !matches!(url.scheme_str(), Some("http" | "https")) || url.host().is_none_or(str::is_empty) || !bare {
+        return Err("write http://HOST:PORT or https://HOST:PORT: a probe asks the server itself".to_owned());
     }
     Ok(url)
 }
@@ -75,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_url_names_a_server_and_nothing_else() {
-        for url in ["http://127.0.0.1:8085", "http://[::1]:80/", "http://carillon"] {
+        for url in ["http://127.0.0.1:8085", "http://[::1]:80/", "http://carillon", "https://carillon:8443"] {
             assert!(server(url).is_ok(), "{url}");
         }
-        for url in ["https://carillon", "carillon:8085", "/readyz", "http://carillon/readyz", "http://c?x=1", ""] {
+        for url in ["ftp://carillon", "carillon:8085", "/readyz", "http://carillon/readyz", "http://c?x=1", ""] {
             assert!(server(url).is_err(), "{url}");
         }
     }

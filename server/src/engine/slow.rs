@@ -67,7 +67,7 @@ impl Session {
         let mut out = self.out();
         let out = &mut *out;
         let (Some(stall), Carrier::WebSocket(stream)) = (out.stall.as_deref_mut(), &out.carrier) else { return false };
-        stall.look(now, out.written.saturating_sub(stream.unread()), &self.common.settings.pace)
+        stall.look(now, stream.taken(out.written), &self.common.settings.pace)
     }
 }
 

@@ -45,7 +45,7 @@ impl Session {
         if out.stall.is_none()
             && let Carrier::WebSocket(stream) = &out.carrier
         {
-            let taken = out.written.saturating_sub(stream.unread());
+            let taken = stream.taken(out.written);
             out.stall = Some(Box::new(Stall::new(Instant::now(), taken)));
         }
     }

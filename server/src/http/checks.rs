@@ -19,7 +19,9 @@ pub(super) async fn check(State(site): State<Arc<Site>>, mut request: Request, n
     let mut response = match site.admission.hosts.check(request.version(), request.headers()) {
         Ok(()) => {
             if let Some(wire) = request.extensions().get::<Handle>() {
-                let source = site.admission.proxies.source(wire.peer(), request.headers());
+                let mut source = site.admission.proxies.source(wire.peer(), request.headers());
+                // A trusted proxy says what its client speaks, whatever it speaks itself.
+                source.secure = source.secure.or(wire.is_secure().then_some(true));
                 request.extensions_mut().insert(source);
             }
             next.run(request).await

@@ -32,10 +32,17 @@ pub(super) async fn answer(
     let (Ok(path), Ok(Query(mut pairs))) = (path, query) else {
         return failure(&Error::bad_payload("the URL is malformed"));
     };
+    pairs.retain(|(name, _)| site.token_parameter.as_deref() != Some(name));
     // Of two with one name the last wins: the path cannot be overridden by the query.
     pairs.extend(path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
     let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ByteString::from);
-    let shown = Shown { token: None, authorization: header("authorization"), api_key: header("x-api-key") };
+    let shown = Shown {
+        token: None,
+        authorization: header("authorization"),
+        api_key: header("x-api-key"),
+        cookie: header("cookie"),
+        query: parts.uri.query().map(ByteString::from),
+    };
     match site.plugins.get(&route, &shown, Params::new(pairs)).await {
         Ok(body) => reply::json(StatusCode::OK, body),
         Err(error) => failure(&error),

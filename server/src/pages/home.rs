@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::asset::{self, Find};
 use super::{answer, guarded};
+use crate::http::is_operators;
 
 /// Where the built frame takes what is served in, and how it says its language.
 const PLACE: &str = "<!-- served -->";
@@ -19,6 +20,8 @@ pub(crate) struct Served<'a> {
     pub(crate) namespaces: Vec<&'a str>,
     /// The plugins' routes, `{name}` and all.
     pub(crate) routes: Vec<&'a str>,
+    /// What operators read is not here.
+    pub(crate) apart: bool,
 }
 
 /// The texts of the page in one language.
@@ -122,7 +125,11 @@ fn content(texts: &Texts, served: &Served<'_>) -> String {
     list(
         &mut page,
         texts.links,
-        texts.links_to.iter().map(|(path, what)| format!("<a href=\"{path}\">{path}</a>: {what}")),
+        texts
+            .links_to
+            .iter()
+            .filter(|(path, _)| !(served.apart && is_operators(path)))
+            .map(|(path, what)| format!("<a href=\"{path}\">{path}</a>: {what}")),
     );
     list(&mut page, texts.routes, served.routes.iter().map(|path| route(path)));
     section(&mut page, texts.docs, texts.docs_are);
@@ -201,7 +208,7 @@ mod tests {
     #[test]
     fn the_home_page_lists_what_is_served() {
         for find in [unbuilt as Find, built] {
-            let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"] };
+            let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"], apart: false };
             let text = page(find, &ENGLISH, &served);
             for part in [
                 "<html lang=\"en\">",
@@ -213,10 +220,13 @@ mod tests {
             ] {
                 assert!(text.contains(part), "{part} is not in {text}");
             }
-            let nothing = page(find, &FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new() });
+            let nothing = page(find, &FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new(), apart: true });
             assert!(nothing.contains("aucun plugin") && !nothing.contains("Routes HTTP"), "{nothing}");
+            for path in ["/metrics", "/readyz", "/livez", "/api/failures"] {
+                assert!(text.contains(path) && !nothing.contains(path), "{path} is listed where it is served");
+            }
         }
-        let served = Served { namespaces: vec!["/"], routes: Vec::new() };
+        let served = Served { namespaces: vec!["/"], routes: Vec::new(), apart: false };
         let framed = page(built, &ENGLISH, &served);
         assert!(framed.contains("<header>") && framed.contains("<main><p>An event router"), "{framed}");
         assert!(page(unbuilt, &ENGLISH, &served).contains("<a href=\"?lang=fr\""), "a way to the other language");

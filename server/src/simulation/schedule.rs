@@ -17,7 +17,7 @@ use super::served::Served;
 use super::world::{NAMESPACES, ROOMS, To, spawn, tell, world};
 use crate::engine::{Engine, Settings};
 use crate::metrics::Metrics;
-use crate::wire::{Memory, Pace, Stream, Wire};
+use crate::wire::{Memory, Pace, Place, Stream, Wire};
 
 pub(super) struct Schedule {
     pub(super) metrics: Arc<Metrics>,
@@ -109,7 +109,8 @@ impl Schedule {
         let memory = Memory::new(room, self.random.u64(..));
         let place = Arc::clone(&self.places).try_acquire_owned().unwrap();
         let stream = Stream::Memory(memory.clone());
-        let wire = Wire::new(stream, ([127, 0, 0, 1], 9).into(), self.pace, Arc::clone(&self.metrics), place);
+        let place = Place::new(Arc::clone(&self.metrics), place);
+        let wire = Wire::new(stream, ([127, 0, 0, 1], 9).into(), self.pace, place);
         engine.carry(wire, upgrade);
         memory
     }

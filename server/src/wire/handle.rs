@@ -55,18 +55,29 @@ pub(crate) struct Handle(Arc<Shared>);
 struct Shared {
     peer: SocketAddr,
     stream: Weak<Stream>,
+    secure: bool,
     /// The client did not read, and was cut off for that.
     slow: AtomicBool,
 }
 
 impl Handle {
     pub(super) fn new(peer: SocketAddr, stream: &Arc<Stream>) -> Self {
-        Self(Arc::new(Shared { peer, stream: Arc::downgrade(stream), slow: AtomicBool::new(false) }))
+        Self(Arc::new(Shared {
+            peer,
+            stream: Arc::downgrade(stream),
+            secure: stream.is_secure(),
+            slow: AtomicBool::new(false),
+        }))
     }
 
     /// Where the client connects from.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.0.peer
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.0.secure
     }
 
     /// Closes the connection now: both directions at once, and unsent data is thrown away.

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { refused, TRANSPORTS, upgraded } from './lib/client.mjs';
 import { python } from './lib/python.mjs';
+import { answered, returning } from './lib/returning.mjs';
 import { start } from './lib/server.mjs';
 import { ahead, KEYS, keysSetting, token, unsigned } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
@@ -40,6 +41,12 @@ const FORGED = {
   'another aud': () => token({ ...good(), aud: 'others' }),
   'another iss': () => token({ ...good(), iss: 'others' }),
   '16 KiB': () => token({ ...good(), pad: 'x'.repeat(16 * 1024) }),
+  'exp twice': () => token(JSON.stringify(good()).replace('{', `{"exp":${ahead(60)},`)),
+  'an x5c': () => token(good(), { header: { x5c: ['AAAA'] } }),
+  'an extension to understand': () => token(good(), { header: { crit: ['exp'] } }),
+  'alg none in other letters': () => unsigned(good(), 'nOnE'),
+  'nbf as text': () => token({ ...good(), nbf: 'now' }),
+  'nobody in aud': () => token({ ...good(), aud: [] }),
   'sub twice': () => token(JSON.stringify(good()).replace('{', '{"sub":"root",')),
 };
 
@@ -73,19 +80,20 @@ for (const engine of ['carillon', 'socketioxide']) {
         assert.equal((await refused((await running()).client('/echo', { ...TRANSPORTS[transport], extraHeaders: bad }))).message, REFUSED);
       });
 
-      test(`${transport}: a client that comes back is asked again`, async () => {
-        let shown = token(good());
-        const options = { ...TRANSPORTS[transport], reconnection: true, reconnectionDelay: 20, reconnectionDelayMax: 20, auth: (tell) => tell({ token: shown }) };
-        const client = await (await running()).connect('/echo', options);
-        for (const [next, comes] of [[token(good()), true], [token({ ...good(), exp: ahead(-60) }), false]]) {
-          shown = next;
+      test(`${transport}: a client that comes back is asked again, and refused with the same words`, async () => {
+        let shown = () => token(good());
+        const client = await returning(await running(), transport, () => shown());
+        for (const [what, forge] of [['a good one', shown], ...Object.entries(FORGED)]) {
+          shown = forge;
           client.ended = null;
-          const answer = new Promise((done) => {
-            client.once('connect', () => done('connected'));
-            client.once('connect_error', (error) => done(error.message));
-          });
+          const answer = answered(client);
           client.io.engine.close();
-          assert.equal(await answer, comes ? 'connected' : REFUSED);
+          assert.equal(await answer, what === 'a good one' ? 'connected' : REFUSED, what);
+          if (what === 'a good one') continue;
+          shown = () => token(good());
+          const again = answered(client);
+          client.connect();
+          assert.equal(await again, 'connected', `after ${what}`);
         }
       });
 
@@ -113,9 +121,10 @@ for (const engine of ['carillon', 'socketioxide']) {
     for (const transport of ['polling', 'websocket']) {
       test(`a client in Python shows its token, ${transport}`, async (t) => {
         const server = await running();
-        const shown = [token(good()), token({ ...good(), exp: ahead(-60) }), unsigned(good(), 'none')];
-        const out = await python(t, 'client.py', 'tokens', server.url, transport, ...shown);
-        assert.deepEqual(out.trim().split('\n'), ['let in', `refused ${REFUSED}`, `refused ${REFUSED}`]);
+        const valid = Object.keys(KEYS).map((algorithm) => token(good(), { algorithm }));
+        const forged = [token({ ...good(), exp: ahead(-60) }), unsigned(good(), 'none'), FORGED['HS256 with the public key of RS256']()];
+        const out = await python(t, 'client.py', 'tokens', server.url, transport, ...valid, ...forged);
+        assert.deepEqual(out.trim().split('\n'), [...valid.map(() => 'let in'), ...forged.map(() => `refused ${REFUSED}`)]);
       });
     }
 

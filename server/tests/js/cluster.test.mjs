@@ -1,6 +1,7 @@
 //! Several Carillons on one Redis act as one: rooms, one collector, and each on its own when Redis is out of reach.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { openGap } from './lib/gap.mjs';
 import { told } from './lib/outage.mjs';
@@ -120,6 +121,24 @@ test('who may publish on Redis and does not know bus.secret disconnects nobody; 
     const metrics = await server.metrics();
     assert.deepEqual(['malformed', 'refused'].map((result) => metrics.sum('carillon_cluster_messages_total', { result })), [1, 2]);
   }
+});
+
+test('the ACL of the page on security is all that a Carillon needs, and keeps others off its channels', async (t) => {
+  const page = readFileSync(new URL('../../../docs/security.md', import.meta.url), 'utf8');
+  const users = page.match(/ACL SETUSER .*/g).map((line) => line.replace('PASSWORD', 'secret').split(' '));
+  const redis = await startRedis(t);
+  for (const user of users) assert.equal(await redis.cli(...user), 'OK');
+  const url = `redis://carillon:secret@127.0.0.1:${redis.port}/2`;
+  const [a, b] = await Promise.all([1, 2].map(() => start(t, { program: 'fixture', args: ['--bus', url], config: '[plugins.monitoring]\ncollect = "on"\ninterval_ms = 1000\n' })));
+  await redis.subscribers(2, CLUSTER);
+  const [here, there] = await Promise.all([member(a, ['red']), member(b, ['red'])]);
+  await shout(here, { text: 'red', rooms: ['red'] });
+  assert.deepEqual(await heard([here, there], here), [['red'], ['red']]);
+  const listener = await b.connect('/', { transports: ['websocket'] });
+  await listener.next('redis_cluster_metrics');
+  const as = (...command) => redis.cli('--user', 'worker', '--pass', 'secret', ...command);
+  assert.equal(await as('PUBLISH', 'celery:metrics', '{}'), '2');
+  await assert.rejects(as('PUBLISH', CLUSTER[0], 'x'), /NOPERM/);
 });
 
 test('installations with different prefixes on one Redis do not see each other', async (t) => {

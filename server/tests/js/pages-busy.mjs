@@ -1,5 +1,5 @@
-//! `make measure-web`: how busy the pages keep a browser, and whether their memory grows. Not part of `make test`, which
-//! asserts no speed. `CARILLON_MINUTES` says for how long the dashboard is watched: 5 by itself.
+//! `make measure-web`: how soon the dashboard is there, how busy the pages keep a browser, and whether their memory grows. Not part
+//! of `make test`, which asserts no speed. `CARILLON_MINUTES` says for how long the dashboard is watched: 5 by itself.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { setTimeout as pass } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { openBrowser, TestPage } from './lib/browser.mjs';
-import { dashboard, rows } from './lib/dashboard.mjs';
+import { begins, dashboard, points, rows } from './lib/dashboard.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { command } from './lib/resp.mjs';
 import { start } from './lib/server.mjs';
@@ -85,8 +85,29 @@ test(`${NODES} nodes with an update a second on the dashboard, for ${MINUTES} mi
   const mean = busy.reduce((sum, one) => sum + one, 0) / busy.length;
   t.diagnostic(`main thread busy: mean ${mean.toFixed(1)} %, at most ${Math.max(...busy).toFixed(1)} % of ${EVERY_MS / 1000} s`);
   t.diagnostic(`JavaScript heap in MB, every ${EVERY_MS / 1000} s: ${heaps.map((one) => one.toFixed(1)).join(' ')}`);
+  // A page that is opened now shows all of it at once.
+  const late = await dashboard(t, tab.context().browser(), server);
+  let first;
+  await until(async () => (first = await begins(late)).every((time) => time > 0), () => `every chart has begun: ${first}`);
+  const shown = await late.evaluate(() => performance.now());
+  const ago = (Date.now() - Math.max(...first)) / 60_000;
+  t.diagnostic(`a page opened now shows the last ${ago.toFixed(1)} minutes, ${(await points(late)).join(', ')} points, after ${shown.toFixed(0)} ms`);
+  assert.ok(ago > MINUTES, `only ${ago} minutes`);
   assert.ok(mean < 30, `busy for ${mean} %`);
   assert.ok(Math.max(...heaps) - heaps[0] < 10, `the heap grew: ${heaps}`);
+});
+
+test('the first paint of the dashboard, in a browser that was never there', async (t) => {
+  const server = await start(t);
+  const paints = [];
+  for (let at = 0; at < 5; at += 1) {
+    const tab = await dashboard(t, await openBrowser(t), server);
+    await until(async () => (await rows(tab)).length === 1, 'this host is shown');
+    paints.push(await tab.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
+    await tab.context().browser().close();
+  }
+  t.diagnostic(`first paint after ${paints.map((one) => one.toFixed(0)).join(', ')} ms`);
+  assert.ok(Math.max(...paints) < 1_000, `first paint after ${paints} ms`);
 });
 
 test('2,000 events a second on the test page, for a minute', async (t) => {

@@ -21,7 +21,7 @@ const monitoring: Socket<Listen<"/monitoring">, Emit<"/monitoring">> = io("http:
 /** What a program may say, each line by itself. */
 const RIGHT = [
   'monitoring.on("cluster_metrics", (metrics) => { const cpu: number = metrics.cluster_stats.avg_cpu; });',
-  'monitoring.on("cluster_metrics", ({ nodes }) => { const used: number = nodes["a"]!.cpu_usage; });',
+  'monitoring.on("cluster_metrics", ({ nodes }) => { const used: number = Array.isArray(nodes) ? nodes[0]!.cpu_usage : nodes["a"]!.cpu_usage; });',
   'monitoring.emit("request_nodes_status", {}, (answer) => { if (answer.ok) { const name: string = answer.data.data[0]!.node; } });',
   'const status = await monitoring.emitWithAck("request_nodes_status", {}); if (!status.ok) { const code: string = status.error.code; }',
   'const said = await echo.emitWithAck("say", { text: "hello" }); if (said.ok) { const text: string = said.data.text; }',
@@ -34,6 +34,7 @@ const WRONG = [
   ['await echo.emitWithAck("sya", { text: "hello" });', 'TS2345'],
   ['const said = await echo.emitWithAck("say", { text: "hello" }); said.data;', 'TS2339'],
   ['monitoring.on("cluster_metrics", (metrics) => metrics.cluster_stats.average);', 'TS2339'],
+  ['monitoring.on("cluster_metrics", ({ nodes }) => nodes["a"]);', 'TS7053'],
   ['monitoring.on("cluster_metrcs", () => {});', 'TS2345'],
   ['echo.emit("say", { text: "hello" }, "and more");', 'TS2345'],
   ['echo.emit("say", { text: "hello" }, (answer: number) => {});', 'TS2345'],

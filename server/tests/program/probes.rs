@@ -38,7 +38,7 @@ fn a_probe_gives_up_in_time_and_says_why() {
     let (code, _, err) = probe(address, &["live"]);
     assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
     assert!(err.contains("cannot be asked"), "{err}");
-    let (code, _, err) = run(&mut carillon(&["probe", "ready", "--url", "https://localhost"]));
+    let (code, _, err) = run(&mut carillon(&["probe", "ready", "--url", "ftp://localhost"]));
     assert_eq!(code, Some(2), "{err}");
     assert_eq!(run(carillon(&["probe", "live"]).env("CARILLON_SERVER__LISTEN", "nowhere")).0, Some(78));
 }

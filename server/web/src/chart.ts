@@ -19,6 +19,8 @@ export interface Kind {
   lines: string[];
   /** The top of the scale, where it is known. */
   top?: number;
+  /** Not everybody measures it: hidden as long as nothing is known. */
+  rare?: boolean;
 }
 
 /** One chart. Times are in milliseconds since 1970. */
@@ -91,6 +93,7 @@ export class Chart {
     if (document.hidden) return;
     this.#plot?.setData([this.#times, ...this.#columns]);
     this.#tell(null);
+    if (this.kind.rare) this.#figure.hidden = this.#columns.every((column) => column.every((value) => value === null));
     this.#figure.dataset.points = String(this.#times.length);
     this.#figure.dataset.since = new Date((this.#times[0] ?? 0) * 1000).toISOString();
   }

@@ -9,6 +9,11 @@ export function made<K extends keyof HTMLElementTagNameMap>(tag: K, text: string
   return one;
 }
 
+/** A sentence of the event table, with what stands between backquotes as code. */
+export function prose(sentence: string): (Node | string)[] {
+  return sentence.split('`').map((part, at) => (at % 2 === 1 ? made('code', part) : part));
+}
+
 /** Writes a text, where there is something to write it on. */
 export function write(on: Element | undefined, text: string): void {
   if (on && on.textContent !== text) on.textContent = text;

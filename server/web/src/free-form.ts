@@ -16,6 +16,8 @@ export interface Console {
 /** The form. It has a connection of its own, so that the page's own sockets stay as they are. */
 export class FreeForm {
   #socket?: Socket;
+  /** The namespace and the token of the socket. */
+  #opened?: [namespace: string, token: string];
   #contract: Contract = { namespaces: [], schemas: {} };
   /** What the form wrote into the payload itself; somebody's own text stays. */
   #written = '';
@@ -81,23 +83,18 @@ export class FreeForm {
   /** The client for a namespace and a token; another one ends the one before. */
   #open(namespace: string, token: string): Socket {
     const { say, out } = this;
-    const auth: Record<string, string> = token === '' ? {} : { token };
     const last = this.#socket;
-    const same = last && nameOf(last) === namespace && JSON.stringify(last.auth) === JSON.stringify(auth);
-    if (same && last.active) return last;
+    if (last?.active && this.#opened?.[0] === namespace && this.#opened[1] === token) return last;
     last?.disconnect();
+    const auth: Record<string, string> = token === '' ? {} : { token };
     const socket = new Manager(location.origin, { transports: ['websocket', 'polling'] }).socket(namespace, { auth });
-    this.#socket = socket;
+    [this.#socket, this.#opened] = [socket, [namespace, token]];
     socket.on('connect', () => out.say(say.joined(namespace), 'success'));
     socket.on('connect_error', (error) => { if (!socket.active) out.say(say.refused(namespace, error.message), 'error'); });
     socket.on('disconnect', (reason) => out.say(`${namespace}: ${say.ended(reason)}`, 'error'));
     socket.onAny((name: string, ...data: unknown[]) => out.message(`${namespace} -> ${name}`, data.length > 1 ? data : data[0], name === 'error' ? 'error' : 'success'));
     return socket;
   }
-}
-
-function nameOf(socket: Socket): string {
-  return (socket as unknown as { nsp: string }).nsp;
 }
 
 /** Writes what a field may be completed to, unless it says so already. */

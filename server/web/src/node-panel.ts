@@ -21,7 +21,7 @@ export class NodePanel {
     private readonly ask: (name: string) => Promise<UseHistory | undefined>,
   ) {
     this.#use = new Chart(charts, { title: say.useOfNode, lines: [say.cpu, say.memory, say.disk], top: 100 }, number);
-    this.#temperature = new Chart(charts, { title: say.temperatureOfNode, lines: [say.temperature] }, number);
+    this.#temperature = new Chart(charts, { title: say.temperatureOfNode, lines: [say.temperature], rare: true }, number);
   }
 
   /** The node that is shown. */

@@ -13,14 +13,17 @@ const SHORTEST_MS = 15_000;
 type Column = 'node' | 'state' | 'cpu' | 'memory' | 'disk' | 'temperature' | 'seen';
 const COLUMNS: Column[] = ['node', 'state', 'cpu', 'memory', 'disk', 'temperature', 'seen'];
 
+const UNKNOWN = { cpu: null, memory: null, disk: null, temperature: null };
+
 interface Row {
   name: string;
   values: Record<'cpu' | 'memory' | 'disk' | 'temperature', number | null>;
-  /** When it answered last, by this computer's clock. */
+  /** When it answered last, by this computer's clock; null when nobody knows. */
   seen: number | null;
+  /** Whether it was in any round this page heard of. */
+  answered: boolean;
   /** It was not in the last round. */
   missing: boolean;
-  since: number;
   line: HTMLTableRowElement;
   /** What holds the text of each cell; the first is a button. */
   cells: HTMLElement[];
@@ -38,6 +41,7 @@ export class Nodes {
 
   constructor(
     private readonly table: HTMLTableElement,
+    private readonly some: HTMLElement,
     private readonly none: HTMLElement,
     private readonly say: Texts,
     private readonly number: Intl.NumberFormat,
@@ -78,21 +82,28 @@ export class Nodes {
     const now = Date.now();
     if (live && this.#lastRound > 0) this.#pause = now - this.#lastRound;
     this.#lastRound = now;
-    for (const row of this.#rows.values()) {
-      const missing = !(row.name in nodes);
-      if (missing && !row.missing) row.since = now;
-      row.missing = missing;
-    }
+    for (const row of this.#rows.values()) row.missing = !(row.name in nodes);
     for (const [name, measured] of Object.entries(nodes)) {
       const row = this.#rows.get(name) ?? this.#add(name);
       row.missing = false;
-      row.seen = now;
+      row.answered = true;
+      // What was measured before this page asked may be old: the server's history tells when it was.
+      if (live) row.seen = now;
       row.values = {
         cpu: measured.cpu_usage ?? null,
         memory: measured.memory_usage ?? null,
         disk: measured.disk_usage ?? null,
         temperature: measured.temperature ?? null,
       };
+    }
+    this.draw();
+  }
+
+  /** When nodes answered last, as far as the server remembers. */
+  remember(times: Record<string, number>): void {
+    for (const [name, time] of Object.entries(times)) {
+      const row = this.#rows.get(name);
+      if (row) row.seen = Math.max(row.seen ?? 0, time);
     }
     this.draw();
   }
@@ -113,9 +124,9 @@ export class Nodes {
     for (const row of this.#rows.values()) row.cells[0]?.setAttribute('aria-pressed', String(row.name === name));
   }
 
-  /** The nodes that answered once and no longer do, and since when. */
-  silent(): { name: string; since: number }[] {
-    return [...this.#rows.values()].filter((row) => this.#state(row) === 'stale').map(({ name, since }) => ({ name, since }));
+  /** The nodes that do not answer, and when they did last. */
+  silent(): { name: string; seen: number | null }[] {
+    return [...this.#rows.values()].filter((row) => this.#state(row) === 'stale').map(({ name, seen }) => ({ name, seen }));
   }
 
   /** Brings what is shown up to date. */
@@ -127,6 +138,7 @@ export class Nodes {
     // Moving a row that is in its place already would cost the reader their selection.
     rows.forEach((row, at) => { if (body?.rows[at] !== row.line) body?.insertBefore(row.line, body.rows[at] ?? null); });
     this.none.hidden = this.#rows.size > 0;
+    this.some.hidden = this.#rows.size === 0;
   }
 
   #add(name: string): Row {
@@ -143,22 +155,27 @@ export class Nodes {
       cell.append(button);
       return button;
     });
-    const values = { cpu: null, memory: null, disk: null, temperature: null };
-    const row: Row = { name, values, seen: null, missing: this.#lastRound > 0, since: Date.now(), line, cells };
+    const row: Row = { name, values: UNKNOWN, seen: null, answered: false, missing: this.#lastRound > 0, line, cells };
     this.#rows.set(name, row);
     return row;
   }
 
   #state(row: Row): 'answers' | 'stale' | 'never' {
     const late = Math.max(ROUNDS * this.#pause, SHORTEST_MS);
-    const quiet = this.#lastRound > 0 && Date.now() - this.#lastRound > late;
-    if (row.missing || (quiet && row.seen !== null)) return 'stale';
-    return row.seen === null ? 'never' : 'answers';
+    const old = (time: number) => Date.now() - time > late;
+    if (row.missing) return 'stale';
+    if (row.answered) return this.#lastRound > 0 && old(this.#lastRound) ? 'stale' : 'answers';
+    return row.seen !== null && old(row.seen) ? 'stale' : 'never';
+  }
+
+  /** What is so now: nothing is known of a node that does not answer. */
+  #values(row: Row): Row['values'] {
+    return this.#state(row) === 'answers' ? row.values : UNKNOWN;
   }
 
   #show(row: Row, now: number): void {
     const state = this.#state(row);
-    const { cpu, memory, disk, temperature } = row.values;
+    const { cpu, memory, disk, temperature } = this.#values(row);
     const texts = [
       row.name,
       this.say[state],
@@ -166,16 +183,21 @@ export class Nodes {
       this.#with(memory, ' %'),
       this.#with(disk, ' %'),
       this.#with(temperature, ' °C'),
-      row.seen === null ? '–' : this.#with(Math.round((now - row.seen) / 1000), ' s'),
+      row.seen === null ? '–' : this.#age(now - row.seen),
     ];
     texts.forEach((text, at) => {
       const cell = row.cells[at];
       write(cell, text);
       const column = COLUMNS[at] as keyof typeof HIGH;
-      cell?.classList.toggle('high', column in HIGH && (row.values[column] ?? 0) > HIGH[column]);
+      cell?.classList.toggle('high', column in HIGH && (this.#values(row)[column] ?? 0) > HIGH[column]);
     });
     row.line.className = state;
     row.line.hidden = !`${row.name} ${this.say[state]}`.toLowerCase().includes(this.#filter);
+  }
+
+  #age(ms: number): string {
+    const seconds = Math.max(Math.round(ms / 1000), 0);
+    return seconds < 120 ? `${seconds} s` : `${this.number.format(Math.floor(seconds / 60))} min`;
   }
 
   #with(value: number | null, unit: string): string {
@@ -197,8 +219,8 @@ export class Nodes {
     const key = (row: Row) =>
       column === 'node' ? row.name
       : column === 'state' ? this.#state(row)
-      : column === 'seen' ? -(row.seen ?? 0)
-      : row.values[column];
+      : column === 'seen' ? (row.seen === null ? null : -row.seen)
+      : this.#values(row)[column];
     const [a, b] = [key(one), key(other)];
     // What is not known stands last, whatever the order.
     if (a === null || b === null) return Number(a === null) - Number(b === null);

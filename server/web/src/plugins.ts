@@ -4,7 +4,7 @@ import type { Socket } from 'socket.io-client';
 import type { Emit, EventCounts, Listen, RouterState } from '../../../docs/reference/types';
 import { callForm } from './call-form';
 import { load, type Contract, type Event, type Namespace } from './contract';
-import { element, made, write } from './elements';
+import { element, made, prose, write } from './elements';
 import { connect, language, place } from './header';
 import { texts } from './plugins-texts';
 import { view } from './schema-view';
@@ -30,7 +30,7 @@ function entry(namespace: Namespace, event: Event, taken: boolean, { schemas }: 
   const counts = made('span', '', 'counts live');
   // The same name may be taken and sent: each shows its own side.
   figures.set(key(namespace.name, `${taken ? '<' : '>'}${event.name}`), counts);
-  head.append(made('strong', event.name), ` ${event.sentences.join(' ')} `, counts);
+  head.append(made('strong', event.name), ' ', ...prose(event.sentences.join(' ')), ' ', counts);
   box.append(head);
   box.addEventListener('toggle', () => {
     if (!box.open || box.childElementCount > 1) return;
@@ -38,6 +38,12 @@ function entry(namespace: Namespace, event: Event, taken: boolean, { schemas }: 
     if (event.answer) box.append(made('h4', say.answer), view(event.answer, schemas, say));
     if (taken) box.append(callForm(manager, namespace, event, schemas, say));
   });
+  return box;
+}
+
+function paragraph(text: string): HTMLElement {
+  const box = document.createElement('p');
+  box.append(...prose(text));
   return box;
 }
 
@@ -50,7 +56,7 @@ function section(namespace: Namespace, contract: Contract): HTMLElement {
   figures.set(key(namespace.name), clients);
   title.append(clients);
   box.append(title);
-  if (namespace.description) box.append(made('p', namespace.description));
+  if (namespace.description) box.append(paragraph(namespace.description));
   if (namespace.auth) box.append(made('h3', say.auth), view(namespace.auth, contract.schemas, say));
   for (const [heading, events, taken] of [[say.received, namespace.takes, true], [say.sent, namespace.sends, false]] as const) {
     if (events.length > 0) box.append(made('h3', heading), ...events.map((event) => entry(namespace, event, taken, contract)));
@@ -70,10 +76,11 @@ router.on('event_counts', (counts: EventCounts) => {
   const old = new Map(before?.events.map((event) => [key(event.namespace, event.event), event]));
   for (const event of counts.events) {
     const last = old.get(key(event.namespace, event.event));
-    const rate = (of: 'received' | 'sent') => (seconds > 0 ? number.format((event[of] - (last?.[of] ?? 0)) / seconds) : '–');
+    const rate = (of: 'received' | 'sent') => (seconds > 0 ? `, ${number.format((event[of] - (last?.[of] ?? 0)) / seconds)}/s` : '');
+    const times = (of: 'received' | 'sent') => say.times(event[of], number.format(event[of])) + rate(of);
     const failed = event.failed > 0 ? `, ${say.failures(event.failed, number.format(event.failed))}` : '';
-    write(figures.get(key(event.namespace, `<${event.event}`)), `${say.times(number.format(event.received), rate('received'))}${failed}`);
-    write(figures.get(key(event.namespace, `>${event.event}`)), say.times(number.format(event.sent), rate('sent')));
+    write(figures.get(key(event.namespace, `<${event.event}`)), times('received') + failed);
+    write(figures.get(key(event.namespace, `>${event.event}`)), times('sent'));
   }
   before = counts;
 });

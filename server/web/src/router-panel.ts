@@ -32,7 +32,7 @@ export class RouterPanel {
     this.#figure(say.slowClosed, format(slow.closed));
     this.#figure(say.slowLost, format(slow.lost));
     this.#figure(say.pauses, format(slow.read_pauses));
-    this.#figure(say.bus, `${bus.kind} : ${bus.up ? say.up : say.down} (${bus.detail})`, !bus.up);
+    this.#figure(say.bus, `${bus.kind}, ${bus.up ? say.up : say.down} (${bus.detail})`, !bus.up);
     this.#figure(say.started, new Date(state.started).toLocaleString(this.language));
     this.#figure(say.version, state.version);
     fill(this.clients, ['namespace', 'WebSocket', 'polling'], state.clients.map(({ namespace, websocket, polling }) =>

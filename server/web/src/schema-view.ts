@@ -1,6 +1,7 @@
 //! A schema for people: its fields with their types and sentences.
 
 import { resolve, type Schema } from './contract';
+import { prose } from './elements';
 
 /** How deep fields are shown within fields. */
 const DEEPEST = 5;
@@ -33,10 +34,10 @@ export function view(schema: Schema, schemas: Record<string, Schema>, say: Words
   return box;
 }
 
-/** Of a list or of a choice with nothing, what is in it. */
+/** Of a list, or of a choice, what is in it; of several choices, what is in the first. */
 function innermost(schema: Schema, schemas: Record<string, Schema>): Schema {
   const some = schema.anyOf?.filter(({ type }) => type !== 'null') ?? [];
-  if (some.length === 1 && some[0]) return innermost(resolve(some[0], schemas), schemas);
+  if (some[0]) return innermost(resolve(some[0], schemas), schemas);
   if (schema.items) return innermost(resolve(schema.items, schemas), schemas);
   if (typeof schema.additionalProperties === 'object' && !schema.properties) return innermost(resolve(schema.additionalProperties, schemas), schemas);
   if (schema.allOf?.length === 1 && schema.allOf[0]) return innermost(resolve(schema.allOf[0], schemas), schemas);
@@ -58,7 +59,7 @@ function line(name: string | undefined, schema: Schema, schemas: Record<string, 
   }
   text.append(type);
   const about = schema.description ?? resolve(schema, schemas).description;
-  if (about) text.append(` ${about}`);
+  if (about) text.append(' ', ...prose(about));
   return text;
 }
 

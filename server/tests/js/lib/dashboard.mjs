@@ -14,10 +14,10 @@ export async function dashboard(t, browser, server, options) {
   return tab;
 }
 
-/** Resolves once an element reads like this. */
-export function reads(tab, selector, pattern) {
+/** Resolves once an element reads like this; before it is there it reads like nothing. */
+export function reads(tab, selector, pattern, ms) {
   let text;
-  return until(async () => pattern.test(text = await tab.locator(selector).innerText()), () => `${selector} reads ${pattern}; it reads ${text}`);
+  return until(async () => pattern.test(text = (await tab.locator(selector).allInnerTexts()).join('')), () => `${selector} reads ${pattern}; it reads ${text}`, ms);
 }
 
 /** The cells of the nodes shown, row by row. */

@@ -8,8 +8,8 @@ import { until, within } from './wait.mjs';
 const ENDPOINT = '/socket.io/?EIO=4';
 
 /** A WebSocket at the Socket.IO endpoint that records every frame and how it ended. */
-export async function openRaw(url, { query = '', headers = {}, namespace } = {}) {
-  const ws = new WebSocket(`${url.replace('http', 'ws')}${ENDPOINT}&transport=websocket${query}`, { headers });
+export async function openRaw(url, { query = '', headers = {}, namespace, trust = {} } = {}) {
+  const ws = new WebSocket(`${url.replace('http', 'ws')}${ENDPOINT}&transport=websocket${query}`, { headers, ...trust });
   ws.frames = [];
   ws.closed = null;
   ws.on('message', (data, binary) => ws.frames.push(binary ? data : data.toString()));
@@ -37,11 +37,14 @@ export async function openRaw(url, { query = '', headers = {}, namespace } = {})
   return ws;
 }
 
-/** A WebSocket in `namespace` that reads so many bytes a second: `closed`, and `after` how many milliseconds. */
-export async function openTrickle(t, port, namespace, bytesPerSecond) {
+/**
+ * A WebSocket in `namespace` that reads so many bytes a second: `closed`, and `after` how many milliseconds. `open` gives
+ * the connection.
+ */
+export async function openTrickle(t, port, namespace, bytesPerSecond, open = () => tcpConnect(port, '127.0.0.1')) {
   const EVERY_MS = 50;
   const opened = performance.now();
-  const socket = tcpConnect(port, '127.0.0.1');
+  const socket = open();
   const trickle = { closed: false, after: undefined };
   // In this mode it reads from the kernel only what is taken here, and a buffer's worth ahead.
   socket.on('readable', () => {});

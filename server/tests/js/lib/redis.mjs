@@ -49,7 +49,7 @@ class Redis {
   cli(...command) {
     return within(new Promise((done, fail) => {
       execFile('redis-cli', ['-p', this.port, '-n', 2, '--no-auth-warning', ...command].map(String), (error, out, err) => {
-        if (error || /^(ERR|NOAUTH|WRONGPASS)/.test(out)) fail(new Error(`redis-cli ${command.join(' ')}: ${out}${err}`));
+        if (error || /^(ERR|NOAUTH|NOPERM|WRONGPASS)/.test(out)) fail(new Error(`redis-cli ${command.join(' ')}: ${out}${err}`));
         else done(out.replace(/\n$/, ''));
       });
     }), () => `redis-cli ${command.join(' ')} ends`);

@@ -16,7 +16,7 @@ const programs = {
   // The server, with the checks of a debug build.
   carillon: process.env.CARILLON_BINARY ?? join(root, 'target/debug/carillon'),
   // The crate outside the workspace, which adds the namespaces /order, /proto, /second, /seen, /rough and /tiny.
-  fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/release/carillon-fixture'),
+  fixture: process.env.CARILLON_FIXTURE ?? join(root, 'target/debug/carillon-fixture'),
 };
 
 /** The path of one of the two programs under test. */
@@ -37,9 +37,10 @@ export function cleanEnv(extra = {}) {
   return { ...env, NO_COLOR: '1', ...(engine && { CARILLON_SERVER__ENGINE: engine }), ...extra };
 }
 
-/** Runs a program to its end and resolves to `{ code, out, err }`. */
-export function runToEnd(name, args, { env = {} } = {}) {
-  const child = spawn(programPath(name), args, { env: cleanEnv(env), stdio: ['ignore', 'pipe', 'pipe'] });
+/** Runs a program to its end, with nothing or `input` to read, and resolves to `{ code, out, err }`. */
+export function runToEnd(name, args, { env = {}, input } = {}) {
+  const child = spawn(programPath(name), args, { env: cleanEnv(env), stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+  child.stdin?.on('error', () => {}).end(input);
   let out = '';
   let err = '';
   child.stdout.on('data', (chunk) => { out += chunk; });
@@ -65,6 +66,8 @@ export class Server {
     this.child = child;
     this.log = [];
     this.closers = [];
+    /** What its clients need to trust it, when it speaks TLS: `{ ca }`, and the certificate they show. */
+    this.trust = {};
     this.exit = new Promise((done) => child.on('close', (code, signal) => {
       this.ended = { code, signal };
       done(this.ended);
@@ -100,26 +103,26 @@ export class Server {
 
   /** A stock client that was told to connect, whatever becomes of it. */
   client(namespace = '/', options = {}) {
-    const socket = openClient(this.url + namespace, options);
+    const socket = openClient(this.url + namespace, { ...this.trust, ...options });
     this.closers.push(() => socket.close());
     return socket;
   }
 
   /** A bare WebSocket at the Socket.IO endpoint; see raw.mjs. */
   async raw(options = {}) {
-    const raw = await openRaw(this.url, options);
+    const raw = await openRaw(this.url, { trust: this.trust, ...options });
     this.closers.push(() => raw.terminate());
     return raw;
   }
 
   /** One HTTP request that keeps no connection open. */
-  fetch(path, options = {}) {
-    return within(fetch(this.url + path, { ...options, headers: { connection: 'close', ...options.headers } }), `${path} answers`);
+  fetch(path, options = {}, url = this.url) {
+    return within(fetch(url + path, { ...options, headers: { connection: 'close', ...options.headers } }), `${path} answers`);
   }
 
-  /** What /metrics shows now. */
+  /** What /metrics shows now, where operators read it. */
   async metrics() {
-    const response = await this.fetch('/metrics');
+    const response = await this.fetch('/metrics', {}, this.operators);
     assert.equal(response.status, 200);
     return parseMetrics(await response.text());
   }
@@ -178,8 +181,9 @@ export async function start(t, { program = 'carillon', args = [], config, env = 
     const { code, signal } = await server.stop();
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, `a clean stop; the log ends:\n${server.log.slice(-20).join('\n')}`);
   });
-  const [, url] = await server.logged(/listening on (http:\/\/\S+?:\d+)/);
+  const [, url] = await server.logged(/listening on (https?:\/\/\S+?:\d+)/);
   server.url = url;
+  server.operators = server.log.map((line) => /operators find .* on (http:\/\/\S+?:\d+)/.exec(line)?.[1]).find(Boolean) ?? url;
   server.port = Number(new URL(url).port);
   server.listeningAt = Date.now();
   return server;

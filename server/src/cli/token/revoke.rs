@@ -1,0 +1,113 @@
+//! `carillon token revoke`: tells every server on the bus whose tokens are not to be believed any more.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use carillon_config::{AuthMode, AuthSettings, BusSettings, Loaded};
+use carillon_core::bus::{self, BusContext};
+use carillon_core::metrics::Metrics;
+use clap::Args;
+use jiff::Timestamp;
+
+use super::super::File;
+use super::{lifetime, told};
+use crate::auth::{Revocation, revoke};
+use crate::exit::Exit;
+use crate::say;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  carillon token revoke --subject ann                        all that ann has; she cannot come back
+  carillon token revoke --subject ann --issued-before now    what ann has now; a newer token is good
+  carillon token revoke --id 5c1e0e1b                        one token, by its claim `jti`
+  carillon token revoke --issued-before 2026-11-27T12:00:00Z --for 7d
+
+It is kept on the bus (bus.url), which has to be one that servers share. A server that is down or cut off learns of it when it \
+is back. Let it hold for as long as such tokens live: one that has not ended by then is good again. It cannot be taken back.
+
+Exit codes: 0 revoked, 1 the bus did not take it, 2 wrong command line, 78 wrong configuration.";
+
+/// What is revoked.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").args(["subject", "id", "issued_before"]).required(true).multiple(true))]
+pub(in crate::cli) struct Revoke {
+    #[command(flatten)]
+    pub(super) file: File,
+    /// Whose: the claim `sub`, or the name of an API key
+    #[arg(long, value_name = "NAME")]
+    subject: Option<String>,
+    /// One token, by its claim `jti`
+    #[arg(long, value_name = "ID", conflicts_with_all = ["subject", "issued_before"])]
+    id: Option<String>,
+    /// Only tokens issued before: `now`, or a time such as 2026-11-27T12:00:00Z; those that do not say when count as older
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    issued_before: Option<u64>,
+    /// For how long, from now: 90s, 15m, 8h, 30d
+    #[arg(long = "for", value_name = "TIME", default_value = "30d", value_parser = lifetime)]
+    lifetime: Duration,
+}
+
+/// Seconds since 1970.
+fn seconds(text: &str) -> Result<u64, String> {
+    let time = if text == "now" { Ok(Timestamp::now()) } else { text.parse() };
+    let seconds = time.ok().and_then(|time| u64::try_from(time.as_second()).ok());
+    seconds.ok_or_else(|| "write `now`, or a time such as 2026-11-27T12:00:00Z".to_owned())
+}
+
+impl Revoke {
+    pub(super) fn run(self, config: &Loaded) -> Exit {
+        let until = SystemTime::now() + self.lifetime;
+        let end = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let revocation = Revocation { sub: self.subject, jti: self.id, before: self.issued_before, until: end };
+        if let Err(mistake) = revocation.check() {
+            return say::trouble(mistake, Exit::Usage);
+        }
+        if config.get::<AuthSettings>("auth").mode == AuthMode::Open {
+            return say::trouble("auth.mode is \"open\": nobody is asked for a token or a key", Exit::Config);
+        }
+        let settings: BusSettings = config.get("bus");
+        if settings.url.starts_with("memory:") {
+            let text = "bus.url: memory:// lives inside each server, where nothing from outside reaches it; revoking takes a bus that servers \
+                        share, as redis://HOST";
+            return say::trouble(text, Exit::Config);
+        }
+        match tell(&settings, revocation) {
+            Ok(number) => {
+                let number =
+                    if number == 1 { "1 revocation is".to_owned() } else { format!("{number} revocations are") };
+                say::result(&format!("revoked until {}; {number} in force", told(until)))
+            }
+            Err(mistake) => say::trouble(format_args!("not revoked: {mistake}"), Exit::Failure),
+        }
+    }
+}
+
+/// Stores and tells it; how many there are then.
+fn tell(settings: &BusSettings, revocation: Revocation) -> Result<usize, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let told = runtime.block_on(async {
+        let bus =
+            bus::connect(&settings.address(), BusContext::new(Arc::new(Metrics::new()?)).with_prefix(&settings.prefix))
+                .await?;
+        let told = revoke(&*bus, revocation).await;
+        // What is to be published is under way until then.
+        bus.shutdown().await;
+        told
+    });
+    told.map_err(|error: carillon_core::Error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Times are written with their offset, or as `now`.
+    #[test]
+    fn times_are_read() {
+        assert_eq!(seconds("2026-11-27T12:00:00+01:00"), Ok(1_795_777_200));
+        assert!(seconds("now").unwrap() > 1_700_000_000);
+        for text in ["", "2026-11-27", "1795777200", "1969-01-01T00:00:00Z", "Now"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}
