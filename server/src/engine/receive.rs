@@ -11,7 +11,6 @@ use carillon_core::packet::engine::{self, Kind};
 use carillon_core::packet::received::{self, Received};
 use carillon_core::peer::Peer;
 use carillon_core::sink::{Reason, Sink};
-use futures_util::FutureExt;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -200,11 +199,9 @@ impl Session {
         inside.seats.push(Seat { namespace: Arc::clone(namespace), ticket, guest: None });
         drop(inside);
         let auth = (!packet.json.is_empty()).then(|| ByteString::from(packet.json));
-        let mut admission = Box::pin(Arc::clone(self).admit(Arc::clone(namespace), ticket, auth));
-        // Only where the plugin decides there is something to wait for.
-        if admission.as_mut().now_or_never().is_none() {
-            self.common.tasks.spawn_on(admission, &self.common.runtime);
-        }
+        // Also where nobody has to be asked: whether a client may speak before it was answered is not to depend on that.
+        let admission = Arc::clone(self).admit(Arc::clone(namespace), ticket, auth);
+        self.common.tasks.spawn_on(admission, &self.common.runtime);
         Ok(())
     }
 

@@ -136,9 +136,15 @@ fn end(stream: &TcpStream) -> io::Result<()> {
 fn poll_receive(stream: &TcpStream, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
     loop {
         ready!(stream.poll_read_ready(cx))?;
-        match receive(stream, buf.initialize_unfilled()) {
+        let result = if buf.initialized().len() == buf.capacity() {
+            receive(stream, buf.initialize_unfilled()).map(|read| buf.advance(read))
+        } else {
+            // Memory that nobody has touched is not to be filled with zeros first: most of it is never needed.
+            stream.try_read_buf(buf).map(drop)
+        };
+        match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result.map(|read| buf.advance(read))),
+            result => return Poll::Ready(result),
         }
     }
 }
