@@ -10,7 +10,7 @@ import { until } from './lib/wait.mjs';
 
 const FAST = { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '1000' };
 /** Where the header of every page leads. */
-const LINKS = ['/', '/plugins', '/websocket-test', '/docs', '/metrics', '/api/failures'];
+const LINKS = ['/', '/plugins', '/websocket-test', '/docs'];
 const axe = readFileSync(new URL('./node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 
 test('no page breaks a rule of accessibility, in either theme, on a desk and on a phone', async (t) => {
