@@ -28,11 +28,12 @@ pub trait Authenticate: Send + Sync + 'static {
     /// Tells who shows this. It must not block: it is asked on the server's threads.
     ///
     /// # Errors
-    /// [`unauthorized`], whatever the reason is: the client is told nothing that helps with guessing.
+    /// [`unauthorized`], whatever the reason is: the client is told nothing that helps with guessing. `unavailable` while
+    /// nobody could be told from anybody else.
     fn authenticate(&self, shown: &Shown) -> Result<Identity>;
 
     /// What has to be waited for before [`authenticate`](Self::authenticate) can judge this; most often nothing. It ends in its
-    /// own time, and soon.
+    /// own time, and soon. What is needed has been asked for when this returns, whether it is waited for or not.
     fn prepare(&self, shown: &Shown) -> Option<BoxFuture<'static, ()>> {
         let _ = shown;
         None

@@ -1,7 +1,7 @@
 //! Who clients are: checks the tokens and API keys that they show, as `[auth]` says.
 //!
 //! The router asks at every CONNECT and for every request of a plugin's route, whichever engine serves. A client that is
-//! refused is told one text, whatever the reason is; the reason is in the log, one line a second, and in a metric.
+//! refused is told one text, whatever the reason is, unless published keys have never been read; the reason is in the log, one line a second, and in a metric.
 
 mod api_keys;
 mod issue;
@@ -164,7 +164,8 @@ impl Auth {
         if let Some(left_out) = self.log.allow() {
             tracing::warn!(reason = label, left_out, "a client was refused: {}", reason.told());
         }
-        unauthorized()
+        // Who comes with a good token while the issuer is away is told to come again, and has not failed.
+        if reason == Reason::KeysUnread { Error::unavailable("the keys are not known yet") } else { unauthorized() }
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) enum Reason {
     Header,
     Algorithm,
     UnknownKey,
+    KeysUnread,
     KeyEnded,
     Signature,
     Expired,
@@ -20,13 +21,14 @@ pub(super) enum Reason {
 }
 
 impl Reason {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Missing,
         Self::TooLong,
         Self::Malformed,
         Self::Header,
         Self::Algorithm,
         Self::UnknownKey,
+        Self::KeysUnread,
         Self::KeyEnded,
         Self::Signature,
         Self::Expired,
@@ -46,6 +48,7 @@ impl Reason {
             Self::Header => "header",
             Self::Algorithm => "algorithm",
             Self::UnknownKey => "unknown_key",
+            Self::KeysUnread => "keys_unread",
             Self::KeyEnded => "key_ended",
             Self::Signature => "signature",
             Self::Expired => "expired",
@@ -65,7 +68,12 @@ impl Reason {
             Self::Malformed => "its token is not three parts of base64url that hold JSON, each name once",
             Self::Header => "its token brings a key or an extension of its own (jku, jwk, x5u, x5c, crit)",
             Self::Algorithm => "its token is not signed with the algorithm of the key that it names",
-            Self::UnknownKey => "its key, or the key that its token names, is not in the configuration",
+            Self::UnknownKey => {
+                "its key, or the key that its token names, is not in the configuration, nor at auth.jwks_url"
+            }
+            Self::KeysUnread => {
+                "the keys at auth.jwks_url have not been read yet, and its token names none of the configuration"
+            }
             Self::KeyEnded => "its key, or the key that signed its token, has ended (valid_until)",
             Self::Signature => "the signature of its token does not fit",
             Self::Expired => "its token has expired",

@@ -160,6 +160,48 @@ fn keys_are_chosen_by_name() {
     assert_eq!(by(r#"{"alg":"EdDSA","kid":"ed"}"#, ED_PUBLIC), "signature");
 }
 
+/// While the published keys have never been read nobody is told that a token is wrong that one of them may have signed.
+#[test]
+fn keys_that_were_never_read_are_our_trouble() {
+    let keys = format!("[{{ kid = 'own', algorithm = 'HS256', key = '{SECRET}' }}]");
+    let address = ("auth.jwks_url", "http://127.0.0.1:1/");
+    let auth = Auth::new(&settings(&[("auth.mode", "jwt"), ("auth.keys", &keys), address])).unwrap().unwrap();
+    let claims = json!({"sub": "ann", "exp": ahead(60)}).to_string();
+    let by = |header: &str, secret| shown(&raw(header, &claims, secret));
+    let told =
+        |shown: &Shown| auth.authenticate(shown).err().map(|error| (error.code().as_str(), error.is_retryable()));
+    assert_eq!(told(&by(r#"{"alg":"HS256","kid":"own"}"#, SECRET)), None);
+    assert_eq!(told(&by(r#"{"alg":"HS256","kid":"own"}"#, OTHER)), Some(("unauthorized", false)));
+    assert_eq!(told(&by(r#"{"alg":"ES256","kid":"theirs"}"#, OTHER)), Some(("unavailable", true)));
+    assert_eq!(told(&by(r#"{"alg":"ES256"}"#, OTHER)), Some(("unavailable", true)));
+    assert_eq!(told(&Shown::default()), Some(("unauthorized", false)));
+    assert_eq!(auth.refused.with_label_values(&["keys_unread"]).get(), 2);
+}
+
+/// Beside published keys a key without a name signs no token that names one: `issue` refuses what the server would.
+#[test]
+fn what_is_issued_is_taken() {
+    let issued = |more: &[(&str, &str)], kid: Option<&str>| {
+        let settings = settings(&[&[("auth.mode", "jwt"), ("auth.key", SECRET)], more].concat());
+        let claims = Claims {
+            subject: "ann".to_owned(),
+            lifetime: std::time::Duration::from_secs(60),
+            id: None,
+            issuer: None,
+            audience: None,
+            more: serde_json::Map::new(),
+        };
+        let token = issue(&settings, claims, Signing { kid: kid.map(str::to_owned), key: None, algorithm: None })?;
+        assert_eq!(reason(&Auth::new(&settings).unwrap().unwrap(), &token), "");
+        Ok::<_, String>(())
+    };
+    let published = [("auth.jwks_url", "http://127.0.0.1:1/")];
+    assert_eq!(issued(&[], None), Ok(()));
+    assert_eq!(issued(&[], Some("any")), Ok(()));
+    assert_eq!(issued(&published, None), Ok(()));
+    assert!(issued(&published, Some("any")).unwrap_err().starts_with("this configuration would refuse the token: "));
+}
+
 /// A key that has ended refuses what it signed; one that will end takes its tokens along, and leaves the others alone.
 #[test]
 fn keys_end() {

@@ -24,6 +24,8 @@ const REFUSED: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "b64"];
 pub(super) struct Tokens {
     configured: Vec<Key>,
     pub(super) published: Option<Arc<Jwks>>,
+    /// Whether a single key without a name is meant by whatever name: not where others are published, read or not.
+    alone: bool,
 }
 
 impl Tokens {
@@ -48,7 +50,11 @@ impl Tokens {
                 Err(mistake) => mistakes.push(format!("{path}: {mistake}")),
             }
         }
-        if mistakes.is_empty() { Ok(Self { configured: keys, published }) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            Ok(Self { configured: keys, published, alone: settings.jwks_url.is_none() })
+        } else {
+            Err(mistakes)
+        }
     }
 
     /// Who has this token.
@@ -59,7 +65,10 @@ impl Tokens {
         }
         let published = self.published.as_ref().map(|published| published.keys());
         let key = published.iter().flat_map(|keys| &***keys).find(|key| key.kid == header.kid);
-        judge(token, &header, key.ok_or(Reason::UnknownKey)?)
+        // There is never none once they have been read.
+        let unread = published.as_ref().is_some_and(|keys| keys.is_empty());
+        let unknown = if unread { Reason::KeysUnread } else { Reason::UnknownKey };
+        judge(token, &header, key.ok_or(unknown)?)
     }
 
     /// What to wait for before a token is judged: the published keys, when it names one that is not known.
@@ -74,7 +83,7 @@ impl Tokens {
     /// The configured key that a token names. A single key without a name is meant by whatever name.
     fn configured(&self, kid: Option<&str>) -> Option<&Key> {
         match self.configured.as_slice() {
-            [only] if only.kid.is_none() && self.published.is_none() => Some(only),
+            [only] if only.kid.is_none() && self.alone => Some(only),
             keys => keys.iter().find(|key| key.kid.as_deref() == kid),
         }
     }

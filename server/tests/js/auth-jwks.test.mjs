@@ -11,6 +11,7 @@ import { ahead, KEYS, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
 const REFUSED = 'a valid token or key is needed';
+const UNREAD = 'the keys are not known yet';
 const good = () => ({ sub: 'ann', exp: ahead(60) });
 const jwt = (url, more = '') => `[auth]\nmode = "jwt"\njwks_url = "${url}"\n${more}`;
 const own = `keys = [{ kid = "own", algorithm = "HS256", key = "${KEYS.HS256.secret}" }]\n`;
@@ -66,6 +67,24 @@ test('a key that is not known is asked for at once, and not twice in ten seconds
   await turnedAway(server, first.sign(good()));
 });
 
+test('a newer token with a key that is not known has the keys read, and is taken when they are there', async (t) => {
+  const [first, second] = ['first', 'second'].map((kid) => issuerKey(kid));
+  const issuer = await startIssuer(t, [first]);
+  const server = await start(t, { config: jwt(issuer.url) });
+  const client = await shows(server, first.sign(good())).opened();
+  issuer.keys = [first, second];
+  const claims = good();
+  const refresh = async () => (await client.call('refresh_token', { token: second.sign(claims) }))[0];
+  assert.equal((await refresh()).error.code, 'unauthorized');
+  assert.equal(issuer.asked, 1, 'the answer is less than ten seconds old');
+  await until(async () => {
+    const answer = await refresh();
+    if (answer.ok) assert.deepEqual(answer.data, { exp: claims.exp });
+    return answer.ok;
+  }, 'the newer token is taken', 15_000);
+  assert.equal(issuer.asked, 2);
+});
+
 test('an issuer that hangs delays neither the start nor anybody whose key is known', async (t) => {
   const key = issuerKey('late');
   const issuer = await startIssuer(t, [key]);
@@ -73,11 +92,12 @@ test('an issuer that hangs delays neither the start nor anybody whose key is kno
   const begun = Date.now();
   const server = await start(t, { config: jwt(issuer.url, `jwks_timeout_ms = 1500\n${own}`) });
   await issuer.askedAgain(1);
-  const waiting = turnedAway(server, key.sign(good()));
+  const waiting = refused(shows(server, key.sign(good())));
   await shows(server, byOwn()).opened();
   await shows(server, byOwn(), 'polling').opened();
   assert.ok(Date.now() - begun < 1_500, `${Date.now() - begun} ms until those with a known key are in`);
-  await waiting;
+  const { message, data } = await waiting;
+  assert.deepEqual([message, data], [UNREAD, { code: 'unavailable', retryable: true }]);
   assert.ok(Date.now() - begun >= 1_500, 'whoever needs the keys waits for them');
   await server.logged(/stay as they were: no answer within 1500 ms/);
   issuer.answer = null;
@@ -111,7 +131,7 @@ test('over TLS the certificate is checked; a check on the command line reads the
   const others = certificate(t);
   const doubting = await start(t, { config: jwt(issuer.url, `jwks_ca = "${others.cert}"\n`) });
   await doubting.logged(/stay as they were: no TLS with it: /);
-  await turnedAway(doubting, key.sign(good()));
+  assert.equal((await refused(shows(doubting, key.sign(good())))).message, UNREAD);
 
   const env = { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__JWKS_URL: issuer.url, CARILLON_AUTH__JWKS_CA: tls.cert };
   const check = (more) => runToEnd('carillon', ['token', 'check'], { env: { ...env, ...more }, input: key.sign(good()) });
