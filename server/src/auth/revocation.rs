@@ -10,6 +10,8 @@ mod bus;
 mod entry;
 mod follow;
 mod set;
+#[cfg(test)]
+mod testing;
 
 pub(crate) use self::bus::revoke;
 pub(crate) use self::entry::Revocation;

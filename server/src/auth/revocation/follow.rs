@@ -7,6 +7,7 @@ use carillon_core::bus::Bus;
 use carillon_core::lifecycle::App;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
+use futures_util::FutureExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -40,13 +41,15 @@ impl Follower {
     pub(in crate::auth) async fn new(revoked: Arc<Revoked>, bus: Arc<dyn Bus>, app: Weak<App>) -> Self {
         let name = format!("{:032x}", fastrand::u128(..));
         let mut follower = Self { revoked, bus, app, name, read: None, log: Throttle::per_second() };
+        let mut why = "the bus does not answer".to_owned();
         let first = async {
-            while follower.look().await.is_err() {
+            while let Err(error) = follower.look().await {
+                why = error.to_string();
                 sleep(PAUSE).await;
             }
         };
         if timeout(FIRST_READ, first).await.is_err() {
-            tracing::warn!("what is revoked is not known yet: the bus does not answer; it is read when that is back");
+            tracing::warn!("what is revoked is not known yet: {why}; it is read as soon as that is possible");
         }
         follower
     }
@@ -64,10 +67,17 @@ impl Follower {
                 sleep(TICK).await;
                 continue;
             };
+            // Nothing was heard until now.
+            self.read = None;
+            self.tick().await;
             loop {
                 tokio::select! {
                     message = told.recv() => match message {
-                        Some(_) => self.read().await,
+                        Some(_) => {
+                            // All that wait say the same; the runtime bounds how many are taken at once.
+                            while told.recv().now_or_never().flatten().is_some() {}
+                            self.read().await;
+                        }
                         None => break,
                     },
                     _ = ticks.tick() => self.tick().await,
@@ -131,5 +141,117 @@ impl Follower {
         if let Some(left_out) = self.log.allow() {
             tracing::warn!(left_out, "revocations: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Mutex;
+
+    use bytes::Bytes;
+    use serde_json::json;
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::super::testing::Watched;
+    use super::super::{KEY, revoke};
+    use super::*;
+
+    /// What is logged.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn revocation(jti: &str) -> Revocation {
+        serde_json::from_value(json!({"jti": jti, "until": 253_402_300_799_u64})).unwrap()
+    }
+
+    async fn follower(bus: &Arc<Watched>) -> (Follower, Arc<Revoked>) {
+        let revoked = Arc::new(Revoked::new().unwrap());
+        let bus: Arc<dyn Bus> = Arc::<Watched>::clone(bus);
+        (Follower::new(Arc::clone(&revoked), bus, Weak::new()).await, revoked)
+    }
+
+    /// What is revoked between the first reading and the subscription is in force as soon as that stands.
+    #[tokio::test(start_paused = true)]
+    async fn the_list_is_read_once_notices_come() {
+        let bus = Watched::new();
+        let (follower, revoked) = follower(&bus).await;
+        revoke(&*bus, revocation("one")).await.unwrap();
+        let begun = Instant::now();
+        let known = async {
+            while revoked.number.get() != 1 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::select! { () = follower.follow() => {}, () = known => {} }
+        assert!(begun.elapsed() < TICK, "{:?}", begun.elapsed());
+    }
+
+    /// However many notices wait, the list is read once for them; a notice that comes later has it read again.
+    #[tokio::test(start_paused = true)]
+    async fn many_notices_are_one_reading() {
+        let bus = Watched::new();
+        let (follower, revoked) = follower(&bus).await;
+        let notices = async {
+            bus.subscribed().await;
+            sleep(Duration::from_millis(1)).await;
+            let read = bus.gets();
+            let channel = bus.own(CHANNEL);
+            for _ in 0..100 {
+                bus.publish(&channel, Bytes::new()).await.unwrap();
+            }
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(bus.gets(), read + 1);
+            revoke(&*bus, revocation("one")).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+            assert_eq!(revoked.number.get(), 1);
+        };
+        tokio::select! { () = follower.follow() => {}, () = notices => {} }
+    }
+
+    /// What is stored is revoked, whether the nodes are told or find it themselves.
+    #[tokio::test(start_paused = true)]
+    async fn a_notice_that_fails_leaves_it_revoked() {
+        let bus = Watched::mute();
+        let (follower, revoked) = follower(&bus).await;
+        let node = async {
+            bus.subscribed().await;
+            sleep(TICK).await;
+            assert_eq!(revoke(&*bus, revocation("one")).await.unwrap(), 1);
+            sleep(READ_AGAIN + TICK).await;
+            assert_eq!(revoked.number.get(), 1);
+        };
+        tokio::select! { () = follower.follow() => {}, () = node => {} }
+    }
+
+    /// The log of a start says what is wrong, where the bus answers.
+    #[tokio::test(start_paused = true)]
+    async fn a_start_says_why_the_list_is_not_known() {
+        let bus = Watched::new();
+        bus.set(&bus.own(KEY), Bytes::from_static(b"something else"), None).await.unwrap();
+        let lines = Lines::default();
+        let log = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).finish();
+        let _guard = tracing::subscriber::set_default(log);
+        follower(&bus).await;
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("not known yet: the key carillon:revocations holds something else"), "{text}");
     }
 }

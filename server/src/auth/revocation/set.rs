@@ -36,13 +36,12 @@ impl Revoked {
         self.change(|known| known.add(list, now()))
     }
 
-    /// Forgets what is over, and lists the rest where `stored` does not have all of it.
+    /// Lists what is not over where `stored` does not have all of it. Nobody who asks waits for that.
     pub(super) fn missing_in(&self, stored: &List) -> Option<Vec<Revocation>> {
-        self.change(|known| {
-            known.forget(now());
-            let all = known.all();
-            all.iter().any(|one| !stored.has(one)).then_some(all)
-        })
+        let mut all = self.list.read().unwrap_or_else(PoisonError::into_inner).all();
+        let now = now();
+        all.retain(|one| one.until > now);
+        all.iter().any(|one| !stored.has(one)).then_some(all)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut List) -> T) -> T {
@@ -245,6 +244,25 @@ mod tests {
         assert!(!one.has(&revocations(json!([{"sub": "ann", "until": 2_002}]))[0]));
         one.forget(2_001);
         assert_eq!((one.number, one.all()), (0, Vec::new()));
+    }
+
+    /// Whoever looks somebody up does not wait while it is listed what the bus has lost; what is over is not listed.
+    #[test]
+    fn what_is_missing_is_listed_beside_those_who_ask() {
+        let revoked = std::sync::Arc::new(Revoked::new().unwrap());
+        let holds = revocations(json!([{"sub": "ann", "until": 253_402_300_799_u64}]));
+        revoked.add(&holds);
+        revoked.list.write().unwrap().add(&revocations(json!([{"sub": "bob", "until": 2_000}])), NOW);
+        let asking = revoked.list.read().unwrap();
+        let (sender, listed) = std::sync::mpsc::channel();
+        let other = std::sync::Arc::clone(&revoked);
+        std::thread::spawn(move || {
+            let missing = [List::default(), list(json!([{"sub": "ann", "until": 253_402_300_799_u64}]))];
+            sender.send(missing.map(|stored| other.missing_in(&stored))).unwrap();
+        });
+        let listed = listed.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        drop(asking);
+        assert_eq!(listed, [Some(holds), None]);
     }
 
     /// No more are taken than there is room for; those that there are hold.
