@@ -38,7 +38,8 @@ pub(in crate::cli) struct Revoke {
     /// One token, by its claim `jti`
     #[arg(long, value_name = "ID", conflicts_with_all = ["subject", "issued_before"])]
     id: Option<String>,
-    /// Only tokens issued before: `now`, or a time such as 2026-11-27T12:00:00Z; those that do not say when count as older
+    /// Only tokens issued before: `now`, or a time such as 2026-11-27T12:00:00Z; those that do not say when count as older.
+    /// Tokens tell whole seconds, and of a second that has begun all are revoked
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     issued_before: Option<u64>,
     /// For how long, from now: 90s, 15m, 8h, 30d
@@ -46,23 +47,37 @@ pub(in crate::cli) struct Revoke {
     lifetime: Duration,
 }
 
-/// Seconds since 1970.
+/// Seconds since 1970, the next one within a second: tokens do not tell in which part of it they were issued.
 fn seconds(text: &str) -> Result<u64, String> {
-    let time = if text == "now" { Ok(Timestamp::now()) } else { text.parse() };
-    let seconds = time.ok().and_then(|time| u64::try_from(time.as_second()).ok());
+    let time = if text == "now" { Ok(Timestamp::now()) } else { text.parse::<Timestamp>() };
+    let up = |time: Timestamp| time.as_second() + i64::from(time.subsec_nanosecond() > 0);
+    let seconds = time.ok().and_then(|time| u64::try_from(up(time)).ok());
     seconds.ok_or_else(|| "write `now`, or a time such as 2026-11-27T12:00:00Z".to_owned())
 }
 
 impl Revoke {
+    /// Whether there is anything of the kind to revoke.
+    fn fits(&self, mode: AuthMode) -> Result<(), (&'static str, Exit)> {
+        match mode {
+            AuthMode::Open => Err(("auth.mode is \"open\": nobody is asked for a token or a key", Exit::Config)),
+            AuthMode::ApiKey if self.issued_before.is_some() => Err((
+                "--issued-before: auth.mode is \"api_key\", and API keys do not say when they were issued: all would be revoked; \
+                 name one by --subject",
+                Exit::Usage,
+            )),
+            AuthMode::Jwt | AuthMode::ApiKey => Ok(()),
+        }
+    }
+
     pub(super) fn run(self, config: &Loaded) -> Exit {
+        if let Err((mistake, exit)) = self.fits(config.get::<AuthSettings>("auth").mode) {
+            return say::trouble(mistake, exit);
+        }
         let until = SystemTime::now() + self.lifetime;
         let end = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let revocation = Revocation { sub: self.subject, jti: self.id, before: self.issued_before, until: end };
         if let Err(mistake) = revocation.check() {
             return say::trouble(mistake, Exit::Usage);
-        }
-        if config.get::<AuthSettings>("auth").mode == AuthMode::Open {
-            return say::trouble("auth.mode is \"open\": nobody is asked for a token or a key", Exit::Config);
         }
         let settings: BusSettings = config.get("bus");
         if settings.url.starts_with("memory:") {
@@ -99,13 +114,41 @@ fn tell(settings: &BusSettings, revocation: Revocation) -> Result<usize, String>
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        revoke: Revoke,
+    }
+
+    /// A time says nothing of API keys: with one all of them would be revoked.
+    #[test]
+    fn api_keys_are_not_revoked_by_time() {
+        let fits = |mode, words: &[&str]| {
+            let line = Line::try_parse_from([&["revoke"], words].concat()).unwrap();
+            line.revoke.fits(mode).map_err(|(_, exit)| exit)
+        };
+        let by_time: [&[&str]; 2] = [&["--issued-before", "now"], &["--subject", "ann", "--issued-before", "now"]];
+        for words in by_time {
+            assert_eq!(fits(AuthMode::ApiKey, words), Err(Exit::Usage));
+            assert_eq!(fits(AuthMode::Jwt, words), Ok(()));
+            assert_eq!(fits(AuthMode::Open, words), Err(Exit::Config));
+        }
+        assert_eq!(fits(AuthMode::ApiKey, &["--subject", "ann"]), Ok(()));
+    }
 
     /// Times are written with their offset, or as `now`.
     #[test]
     fn times_are_read() {
         assert_eq!(seconds("2026-11-27T12:00:00+01:00"), Ok(1_795_777_200));
         assert!(seconds("now").unwrap() > 1_700_000_000);
+        for (text, expected) in [("12:00:00.0Z", 0), ("12:00:00.000000001Z", 1), ("12:00:00.999Z", 1), ("12:00:01Z", 1)]
+        {
+            assert_eq!(seconds(&format!("2026-11-27T{text}")), Ok(1_795_780_800 + expected), "{text}");
+        }
         for text in ["", "2026-11-27", "1795777200", "1969-01-01T00:00:00Z", "Now"] {
             assert!(seconds(text).is_err(), "{text}");
         }
