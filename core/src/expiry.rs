@@ -1,6 +1,8 @@
 //! When the tokens of connected clients end: one task for all of them, woken for the next.
 //!
-//! A client that has shown who it is is here from its CONNECT to its end; nothing else keeps or looks at it.
+//! A client that has shown who it is is here from its CONNECT to its end; nothing else keeps or looks at it. Tokens end by the
+//! clock on the wall, and timers stand still while the machine sleeps: it is looked at both at least once a minute, and what
+//! the timers have missed is added. A clock that is set back lets nobody who is here stay longer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,13 +15,16 @@ use tokio_util::sync::CancellationToken;
 use crate::client::Client;
 use crate::identity::Identity;
 
-/// The longest that is slept at once: timers do not reach to the year 9999.
-const NAP: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest that is slept at once: nobody stays longer than this after a clock was set ahead, or the machine awoke.
+const NAP: Duration = Duration::from_secs(60);
+
+/// How far the clocks may go apart before it counts: reading one after the other takes time.
+const STEP: Duration = Duration::from_secs(1);
 
 /// When what has no end ends.
 const NEVER: Duration = Duration::from_secs(1_000_000_000_000);
 
-/// A client's place: when it is over, and a number that makes it unique.
+/// A client's place: when it is over, as [`Clocks::now`] tells the time, and a number that makes it unique.
 pub(crate) type Place = (Instant, u64);
 
 /// See the module's documentation.
@@ -31,15 +36,40 @@ pub(crate) struct Expiries {
     news: Notify,
 }
 
-#[derive(Default)]
 struct Waiting {
     last: u64,
     clients: BTreeMap<Place, Weak<Client>>,
+    clocks: Clocks,
+}
+
+/// The clock of timers, put ahead by what the one on the wall was.
+struct Clocks {
+    /// Both, when they last went together.
+    seen: (SystemTime, Instant),
+    ahead: Duration,
+}
+
+impl Clocks {
+    fn new() -> Self {
+        Self { seen: (SystemTime::now(), Instant::now()), ahead: Duration::ZERO }
+    }
+
+    fn now(&mut self) -> Instant {
+        let (wall, timers) = (SystemTime::now(), Instant::now());
+        let by_wall = wall.duration_since(self.seen.0).unwrap_or_default();
+        let by_timers = timers.duration_since(self.seen.1);
+        if by_wall.abs_diff(by_timers) >= STEP {
+            self.ahead = self.ahead.saturating_add(by_wall.saturating_sub(by_timers));
+            self.seen = (wall, timers);
+        }
+        timers.checked_add(self.ahead).unwrap_or(timers)
+    }
 }
 
 impl Expiries {
     pub(crate) fn new(grace: Duration) -> Self {
-        Self { grace, waiting: Mutex::default(), news: Notify::new() }
+        let waiting = Waiting { last: 0, clients: BTreeMap::new(), clocks: Clocks::new() };
+        Self { grace, waiting: Mutex::new(waiting), news: Notify::new() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -50,8 +80,8 @@ impl Expiries {
     pub(crate) fn watch(&self, client: &Arc<Client>, identity: &Identity) -> Option<Place> {
         let left = identity.expires_at().map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
         let left = left.unwrap_or(NEVER);
-        let end = Instant::now().checked_add(left.saturating_add(self.grace))?;
         let mut waiting = self.waiting();
+        let end = waiting.clocks.now().checked_add(left.saturating_add(self.grace))?;
         waiting.last += 1;
         let place = (end, waiting.last);
         waiting.clients.insert(place, Arc::downgrade(client));
@@ -81,8 +111,7 @@ impl Expiries {
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         stop.run_until_cancelled(async {
             loop {
-                let now = Instant::now();
-                let next = match self.due(now) {
+                let next = match self.due() {
                     Ok(client) => {
                         client.iter().for_each(|client| client.expired());
                         continue;
@@ -90,7 +119,7 @@ impl Expiries {
                     Err(next) => next,
                 };
                 tokio::select! {
-                    () = tokio::time::sleep_until(next.unwrap_or(now + NAP).min(now + NAP)) => {}
+                    () = tokio::time::sleep(next.unwrap_or(NAP).min(NAP)) => {}
                     () = self.news.notified() => {}
                 }
             }
@@ -98,12 +127,13 @@ impl Expiries {
         .await;
     }
 
-    /// Takes the first client whose time is over, if it is still there; or tells when that of the next is.
-    fn due(&self, now: Instant) -> Result<Option<Arc<Client>>, Option<Instant>> {
+    /// Takes the first client whose time is over, if it is still there; or tells how long that of the next has.
+    fn due(&self) -> Result<Option<Arc<Client>>, Option<Duration>> {
         let mut waiting = self.waiting();
+        let now = waiting.clocks.now();
         match waiting.clients.first_entry() {
             Some(first) if first.key().0 <= now => Ok(first.remove().upgrade()),
-            Some(first) => Err(Some(first.key().0)),
+            Some(first) => Err(Some(first.key().0.duration_since(now))),
             None => Err(None),
         }
     }
@@ -111,6 +141,8 @@ impl Expiries {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use serde_json::json;
 
     use crate::prelude::*;
@@ -147,5 +179,35 @@ mod tests {
         bob.close(Reason::TransportClose);
         key.close(Reason::TransportClose);
         assert_eq!(watched(), 0);
+    }
+
+    /// A clock that is set ahead, or a machine that slept, keeps nobody; who comes then has the time that its token has. A clock
+    /// that is set back changes nothing.
+    #[tokio::test(start_paused = true)]
+    async fn clocks_that_step_are_followed() {
+        let harness = Harness::of::<Quiet>().await;
+        let hour = Duration::from_secs(3_600);
+        let for_hours = |sub: &str, hours: u32| {
+            let end = (SystemTime::now() + hours * hour).duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            json!({"sub": sub, "exp": end})
+        };
+        let expiries = &harness.app().shared().namespaces["/quiet"].expiries;
+        let ann = harness.connect_as("/quiet", for_hours("ann", 2)).await.unwrap();
+        let bob = harness.connect_as("/quiet", for_hours("bob", 6)).await.unwrap();
+        expiries.waiting().clocks.seen.0 += hour;
+        tokio::time::sleep(hour).await;
+        assert!(ann.sink().closed().is_none());
+        expiries.waiting().clocks.seen = (SystemTime::now() - 2 * hour, tokio::time::Instant::now());
+        let cat = harness.connect_as("/quiet", for_hours("cat", 2)).await.unwrap();
+        tokio::time::sleep(super::NAP).await;
+        assert_eq!(ann.sink().closed(), Some(Reason::TokenExpired));
+        assert!(bob.sink().closed().is_none());
+        tokio::time::sleep(hour).await;
+        assert!(cat.sink().closed().is_none() && bob.sink().closed().is_none());
+        tokio::time::sleep(2 * hour).await;
+        assert_eq!(
+            (cat.sink().closed(), bob.sink().closed()),
+            (Some(Reason::TokenExpired), Some(Reason::TokenExpired))
+        );
     }
 }
