@@ -7,6 +7,7 @@
 //! With `bus.secret`, only nodes that know it are heard. Without, whoever may publish on that channel speaks for a node:
 //! an ACL of the bus keeps others off it. Sizes and names are checked before anything is made of a message all the same.
 
+#[doc(hidden)]
 pub mod envelope;
 mod message;
 mod nodes;
@@ -202,7 +203,7 @@ impl Receiver<'_> {
                 return None;
             }
         };
-        match self.nodes.hear(opened.node, opened.sequence) {
+        match self.nodes.hear(opened.node, opened.sequence, opened.old) {
             Turn::Next(missing) => {
                 self.counters.gaps.inc_by(missing);
                 Some(payload.slice(opened.at..))
