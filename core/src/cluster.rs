@@ -1,7 +1,7 @@
 //! Several Carillons on one bus act as one: what a plugin publishes reaches the clients of all of them.
 //!
 //! Each publish is delivered to this node's own clients at once and sent to the others on one channel, as one
-//! [`message`] in an [`envelope`]. A node leaves out what it sent itself. While the bus is away every node serves its own
+//! message in an envelope. A node leaves out what it sent itself. While the bus is away every node serves its own
 //! clients, and what did not arrive is counted when it is back.
 //!
 //! With `bus.secret`, only nodes that know it are heard. Without, whoever may publish on that channel speaks for a node:
