@@ -21,6 +21,15 @@ use carillon_core::prelude::{JsonSchema, schemars};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+/// What limits one client, as high as it can be set: a benchmark sends as fast as it can, and what it costs to count is part
+/// of the price.
+pub const OUT_OF_REACH: [(&str, &str); 4] = [
+    ("limits.connection_events_per_s", "1000000000"),
+    ("limits.connection_events_burst", "1000000000"),
+    ("limits.connection_bytes_per_s", "1000000000"),
+    ("limits.connection_bytes_burst", "1000000000"),
+];
+
 /// Boots plugin `P` alone, on the caller's runtime.
 ///
 /// # Errors
@@ -51,9 +60,7 @@ async fn boot_as(
     threads: Threads,
 ) -> std::result::Result<App, BootError> {
     let sections = all_sections(registry.sections());
-    // A benchmark sends as fast as it can, from one client.
-    let unlimited = [("limits.connection_events_per_s", "0"), ("limits.connection_bytes_per_s", "0")];
-    let settings: Vec<_> = unlimited.iter().chain(settings).collect();
+    let settings: Vec<_> = OUT_OF_REACH.iter().chain(settings).collect();
     let loader = Loader::new(sections);
     let loader = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a benchmark"));
     let settings = loader.load().map_err(|problems: Problems| BootError::Config(problems.to_string()))?;

@@ -1,12 +1,13 @@
 //! Several Carillons on one bus act as one: what a plugin publishes reaches the clients of all of them.
 //!
 //! Each publish is delivered to this node's own clients at once and sent to the others on one channel, as one
-//! [`message`] in an [`envelope`]. A node leaves out what it sent itself. While the bus is away every node serves its own
+//! message in an envelope. A node leaves out what it sent itself. While the bus is away every node serves its own
 //! clients, and what did not arrive is counted when it is back.
 //!
 //! With `bus.secret`, only nodes that know it are heard. Without, whoever may publish on that channel speaks for a node:
 //! an ACL of the bus keeps others off it. Sizes and names are checked before anything is made of a message all the same.
 
+#[doc(hidden)]
 pub mod envelope;
 mod message;
 mod nodes;
@@ -202,7 +203,7 @@ impl Receiver<'_> {
                 return None;
             }
         };
-        match self.nodes.hear(opened.node, opened.sequence) {
+        match self.nodes.hear(opened.node, opened.sequence, opened.old) {
             Turn::Next(missing) => {
                 self.counters.gaps.inc_by(missing);
                 Some(payload.slice(opened.at..))

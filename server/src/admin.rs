@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::accept;
-use crate::admission::Admission;
+use crate::admission::{Admission, Hosts};
 use crate::http::{self, Site};
 use crate::listen;
 use crate::wire::Options;
 
 /// Connections open at once: scrapers and probes, which no crowd of clients keeps out.
-const MOST: usize = 64;
+pub(crate) const MOST: usize = 64;
 /// How long an answer that is under way may take at the end of a stop.
 const LAST: Duration = Duration::from_millis(500);
 
@@ -48,9 +48,15 @@ impl Admin {
     ///
     /// # Errors
     /// When the socket does not know its address.
-    pub(crate) fn start(listener: TcpListener, site: &Site, settings: accept::Settings) -> io::Result<Self> {
+    pub(crate) fn start(
+        listener: TcpListener,
+        site: &Site,
+        server: &ServerSettings,
+        settings: accept::Settings,
+    ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let admission = Arc::new(Admission::new(&rules(address)));
+        let admission = Admission { hosts: Hosts::at(server, address), ..Admission::new(&rules(address)) };
+        let admission = Arc::new(admission);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let site = Arc::new(Site { admission: Arc::clone(&admission), ..site.clone() });
         let metrics = Arc::clone(&site.metrics);

@@ -13,7 +13,6 @@ use carillon_config::{
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
 use carillon_core::threads::Threads;
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -31,7 +30,7 @@ use crate::program::{Program, REVISION};
 use crate::reload::Reload;
 use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
-use crate::tls::Tls;
+use crate::tls::{self, Tls};
 use crate::wire::{Options, Pace};
 use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
 
@@ -124,7 +123,9 @@ async fn until_stopped(
             Caught::Stop(signal) => break signal,
             Caught::Reload => {
                 reload.run();
-                running.tls.iter().for_each(|tls| tls.reload("SIGHUP"));
+                // A file may be far away.
+                let tls = running.tls.clone();
+                tokio::task::spawn_blocking(move || tls.iter().for_each(|tls| tls.reload("SIGHUP")));
             }
         }
     };
@@ -144,7 +145,7 @@ struct Listeners {
     clients: TcpListener,
     operators: Option<TcpListener>,
     /// What clients are shown, where there is TLS.
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<tls::Current>,
 }
 
 /// Puts the pieces together and starts accepting.
@@ -194,10 +195,10 @@ fn start(
         max_connections: server.max_connections,
         header_timeout: Duration::from_millis(server.header_timeout_ms),
         pace: Pace::new(&wire),
-        tls: tls.map(|config| Arc::new(Tls::new(&server.tls, config, Arc::clone(&metrics)))),
+        tls: tls.map(|current| Arc::new(Tls::new(&server.tls, current, Arc::clone(&metrics)))),
     };
     let address = listener.local_addr()?;
-    let admin = operators.map(|operators| Admin::start(operators, &site, settings.clone())).transpose()?;
+    let admin = operators.map(|operators| Admin::start(operators, &site, server, settings.clone())).transpose()?;
     let tls = settings.tls.clone();
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).watch(accepting.clone()));

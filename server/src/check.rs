@@ -7,7 +7,6 @@ use carillon_config::{AdminSettings, AuthMode, AuthSettings, Loaded, ServerSetti
 use carillon_core::identity::Authenticate;
 use carillon_core::lifecycle::{BootError, BootPlan};
 use carillon_core::registry::Registry;
-use rustls::ServerConfig;
 
 use crate::auth::Auth;
 use crate::{admin, http, tls};
@@ -30,7 +29,7 @@ pub(crate) struct Checked {
     /// Who checks what clients show.
     pub(crate) auth: Option<Arc<Auth>>,
     /// The certificate, where there is TLS.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<tls::Current>,
 }
 
 /// Plans the boot, in which no plugin may declare a route of the server's own.
@@ -40,7 +39,7 @@ pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, Boo
         Ok(auth) => (auth, Vec::new()),
         Err(mistakes) => (None, mistakes),
     };
-    let tls = tls::load(&config.get::<ServerSettings>("server").tls).unwrap_or_else(|mistake| {
+    let tls = tls::read(&config.get::<ServerSettings>("server").tls).unwrap_or_else(|mistake| {
         mistakes.push(mistake);
         None
     });

@@ -10,11 +10,12 @@ use prometheus::proto::MetricFamily;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 
+use crate::admin;
 use crate::metrics::gauge;
 
-/// Files kept back for what is no client: Redis, probes, exporters, logs. Without them the first thing to fail when
-/// connections use all files up would be whatever tells about it.
-const KEPT_BACK: u64 = 64;
+/// Files kept back for what is no client: Redis, probes, exporters, logs, and every operator there is room for. Without
+/// them the first thing to fail when connections use all files up would be whatever tells about it.
+const KEPT_BACK: u64 = 64 + admin::MOST as u64;
 
 /// How many of the `wanted` connections there are files for.
 pub(crate) fn room_for(wanted: usize, files: Option<u64>) -> usize {
@@ -81,7 +82,7 @@ mod tests {
     fn connections_leave_files_for_the_rest() {
         assert_eq!(room_for(50_000, None), 50_000);
         assert_eq!(room_for(50_000, Some(1 << 20)), 50_000);
-        assert_eq!(room_for(50_000, Some(1024)), 960);
+        assert_eq!(room_for(50_000, Some(1024)), 896);
         assert_eq!(room_for(10, Some(32)), 1);
     }
 }

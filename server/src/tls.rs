@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::files::load;
+use self::files::load;
 use self::stamps::Stamps;
 use crate::metrics::{Handshake, Metrics};
 use crate::wire::Stream;
@@ -29,17 +29,27 @@ pub(crate) struct Tls {
     current: Mutex<Current>,
 }
 
-struct Current {
+/// What was read, and when.
+pub(crate) struct Current {
     config: Arc<ServerConfig>,
     /// The files as they were when they were read last, whether they could be used or not.
     stamps: Stamps,
 }
 
+/// Reads the files that the settings name; `None` where there is no TLS.
+///
+/// # Errors
+/// What is wrong, with the key of the setting and the file.
+pub(crate) fn read(settings: &TlsSettings) -> Result<Option<Current>, String> {
+    // Before what is read: a change in between is seen afterwards.
+    let stamps = Stamps::of(settings);
+    Ok(load(settings)?.map(|config| Current { config, stamps }))
+}
+
 impl Tls {
-    /// Begins with what the files hold.
-    pub(crate) fn new(settings: &TlsSettings, config: Arc<ServerConfig>, metrics: Arc<Metrics>) -> Self {
-        let current = Mutex::new(Current { config, stamps: Stamps::of(settings) });
-        Self { settings: settings.clone(), metrics, current }
+    /// Begins with what was read.
+    pub(crate) fn new(settings: &TlsSettings, current: Current, metrics: Arc<Metrics>) -> Self {
+        Self { settings: settings.clone(), metrics, current: Mutex::new(current) }
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {

@@ -32,6 +32,8 @@ pub(crate) struct Wire {
     pace: Pace,
     /// Runs while something waits that the client does not take.
     patience: Option<Box<Patience>>,
+    /// What hyper has written since [`Handle::keep_answer`].
+    kept: Vec<u8>,
     place: Place,
 }
 
@@ -60,16 +62,17 @@ impl Wire {
     pub(crate) fn new(stream: Stream, peer: SocketAddr, pace: Pace, place: Place) -> Self {
         let stream = Arc::new(stream);
         let handle = Handle::new(peer, &stream);
-        Self { stream, handle, pace, patience: None, place }
+        Self { stream, handle, pace, patience: None, kept: Vec::new(), place }
     }
 
     pub(crate) fn handle(&self) -> Handle {
         self.handle.clone()
     }
 
-    /// The bare socket, for whoever reads and writes it from here on, and the connection's place.
-    pub(crate) fn into_parts(self) -> (Arc<Stream>, Place) {
-        (self.stream, self.place)
+    /// The bare socket, for whoever reads and writes it from here on, the connection's place, and what is to be written
+    /// first.
+    pub(crate) fn into_parts(self) -> (Arc<Stream>, Place, Vec<u8>) {
+        (self.stream, self.place, self.kept)
     }
 
     /// The client takes nothing: one that is too slow ends the connection.
@@ -100,6 +103,11 @@ impl AsyncWrite for Wire {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
+        if this.handle.keeps_answer() {
+            let before = this.kept.len();
+            bufs.iter().for_each(|buf| this.kept.extend_from_slice(buf));
+            return Poll::Ready(Ok(this.kept.len() - before));
+        }
         loop {
             match this.stream.poll_writable(cx) {
                 Poll::Pending => return this.wait(cx),
@@ -122,7 +130,7 @@ impl AsyncWrite for Wire {
         true
     }
 
-    /// Everything that was taken is with the kernel: nothing waits any more, and no client is too slow for nothing.
+    /// Everything that was taken is with the kernel, or is to be written by somebody else: nothing waits any more, and no client is too slow for nothing.
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.patience = None;
         Poll::Ready(Ok(()))

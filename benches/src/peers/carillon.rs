@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 
+use carillon_benches::OUT_OF_REACH;
 use carillon_core::registry::Registry;
 
 use super::Options;
@@ -41,9 +42,8 @@ pub(crate) fn command(options: &Options, address: SocketAddr, program: PathBuf) 
         for limit in ["max_connections_per_ip", "max_sessions_per_ip", "new_sessions_per_ip_per_s"] {
             set(&format!("server.{limit}"), MOST);
         }
-        // What one client may send is not what is measured.
-        for limit in ["connection_events", "connection_bytes"] {
-            set(&format!("limits.{limit}_per_s"), "0");
+        for (limit, value) in OUT_OF_REACH {
+            set(limit, value);
         }
     }
     for plugin in Registry::linked()?.iter() {

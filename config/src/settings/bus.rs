@@ -18,7 +18,8 @@ pub struct BusSettings {
     #[schemars(extend("writeOnly" = true))]
     pub password: Option<String>,
     /// What stands in front of the names of Carillon's own channels and keys. Installations that share a Redis and are not
-    /// to see each other have different ones. What other programs publish, and the relay's rows, is named as it stands.
+    /// to see each other have different ones. What other programs publish, the relay's rows and what `/monitoring` keeps (`cluster:*`) is named as it stands, whatever the
+    /// prefix.
     pub prefix: String,
     /// Known to all Carillons of an installation, and to nobody else: only messages of those who prove it are heard, and
     /// none that is older than 60 s. Without it whoever may publish on the bus can speak for a Carillon.

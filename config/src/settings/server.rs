@@ -45,7 +45,8 @@ pub struct ServerSettings {
     /// How long a new connection may take to join its first namespace, in milliseconds.
     #[schemars(range(min = 1, max = 600_000))]
     pub connect_timeout_ms: u64,
-    /// How many connections are held at once. Further ones are answered 503 and closed.
+    /// How many connections are held at once. Further ones are answered 503 and closed; under TLS they
+    /// are closed without a word, and so are those of one address that are too many.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_connections: usize,
     /// How many connections one address may hold; an IPv6 address counts with its /64. Further ones are answered 429 and

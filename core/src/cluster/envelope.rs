@@ -27,6 +27,7 @@ pub const LIFETIME: Duration = Duration::from_secs(60);
 pub struct Envelopes {
     channel: String,
     secret: Option<Hmac<Sha256>>,
+    since: u64,
 }
 
 /// What was in an envelope.
@@ -36,6 +37,8 @@ pub struct Opened<'a> {
     pub node: &'a str,
     /// Grows by one with each message of the node on this channel, those included that did not leave.
     pub sequence: u64,
+    /// Whether it was made before this value of [`Envelopes`], as far as that is proved.
+    pub old: bool,
     /// Where what is said begins.
     pub at: usize,
 }
@@ -57,7 +60,7 @@ impl Envelopes {
     pub fn new(channel: &str, secret: Option<&str>) -> Self {
         // A key of any length is one.
         let secret = secret.and_then(|secret| Hmac::new_from_slice(secret.as_bytes()).ok());
-        Self { channel: channel.to_owned(), secret }
+        Self { channel: channel.to_owned(), secret, since: now() }
     }
 
     /// Puts `text` of `node`, a name without spaces, into an envelope.
@@ -102,7 +105,10 @@ impl Envelopes {
         // In a time that tells nothing.
         mac.verify_slice(&unhex(proof).ok_or(Wrong::Unproved)?).map_err(|_| Wrong::Unproved)?;
         let lifetime = LIFETIME.as_millis() as u64;
-        if now.abs_diff(envelope.made) > lifetime { Err(Wrong::Stale) } else { Ok(envelope.opened()) }
+        if now.abs_diff(envelope.made) > lifetime {
+            return Err(Wrong::Stale);
+        }
+        Ok(Opened { old: envelope.made < self.since, ..envelope.opened() })
     }
 
     fn mac(&self, line: &[u8], text: &[u8]) -> Option<Hmac<Sha256>> {
@@ -127,7 +133,7 @@ struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     fn opened(self) -> Opened<'a> {
-        Opened { node: self.node, sequence: self.sequence, at: self.at }
+        Opened { node: self.node, sequence: self.sequence, old: false, at: self.at }
     }
 }
 
@@ -208,6 +214,15 @@ mod tests {
                 ours.open_at(now, &message).map_err(|wrong| wrong == Wrong::Stale).map(drop),
                 if open { Ok(()) } else { Err(true) }
             );
+        }
+    }
+
+    /// What was made before somebody began to listen is told from what came since, where the time is proved.
+    #[test]
+    fn what_is_older_than_its_reader_is_told() {
+        for (secret, since, old) in [(SECRET, NOW + 1, true), (SECRET, NOW, false), (None, NOW + 1, false)] {
+            let envelopes = Envelopes { since, ..Envelopes::new("c", secret) };
+            assert_eq!(envelopes.open_at(NOW, &sealed("c", secret)).unwrap().old, old, "{since}");
         }
     }
 

@@ -28,8 +28,9 @@ pub(super) enum Turn {
 }
 
 impl Nodes {
-    /// A message of a node, under its sequence number. What a node said before it was first heard is no loss.
-    pub(super) fn hear(&mut self, node: &str, sequence: u64) -> Turn {
+    /// A message of a node, under its sequence number. What a node said before it was first heard is no loss; a message that
+    /// is `old`, from before this node began to listen, may have been heard by who was here before, and is no first one.
+    pub(super) fn hear(&mut self, node: &str, sequence: u64, old: bool) -> Turn {
         self.messages += 1;
         let at = self.messages;
         if let Some(heard) = self.heard.get_mut(node) {
@@ -39,6 +40,9 @@ impl Nodes {
             let missing = sequence - heard.sequence - 1;
             *heard = Heard { sequence, at };
             return Turn::Next(missing);
+        }
+        if old {
+            return Turn::Repeated;
         }
         if self.heard.len() >= MOST
             && let Some(silent) = self.heard.iter().min_by_key(|(_, heard)| heard.at).map(|(node, _)| node.clone())
@@ -58,10 +62,18 @@ mod tests {
     fn repeats_and_holes_are_told_for_each_node() {
         let mut nodes = Nodes::default();
         let heard = [("a", 5), ("a", 6), ("b", 1), ("a", 6), ("a", 10), ("a", 7), ("b", 2)];
-        let turns = heard.map(|(node, sequence)| nodes.hear(node, sequence));
+        let turns = heard.map(|(node, sequence)| nodes.hear(node, sequence, false));
         let expected =
             [Turn::Next(0), Turn::Next(0), Turn::Next(0), Turn::Repeated, Turn::Next(3), Turn::Repeated, Turn::Next(0)];
         assert_eq!(turns, expected);
+    }
+
+    /// Somebody who has recorded what a node said cannot say it to one that was started since.
+    #[test]
+    fn what_was_said_before_a_start_is_no_first_word() {
+        let mut nodes = Nodes::default();
+        let turns = [(7, true), (8, false), (9, true)].map(|(sequence, old)| nodes.hear("a", sequence, old));
+        assert_eq!(turns, [Turn::Repeated, Turn::Next(0), Turn::Next(0)]);
     }
 
     /// However many names strangers think of, no more is kept, and who talks is not forgotten.
@@ -69,10 +81,10 @@ mod tests {
     fn so_many_nodes_are_known_and_no_more() {
         let mut nodes = Nodes::default();
         for n in 0..10_000 {
-            nodes.hear(&format!("node {n}"), 1);
-            nodes.hear("talks", n + 1);
+            nodes.hear(&format!("node {n}"), 1, false);
+            nodes.hear("talks", n + 1, false);
         }
         assert_eq!(nodes.heard.len(), MOST);
-        assert_eq!(nodes.hear("talks", 10_000), Turn::Repeated);
+        assert_eq!(nodes.hear("talks", 10_000, false), Turn::Repeated);
     }
 }

@@ -2,7 +2,7 @@
 //! talk to this machine as if it were its own server; its name stays in the Host header, and is refused here.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use carillon_config::ServerSettings;
 use http::{HeaderMap, Version, header};
@@ -30,6 +30,11 @@ impl Hosts {
         let closed = server.listen.is_loopback() || !server.hosts.is_empty();
         let listed = server.hosts.iter().map(|host| host.trim_end_matches('.').to_ascii_lowercase()).collect();
         Self { listed, any: !closed }
+    }
+
+    /// The same names, for a listener of the server's own that has `address`: it is closed to others on loopback only.
+    pub(crate) fn at(server: &ServerSettings, address: SocketAddr) -> Self {
+        Self { any: !address.ip().is_loopback(), ..Self::new(server) }
     }
 
     /// Whether a request is for us.

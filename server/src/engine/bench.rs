@@ -33,7 +33,7 @@ impl Engine {
         let guest = Guest::admit(&addresses, &Budget::new(1 << 20), handshake);
         let guest = guest.map_err(|_| Error::unavailable("no room for a session"))?;
         let session = Session::open(&self.0, guest).map_err(|error| Error::internal(error.to_string()))?;
-        let (stream, place) = wire.into_parts();
+        let (stream, place, _) = wire.into_parts();
         let mut out = session.out();
         out.carrier = Carrier::WebSocket(Arc::clone(&stream));
         out.joined.push(Joined { key: 0, namespace: namespace.into(), corked: false });

@@ -21,6 +21,7 @@ use crate::admission::Guest;
 use crate::admission::engineio::{param, refusal};
 use crate::admission::websocket::{self, Wrong};
 use crate::metrics::Refused;
+use crate::wire::Handle;
 
 /// RFC 6455, section 1.3: proves that the server has understood a WebSocket handshake.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -120,7 +121,12 @@ impl Engine {
         let upgrade = upgrade.ok_or(Refusal::BadRequest("not a WebSocket handshake"))?;
         let purpose = match session {
             Some(session) => Purpose::Upgrade(session),
-            None => Purpose::Session(guest.ok_or(Refusal::Failure)?),
+            None => {
+                let guest = guest.ok_or(Refusal::Failure)?;
+                // The open packet follows at once.
+                parts.extensions.get::<Handle>().into_iter().for_each(Handle::keep_answer);
+                Purpose::Session(guest)
+            }
         };
         let served = upgrade::serve(Arc::clone(&self.0), purpose, upgrade.clone());
         self.0.tasks.spawn_on(served, &self.0.runtime);

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::upgrade::{Purpose, Socket, carry};
 use super::{Engine, polling};
 use crate::admission::{Addresses, Budget, Guest};
+use crate::wire::{Place, Stream};
 
 /// A simulated client that was let in.
 fn guest() -> Arc<Guest> {
@@ -26,8 +27,9 @@ impl Engine {
         Session::open(&self.0, guest()).unwrap()
     }
 
-    /// Serves a WebSocket: of a session of its own, or of one that polls.
-    pub(crate) async fn carry(self, session: Option<Arc<Session>>, socket: Socket) {
+    /// Serves a WebSocket: of a session of its own, which writes the `answer` to its handshake, or of one that polls.
+    pub(crate) async fn carry(self, session: Option<Arc<Session>>, stream: Arc<Stream>, place: Place, answer: Vec<u8>) {
+        let socket = Socket { stream, place, answer, rest: Vec::new() };
         let purpose = session.map_or_else(|| Purpose::Session(guest()), Purpose::Upgrade);
         carry(self.0, purpose, socket).await;
     }

@@ -42,8 +42,15 @@ pub(super) async fn serve(common: Arc<Common>, purpose: Purpose, upgrade: OnUpgr
     carry(common, purpose, socket).await;
 }
 
-/// The bare socket of a WebSocket, its place, and what has been read of it already.
-pub(super) type Socket = (Arc<Stream>, Place, Vec<u8>);
+/// A WebSocket whose handshake is done.
+pub(super) struct Socket {
+    pub(super) stream: Arc<Stream>,
+    pub(super) place: Place,
+    /// What is to be written before anything else: the answer to the handshake, where that was kept.
+    pub(super) answer: Vec<u8>,
+    /// What has been read of it already.
+    pub(super) rest: Vec<u8>,
+}
 
 /// Serves a WebSocket to its end.
 pub(super) async fn carry(common: Arc<Common>, purpose: Purpose, socket: Socket) {
@@ -60,21 +67,23 @@ pub(super) async fn carry(common: Arc<Common>, purpose: Purpose, socket: Socket)
 /// The bare socket below hyper, and what has been read of it already.
 fn taken_back(upgraded: Upgraded) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<Wire>>().ok()?;
-    let (stream, place) = parts.io.into_inner().into_parts();
-    Some((stream, place, parts.read_buf.to_vec()))
+    let (stream, place, answer) = parts.io.into_inner().into_parts();
+    Some(Socket { stream, place, answer, rest: parts.read_buf.to_vec() })
 }
 
-fn opened(common: &Arc<Common>, (stream, place, rest): Socket, guest: Arc<Guest>) -> Option<Connection> {
+fn opened(common: &Arc<Common>, socket: Socket, guest: Arc<Guest>) -> Option<Connection> {
+    let Socket { stream, place, answer: mut first, rest } = socket;
     let session = Session::open(common, guest)
         .inspect_err(|error| tracing::error!(%error, "a session has no id: it is not opened"))
         .ok()?;
     session.out().carrier = Carrier::WebSocket(Arc::clone(&stream));
-    session.say(text_frame(Kind::Open, &session.greeting(false)));
+    first.extend_from_slice(&text_frame(Kind::Open, &session.greeting(false)));
+    session.say(first.into());
     let reader = Reader::new(common.settings.max_message_bytes);
     Some(Connection::new(session, stream, place, reader, rest))
 }
 
-async fn upgraded_session(session: Arc<Session>, (stream, place, rest): Socket) {
+async fn upgraded_session(session: Arc<Session>, Socket { stream, place, rest, .. }: Socket) {
     let Some(upgrading) = Upgrading::begin(&session) else {
         // It has a WebSocket, or is about to.
         return end(&stream, Some(NORMAL)).await;

@@ -74,12 +74,13 @@ impl Served {
     }
 
     async fn carried(self, wire: Wire, upgrade: bool) {
-        let (stream, place) = wire.into_parts();
-        if !write(&stream, b"HTTP/1.1 101 Switching Protocols\r\n\r\n").await {
+        let (stream, place, mut answer) = wire.into_parts();
+        answer.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n\r\n");
+        if upgrade && !write(&stream, &std::mem::take(&mut answer)).await {
             return;
         }
         let session = upgrade.then(|| self.session.get().cloned()).flatten();
-        let mut serving = Box::pin(self.engine.clone().carry(session, (stream, place, Vec::new())));
+        let mut serving = Box::pin(self.engine.clone().carry(session, stream, place, answer));
         // Its session is opened with the first step it takes, on this one thread.
         let mut opens = !upgrade;
         poll_fn(move |cx| {

@@ -8,8 +8,8 @@ use carillon_config::{TlsFiles, TlsSettings};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 /// The largest file that is read, in bytes: the roots of all the world are smaller.
@@ -21,7 +21,7 @@ const HTTP_1: &[u8] = b"http/1.1";
 ///
 /// # Errors
 /// What is wrong, with the key of the setting and the file.
-pub(crate) fn load(settings: &TlsSettings) -> Result<Option<Arc<ServerConfig>>, String> {
+pub(super) fn load(settings: &TlsSettings) -> Result<Option<Arc<ServerConfig>>, String> {
     let Some(files) = settings.files() else { return Ok(None) };
     let provider = Arc::new(ring::default_provider());
     let chain = certificates("server.tls.cert", files.cert)?;
@@ -34,6 +34,10 @@ pub(crate) fn load(settings: &TlsSettings) -> Result<Option<Arc<ServerConfig>>, 
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| unusable(&files, &error))?;
     config.alpn_protocols = vec![HTTP_1.to_vec()];
+    // Who comes back is known by a ticket of its own: nothing of it is kept here, however many there are.
+    config.ticketer = ring::Ticketer::new().map_err(|error| format!("server.tls: {error}"))?;
+    config.send_tls13_tickets = 1;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Some(Arc::new(config)))
 }
 

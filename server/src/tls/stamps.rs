@@ -9,7 +9,7 @@ use carillon_config::TlsSettings;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stamps([Option<Stamp>; 3]);
 
-/// Device and number of a file, its length, and when it was written last.
+/// Device and number of a file, its length, and when it, or who may read it, was changed last.
 type Stamp = (u64, u64, u64, i64, i64);
 
 impl Stamps {
@@ -17,7 +17,7 @@ impl Stamps {
     pub(super) fn of(settings: &TlsSettings) -> Self {
         let stamp = |path: &Option<String>| {
             let file = fs::metadata(path.as_deref()?).ok()?;
-            Some((file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
+            Some((file.dev(), file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
         };
         Self([&settings.cert, &settings.key, &settings.client_ca].map(stamp))
     }

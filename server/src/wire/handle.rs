@@ -58,6 +58,7 @@ struct Shared {
     secure: bool,
     /// The client did not read, and was cut off for that.
     slow: AtomicBool,
+    keeps_answer: AtomicBool,
 }
 
 impl Handle {
@@ -67,6 +68,7 @@ impl Handle {
             stream: Arc::downgrade(stream),
             secure: stream.is_secure(),
             slow: AtomicBool::new(false),
+            keeps_answer: AtomicBool::new(false),
         }))
     }
 
@@ -98,6 +100,16 @@ impl Handle {
     /// Whether the client was cut off because it did not read.
     pub(crate) fn is_slow(&self) -> bool {
         self.0.slow.load(Ordering::Acquire)
+    }
+
+    /// What is written from here on is kept for whoever takes the socket out of the wire: it leaves with what that one has to
+    /// say, which costs one write less.
+    pub(crate) fn keep_answer(&self) {
+        self.0.keeps_answer.store(true, Ordering::Release);
+    }
+
+    pub(super) fn keeps_answer(&self) -> bool {
+        self.0.keeps_answer.load(Ordering::Acquire)
     }
 
     /// Whether the connection still exists.

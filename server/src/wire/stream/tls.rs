@@ -4,7 +4,7 @@
 //! piece whole: that remainder is all that waits here. The last byte of what somebody wrote is not said to be written
 //! before the kernel has its record, so that whoever wrote comes back, and nothing waits that nobody looks after.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -76,9 +76,14 @@ impl State {
     /// Puts decrypted bytes into `buf`; whether the client has ended the stream, with a word of TLS or without.
     fn take(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
         while buf.remaining() > 0 {
-            match self.connection.reader().read(buf.initialize_unfilled()) {
-                Ok(0) => return Ok(true),
-                Ok(read) => buf.advance(read),
+            let mut reader = self.connection.reader();
+            match reader.fill_buf() {
+                Ok([]) => return Ok(true),
+                Ok(bytes) => {
+                    let read = bytes.len().min(buf.remaining());
+                    buf.put_slice(&bytes[..read]);
+                    reader.consume(read);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(true),
                 Err(error) => return Err(error),
