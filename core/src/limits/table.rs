@@ -46,6 +46,9 @@ impl Table {
 
     /// Until when what `key` has sent counts, for `look`.
     pub(super) fn peek<T>(&self, key: u64, look: impl Fn(Option<Nanos>) -> T) -> T {
+        if self.table.get().is_none() {
+            return look(None);
+        }
         let Err(seen) = self.measure_and_replace(&key, |until| Err::<(Infallible, Nanos), _>(look(until)));
         seen
     }
