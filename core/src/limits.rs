@@ -91,7 +91,7 @@ fn wait(until: &NotUntil<Nanos>, clock: &Ticks) -> Duration {
 impl RateLimits {
     pub(crate) fn new(settings: LimitSettings, metrics: &Metrics, pauses: Pauses) -> Self {
         let ticks = Ticks::start();
-        let table = || Table::new(settings.max_entries);
+        let table = || Table::new(settings.max_entries, ticks);
         Self {
             ticks,
             keys: RandomState::new(),
@@ -187,7 +187,7 @@ impl RateLimits {
         let Some((debt, table)) = &self.failed_connects else { return Ok(()) };
         let Some(key) = self.address(address) else { return Ok(()) };
         let now = self.ticks.now();
-        match table.peek(key, |until| debt.wait(until, now)) {
+        match table.peek(debt.key(key), |until| debt.wait(until, now)) {
             Some(wait) => Err(Over { scope: Scope::FailedConnects, wait }).inspect_err(|over| self.count(*over)),
             None => Ok(()),
         }
@@ -199,7 +199,7 @@ impl RateLimits {
             && let Some(key) = self.address(address)
         {
             // Several may have been asked about at once: who comes next waits.
-            debt.take((table, &key), 1, self.ticks.now()).ok();
+            debt.take((table, &debt.key(key)), 1, self.ticks.now()).ok();
         }
     }
 

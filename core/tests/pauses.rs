@@ -133,4 +133,5 @@ async fn a_newer_token_gets_past_the_bytes() {
     let told = "all your connections together send too many bytes";
     assert_eq!(refusal(&mut ann, "say", Value::Null).await, told);
     assert_eq!(refusal(&mut ann, "refresh_token", token(10_000)).await, "");
+    assert_eq!(refusal(&mut ann, "say", Value::Null).await, "", "5,000 of 10,000 bytes are left");
 }

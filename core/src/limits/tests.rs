@@ -158,3 +158,32 @@ async fn nothing_is_made_before_it_is_needed() {
     on.connect_failed(address);
     assert!(table.bytes() > 0);
 }
+
+/// A subject whose tokens say different things has sent what it has sent: more of it is left to a larger limit, less to a
+/// smaller one, and no limit is there twice.
+#[tokio::test(start_paused = true)]
+async fn what_a_subject_has_sent_is_the_same_for_all_its_tokens() {
+    let rate = |per_s| Some(Rate { per_s, burst: per_s });
+    let claims = |per_s| Claimed { events: rate(per_s), bytes: rate(per_s) };
+    let (limits, _) = limits(LimitSettings {
+        subject_events_per_s: 10,
+        subject_events_burst: 10,
+        subject_bytes_per_s: 10,
+        subject_bytes_burst: 10,
+        ..settings()
+    });
+    let (one, two) = (sender(&limits, "ann").unwrap(), sender(&limits, "ann").unwrap());
+    let through = |sender: &Sender, claimed| (0..200).filter(|_| gets(&limits, sender, claimed, 1)).count();
+    assert_eq!(through(&one, Claimed::default()), 10);
+    assert_eq!(through(&two, claims(10)), 0, "the same limit from a token");
+    assert_eq!(through(&two, claims(100)), 90);
+    assert_eq!(through(&one, Claimed::default()), 0);
+    assert_eq!(through(&two, claims(1)), 0);
+    // They are paid at the rate of who got through last.
+    tokio::time::advance(Duration::from_millis(900)).await;
+    assert!(!gets(&limits, &one, Claimed::default(), 1), "10 are left of 100");
+    tokio::time::advance(Duration::from_millis(50)).await;
+    assert_eq!(through(&one, Claimed::default()), 5);
+    let (bytes, events) = (limits.subjects.bytes()[1], limits.subjects.bytes()[0]);
+    assert!(bytes > 0 && events == bytes);
+}
