@@ -26,6 +26,7 @@ use crate::clock::Timed;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
+use crate::identity::Identity;
 use crate::limits::Sender;
 use crate::namespace::Namespace;
 use crate::packet::split_event;
@@ -159,15 +160,19 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let limits = self.namespace.limits;
-        if let Some(sender) = &self.sender
-            && let Err(over) = self.count_event(sender, &json, event_bytes(&json, &attachments))
-        {
-            return self.over(sender, over, &Job::Event { json, attachments, ack });
+        let identity = self.peer.identity();
+        let refresher = self.refresher(&json);
+        if let Some(sender) = &self.sender {
+            let bytes = event_bytes(&json, &attachments);
+            let counted = self.count_event((sender, identity.as_ref()), &json, bytes, refresher.is_some());
+            if let Err(over) = counted {
+                return self.over(sender, over, &Job::Event { json, attachments, ack });
+            }
         }
-        if self.refreshes(&json, ack) {
-            return;
+        if let Some(authenticate) = refresher {
+            return self.show_newer(authenticate, json, ack);
         }
-        let forbidden = self.forbids(&json);
+        let forbidden = identity.is_some_and(|identity| forbids(&identity, &json));
         let job = Job::Event { json, attachments, ack };
         if forbidden {
             return refuse(self, &job, Error::forbidden("not allowed to send this event"));
@@ -180,11 +185,7 @@ impl Client {
             Error::overloaded("too many events are waiting")
         } else {
             queue.push(job);
-            if !queue.paused && queue.asking == 0 && queue.jobs.len() >= limits.queue_events {
-                queue.paused = true;
-                // Under the lock, so that it cannot overtake the resume of the task at work.
-                queue.pause_reading(true);
-            }
+            queue.fill(limits.queue_events);
             if queue.phase == Phase::Open {
                 self.wake(&mut queue);
             }
@@ -194,22 +195,10 @@ impl Client {
         refuse(self, &job, refusal);
     }
 
-    /// Whether the client's token lists the events it may send, and not this one. What is no event at all is left to
-    /// whoever answers it.
-    fn forbids(&self, json: &str) -> bool {
-        let identity = self.peer.identity().filter(|identity| !identity.sends_all());
-        identity.is_some_and(|identity| split_event(json).is_ok_and(|event| !identity.may_send(&event.name)))
-    }
-
-    /// The client is asked something. Until the value is dropped it is read from, however many events wait: its answer
-    /// comes behind those it has sent already. Their bytes are limited all the same.
+    /// The client is asked something. Until the value is dropped it is read from, however many events wait and however much it
+    /// has sent: its answer comes behind those it has sent already. They are limited all the same.
     pub(crate) fn ask(self: &Arc<Self>) -> Asking {
-        let mut queue = self.queue();
-        queue.asking += 1;
-        if queue.paused {
-            queue.paused = false;
-            queue.pause_reading(false);
-        }
+        self.queue().ask();
         Asking(Arc::clone(self))
     }
 
@@ -217,7 +206,7 @@ impl Client {
     pub(crate) fn closed(self: &Arc<Self>, reason: Reason) {
         self.end_term();
         let mut queue = self.queue();
-        match std::mem::replace(&mut queue.phase, Phase::Closed) {
+        match queue.close() {
             Phase::Open => {}
             Phase::Admitted => {
                 let unanswered = std::mem::take(&mut queue.jobs);
@@ -296,18 +285,18 @@ impl Client {
     }
 }
 
+/// Whether the token lists the events that may be sent, and not this one. What is no event at all is left to whoever
+/// answers it.
+fn forbids(identity: &Identity, json: &str) -> bool {
+    !identity.sends_all() && split_event(json).is_ok_and(|event| !identity.may_send(&event.name))
+}
+
 /// A question that the client has not answered yet.
 pub(crate) struct Asking(Arc<Client>);
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let mut queue = self.0.queue();
-        queue.asking -= 1;
-        let full = queue.jobs.len() >= self.0.namespace.limits.queue_events;
-        if full && queue.asking == 0 && !queue.paused && queue.phase != Phase::Closed {
-            queue.paused = true;
-            queue.pause_reading(true);
-        }
+        self.0.queue().asked();
     }
 }
 

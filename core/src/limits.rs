@@ -66,11 +66,17 @@ pub(crate) struct Sender {
     subject: Option<u64>,
 }
 
-impl Sender {
-    /// Whether it is known who sends.
-    pub(crate) fn has_subject(&self) -> bool {
-        self.subject.is_some()
-    }
+/// What counts of an event.
+#[derive(Default)]
+pub(crate) struct Counted<'a> {
+    /// As received, with its attachments.
+    pub(crate) bytes: usize,
+    /// What the token of its sender says.
+    pub(crate) claimed: Claimed,
+    /// The event's own limit.
+    pub(crate) own: Option<&'a OwnLimit>,
+    /// It shows a newer token, which may say more: no limit of bytes refuses it.
+    pub(crate) refreshes: bool,
 }
 
 fn quota(rate: Rate) -> Option<Quota> {
@@ -85,7 +91,7 @@ fn wait(until: &NotUntil<Nanos>, clock: &Ticks) -> Duration {
 impl RateLimits {
     pub(crate) fn new(settings: LimitSettings, metrics: &Metrics, pauses: Pauses) -> Self {
         let ticks = Ticks::start();
-        let table = || Table::new(settings.max_entries);
+        let table = || Table::new(settings.max_entries, ticks);
         Self {
             ticks,
             keys: RandomState::new(),
@@ -121,47 +127,43 @@ impl RateLimits {
         sender.slot.get_or_init(|| Box::new(self.meters.make(self.ticks)))
     }
 
-    /// Takes an event of so many bytes. For how long its connection is not to be read from then, if so. `claimed` is what
-    /// the token of its sender says, and `own` the event's own limit.
-    ///
-    /// # Errors
-    /// The limit that it is over; it is counted.
-    pub(crate) fn take(
-        &self,
-        sender: &Sender,
-        claimed: Claimed,
-        own: Option<&OwnLimit>,
-        bytes: usize,
-    ) -> Result<Option<Duration>, Over> {
-        let taken = self.take_bytes(sender, claimed.bytes, bytes as u64).and_then(|pause| {
-            match own {
-                Some(own) => {
-                    let key = sender.subject.unwrap_or_else(|| self.meter(sender).key);
-                    own.take(key).map_err(|wait| Over { scope: Scope::Event, wait })?;
-                }
-                None => self.take_event(sender, claimed.events)?,
+    /// Takes an event of so many bytes: for how long its connection is not to be read from then, if so, and whether it gets
+    /// through; what is over a limit is counted. A refusal can come with a pause: the event has been read all the same.
+    pub(crate) fn take(&self, sender: &Sender, event: &Counted<'_>) -> (Option<Duration>, Result<(), Over>) {
+        let (pause, in_bytes) = self.take_bytes(sender, event.claimed.bytes, event.bytes as u64);
+        let in_bytes = if event.refreshes { Ok(()) } else { in_bytes };
+        let taken = in_bytes.and_then(|()| match event.own {
+            Some(own) => {
+                let key = sender.subject.unwrap_or_else(|| self.meter(sender).key);
+                own.take(key).map_err(|wait| Over { scope: Scope::Event, wait })
             }
-            Ok(pause)
+            None => self.take_event(sender, event.claimed.events),
         });
-        taken.inspect_err(|over| self.count(*over))
+        (pause, taken.inspect_err(|over| self.count(*over)))
     }
 
-    fn take_bytes(&self, sender: &Sender, claimed: Option<Rate>, bytes: u64) -> Result<Option<Duration>, Over> {
+    /// Bytes that are over a limit pause whichever connection they come over, for as long as it takes.
+    fn take_bytes(&self, sender: &Sender, claimed: Option<Rate>, bytes: u64) -> (Option<Duration>, Result<(), Over>) {
         let connection = match &self.connection_bytes {
-            Some(debt) => debt
-                .take((&self.meter(sender).bytes, &NotKeyed::NonKey), bytes, self.ticks.now())
-                .map_err(|wait| Over { scope: Scope::ConnectionBytes, wait })?,
-            None => None,
+            Some(debt) => debt.take((&self.meter(sender).bytes, &NotKeyed::NonKey), bytes, self.ticks.now()),
+            None => Ok(None),
         };
-        let subject = match sender.subject {
-            Some(subject) => self.subjects.take_bytes(subject, claimed, bytes, self.ticks)?,
-            None => None,
+        let connection = match connection {
+            Ok(pause) => pause,
+            Err(wait) => return (Some(wait), Err(Over { scope: Scope::ConnectionBytes, wait })),
         };
-        Ok(connection.max(subject))
+        let subject = sender.subject.map(|subject| self.subjects.take_bytes(subject, claimed, bytes, self.ticks));
+        match subject.unwrap_or(Ok(None)) {
+            Ok(pause) => (connection.max(pause), Ok(())),
+            Err(over) => (connection.max(Some(over.wait)), Err(over)),
+        }
     }
 
     fn take_event(&self, sender: &Sender, claimed: Option<Rate>) -> Result<(), Over> {
-        if let Some(limiter) = &self.meter(sender).events {
+        // Without a limit no meter is made for it.
+        if self.meters.events.is_some()
+            && let Some(limiter) = &self.meter(sender).events
+        {
             let over = |until| Over { scope: Scope::ConnectionEvents, wait: wait(&until, &self.ticks) };
             limiter.check().map_err(over)?;
         }
@@ -185,7 +187,7 @@ impl RateLimits {
         let Some((debt, table)) = &self.failed_connects else { return Ok(()) };
         let Some(key) = self.address(address) else { return Ok(()) };
         let now = self.ticks.now();
-        match table.peek(key, |until| debt.wait(until, now)) {
+        match table.peek(debt.key(key), |until| debt.wait(until, now)) {
             Some(wait) => Err(Over { scope: Scope::FailedConnects, wait }).inspect_err(|over| self.count(*over)),
             None => Ok(()),
         }
@@ -197,7 +199,7 @@ impl RateLimits {
             && let Some(key) = self.address(address)
         {
             // Several may have been asked about at once: who comes next waits.
-            debt.take((table, &key), 1, self.ticks.now()).ok();
+            debt.take((table, &debt.key(key)), 1, self.ticks.now()).ok();
         }
     }
 

@@ -1,5 +1,6 @@
 //! The router's face towards the server: handshakes, CONNECT, events and the end of a client; HTTP routes.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
 use crate::identity::{Authenticate, Identity, Shown};
+use crate::limits::Over;
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
@@ -122,18 +124,26 @@ impl Router {
         Err(refused(error))
     }
 
-    /// Answers an HTTP GET route with the JSON text of its body.
+    /// Answers an HTTP GET route with the JSON text of its body. Where it is asked who somebody is, those who fail count for
+    /// the address that they come `from`, if that is known, as their CONNECTs do.
     ///
     /// # Errors
-    /// `unauthorized` and `forbidden` as for a client of the plugin's namespace; what the plugin's handler returns, or
-    /// `timeout`, or `internal` after a panic.
-    pub async fn get(&self, route: &HttpRoute, shown: &Shown, params: Params) -> Result<Bytes> {
+    /// `unauthorized` and `forbidden` as for a client of the plugin's namespace, `rate_limited` when too many of its address
+    /// have failed; what the plugin's handler returns, or `timeout`, or `internal` after a panic.
+    pub async fn get(&self, route: &HttpRoute, from: Option<IpAddr>, shown: &Shown, params: Params) -> Result<Bytes> {
         let namespace = self.namespace(&route.namespace)?;
-        let identity = match &namespace.authenticate {
-            Some(authenticate) => Some(authenticated(&**authenticate, shown).await?),
-            None => None,
-        };
-        namespace.admits(identity.as_ref())?;
+        match &namespace.authenticate {
+            Some(authenticate) => {
+                from.map_or(Ok(()), |address| namespace.rates.may_connect(address)).map_err(Over::error)?;
+                let identity = authenticated(&**authenticate, shown).await;
+                identity.and_then(|identity| namespace.admits(Some(&identity))).inspect_err(|error| {
+                    if let Some(address) = from.filter(|_| !error.code().is_ours()) {
+                        namespace.rates.connect_failed(address);
+                    }
+                })?;
+            }
+            None => namespace.admits(None)?,
+        }
         let module = Arc::clone(namespace.module()?);
         let index = route.index;
         let body = async move { module.get(index, &params)?.await };

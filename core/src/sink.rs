@@ -51,7 +51,8 @@ pub trait Sink: Send + Sync + 'static {
     fn ready(&self) -> Option<BoxFuture<'static, ()>>;
 
     /// Stops (`true`) or resumes reading from the client. The sink resumes by itself before a pause could cost the
-    /// client its heartbeat; what arrives then is answered `overloaded`.
+    /// client its heartbeat; what arrives then is answered
+    /// `overloaded` or `rate_limited`, after what the pause was for.
     fn pause_reading(&self, pause: bool);
 
     /// Sends a Socket.IO DISCONNECT for this namespace; other namespaces of the connection stay.

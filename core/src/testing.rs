@@ -199,7 +199,7 @@ impl Harness {
             .find(|route| route.path == pattern)
             .ok_or_else(|| Error::not_found("no such route"))?;
         let params = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Ok(serde_json::from_slice(&router.get(route, &Shown::default(), Params::new(params)).await?)?)
+        Ok(serde_json::from_slice(&router.get(route, None, &Shown::default(), Params::new(params)).await?)?)
     }
 
     /// The value of a series in `/metrics`, such as `carillon_publishes_total{event="e",namespace="/n"}`, its labels in

@@ -159,7 +159,7 @@ async fn blocked_threads_are_answered_for() {
         two.call("quick", json!(2)),
         beside.call("quick", json!(3)),
         async { harness.connect("/stuck").await.err().unwrap() },
-        async { harness.app().router().get(&route, &Shown::default(), params()).await.err().unwrap() },
+        async { harness.app().router().get(&route, None, &Shown::default(), params()).await.err().unwrap() },
     );
     for ack in [&behind_one, &behind_two, &other] {
         assert_eq!(code(ack), "timeout", "{ack}");
@@ -174,7 +174,7 @@ async fn blocked_threads_are_answered_for() {
     assert_eq!(one.call("quick", json!(5)).await["data"], 5);
     assert_eq!(beside.call("quick", json!(6)).await["data"], 6);
     assert_eq!(harness.connect("/stuck").await.unwrap().call("quick", json!(7)).await["data"], 7);
-    assert_eq!(harness.app().router().get(&route, &Shown::default(), params()).await.unwrap(), "7");
+    assert_eq!(harness.app().router().get(&route, None, &Shown::default(), params()).await.unwrap(), "7");
     until(|| gate.passed.load(Ordering::SeqCst) == 2).await;
     let timeouts = r#"carillon_handler_outcomes_total{event="block",namespace="/stuck",outcome="timeout"}"#;
     assert_eq!(harness.metric(timeouts), 2.0, "what returned late counts once");

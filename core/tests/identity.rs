@@ -10,7 +10,8 @@ use carillon_core::lifecycle::BootPlan;
 use carillon_core::params::Params;
 use carillon_core::prelude::*;
 use carillon_core::registry::Registry;
-use carillon_core::testing::Harness;
+use carillon_core::sink::Transport;
+use carillon_core::testing::{Handshake, Harness};
 use carillon_core::threads::Threads;
 use serde_json::{Value, json};
 
@@ -269,7 +270,34 @@ async fn everybody_is_asked() {
     let router = harness.app().router();
     let route = &router.http()[0];
     let shown = Shown { authorization: Some("good".into()), ..Shown::default() };
-    assert_eq!(router.get(route, &shown, Params::new(Vec::new())).await.unwrap(), "7");
-    let refused = router.get(route, &Shown::default(), Params::new(Vec::new())).await.unwrap_err();
+    assert_eq!(router.get(route, None, &shown, Params::new(Vec::new())).await.unwrap(), "7");
+    let refused = router.get(route, None, &Shown::default(), Params::new(Vec::new())).await.unwrap_err();
     assert_eq!(refused.code().status(), 401);
+}
+
+/// Whoever tries keys at HTTP routes is refused as at CONNECT, and what fails there counts here: there is one door.
+#[tokio::test(start_paused = true)]
+async fn tries_at_http_routes_count_as_those_at_connect() {
+    let harness = asked_by(One).await;
+    let router = harness.app().router();
+    let route = &router.http()[0];
+    let get = async |address: [u8; 4], key: &str| {
+        let shown = Shown { authorization: Some(key.to_owned().into()), ..Shown::default() };
+        router.get(route, Some(address.into()), &shown, Params::new(Vec::new())).await.map_err(|error| error.code())
+    };
+    // As many at once as the settings say.
+    for _ in 0..100 {
+        assert_eq!(get([10, 0, 0, 1], "guess").await, Err(Code::Unauthorized));
+        assert_eq!(get([127, 0, 0, 1], "guess").await, Err(Code::Unauthorized));
+        assert_eq!(get([10, 0, 0, 2], "good").await.unwrap(), "7");
+    }
+    assert_eq!(get([10, 0, 0, 1], "good").await, Err(Code::RateLimited));
+    let handshake = Handshake::new(([10, 0, 0, 1], 0).into(), false, "");
+    let connect = harness.connect_from("/chat", handshake, Transport::Polling, Some(json!({"token": "good"}))).await;
+    assert_eq!(connect.err().map(|error| error.code()), Some(Code::RateLimited));
+    assert_eq!(harness.metric(r#"carillon_rate_limited_total{scope="failed_connects"}"#), 2.0);
+    assert_eq!(get([127, 0, 0, 1], "good").await.unwrap(), "7", "this machine may be a proxy");
+    assert_eq!(get([10, 0, 0, 2], "good").await.unwrap(), "7");
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(get([10, 0, 0, 1], "good").await.unwrap(), "7");
 }

@@ -35,8 +35,9 @@ pub struct LimitSettings {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub subject_bytes_burst: u32,
     /// CONNECTs a second of one address that are refused, for what they show or by a plugin; an IPv6 address counts with
-    /// its /64. Over it every CONNECT of that address is answered `rate_limited`, and nobody is asked about it. This
-    /// machine's own addresses, which may be those of a proxy that speaks for everybody, have no limit. 0 is no limit.
+    /// its /64. Requests for HTTP routes of plugins that are refused for what they show count too. Over it every CONNECT of
+    /// that address is answered `rate_limited`, such a request 429, and nobody is asked about it. This machine's own
+    /// addresses, which may be those of a proxy that speaks for everybody, have no limit. 0 is no limit.
     #[schemars(range(max = 1_000_000_000))]
     pub failed_connects_per_s: u32,
     /// How many of them may fail at once, after a pause.

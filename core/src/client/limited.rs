@@ -8,25 +8,35 @@ use tokio::time::Instant;
 use super::queue::Phase;
 use super::{Client, Job};
 use crate::answer::refuse;
-use crate::limits::{Over, Sender};
+use crate::identity::Identity;
+use crate::limits::{Counted, Over, Sender};
 use crate::packet::split_event;
 use crate::sink::Reason;
 
+/// After so long the task of a pause looks whether its client is still there.
+const SLICE: Duration = Duration::from_secs(1);
+
 impl Client {
-    /// Counts an event of so many bytes.
+    /// Counts an event of so many bytes. `refreshes` tells that it shows a newer token.
     ///
     /// # Errors
     /// It is over a limit.
-    pub(super) fn count_event(self: &Arc<Self>, sender: &Sender, json: &str, bytes: usize) -> Result<(), Over> {
+    pub(super) fn count_event(
+        self: &Arc<Self>,
+        (sender, identity): (&Sender, Option<&Identity>),
+        json: &str,
+        bytes: usize,
+        refreshes: bool,
+    ) -> Result<(), Over> {
         let namespace = &self.namespace;
         let own = || namespace.own_limit(&split_event(json).ok()?.name);
         let own = if namespace.limits_events() { own() } else { None };
-        let identity = if sender.has_subject() { self.peer.identity() } else { None };
-        let claimed = identity.and_then(|identity| identity.limits()).unwrap_or_default();
-        if let Some(pause) = namespace.rates.take(sender, claimed, own, bytes)? {
+        let claimed = identity.and_then(Identity::limits).unwrap_or_default();
+        let (pause, taken) = namespace.rates.take(sender, &Counted { bytes, claimed, own, refreshes });
+        if let Some(pause) = pause {
             self.hold(pause);
         }
-        Ok(())
+        taken
     }
 
     /// Answers an event that is over a limit, and closes a client that goes on all the same.
@@ -48,20 +58,16 @@ impl Client {
     /// The client is not read from for so long.
     fn hold(self: &Arc<Self>, pause: Duration) {
         let mut queue = self.queue();
-        if queue.phase == Phase::Closed {
-            return;
-        }
         let mut until = Instant::now() + pause;
-        if let Some(held) = &mut queue.held {
-            *held = until.max(*held);
+        if queue.phase == Phase::Closed || !queue.hold(until) {
             return;
         }
-        queue.hold(until);
         drop(queue);
         let client = Arc::downgrade(self);
         self.namespace.rates.pauses.spawn(async move {
             loop {
-                tokio::time::sleep_until(until).await;
+                // In slices: a long pause is not waited for longer than its client stays.
+                tokio::time::sleep_until(until.min(Instant::now() + SLICE)).await;
                 match client.upgrade().and_then(|client| client.queue().let_go(Instant::now())) {
                     Some(later) => until = later,
                     None => return,

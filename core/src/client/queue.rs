@@ -28,16 +28,24 @@ pub(super) struct Queue {
     pub(super) corked: bool,
     /// The clock looks at this client.
     pub(super) watched: bool,
-    /// Reading from the client is paused until the queue is a quarter full.
-    pub(super) paused: bool,
-    /// Reading is paused until then, because the client has sent too much.
-    pub(super) held: Option<Instant>,
-    /// Questions the client has not answered yet: it is not paused meanwhile.
-    pub(super) asking: usize,
+    reading: Reading,
     /// The transport the client is counted under while it is open.
     pub(super) counted: Option<Transport>,
     /// Keeps the way to the client, until it is gone and nothing is left to answer.
     pub(super) sink: Option<Arc<dyn Sink>>,
+}
+
+/// Why the client is not read from.
+#[derive(Default)]
+struct Reading {
+    /// The queue was full, and is not down to a quarter of that yet.
+    full: bool,
+    /// Until when, because the client has sent too much.
+    held: Option<Instant>,
+    /// Questions the client has not answered yet: it is read from meanwhile.
+    asking: usize,
+    /// What the sink was told.
+    paused: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,9 +138,7 @@ impl Queue {
             waker: None,
             corked: false,
             watched: false,
-            paused: false,
-            held: None,
-            asking: 0,
+            reading: Reading::default(),
             counted: None,
             sink: Some(sink),
         }
@@ -148,45 +154,66 @@ impl Queue {
         self.jobs.push_front(Waiting { job: Job::Connected, since: Instant::now() });
     }
 
-    /// Pauses or resumes, for the queue; a client that has sent too much stays as it is.
-    pub(super) fn pause_reading(&self, pause: bool) {
-        if self.held.is_none() {
-            self.tell_sink(pause);
-        }
-    }
-
-    fn tell_sink(&self, pause: bool) {
-        if let Some(sink) = &self.sink {
+    /// Pauses reading or resumes it, if that has changed. Under the lock, so that what is said last stays.
+    fn settle(&mut self) {
+        let Reading { full, held, asking, paused } = &mut self.reading;
+        let pause = self.phase != Phase::Closed && *asking == 0 && (*full || held.is_some());
+        if std::mem::replace(paused, pause) != pause
+            && let Some(sink) = &self.sink
+        {
             sink.pause_reading(pause);
         }
     }
 
-    /// Reads no further until then, because the client has sent too much.
-    pub(super) fn hold(&mut self, until: Instant) {
-        self.held = Some(until);
-        if !self.paused {
-            self.tell_sink(true);
-        }
+    /// The client is gone: a sink that is kept for answers, or by others, is left as one that is read from.
+    pub(super) fn close(&mut self) -> Phase {
+        let before = std::mem::replace(&mut self.phase, Phase::Closed);
+        self.reading.held = None;
+        self.settle();
+        before
     }
 
-    /// Reads on, unless it is too early, or the queue is full; when it is time, if it is too early.
-    pub(super) fn let_go(&mut self, now: Instant) -> Option<Instant> {
-        if let Some(until) = self.held.filter(|until| *until > now) {
-            return Some(until);
+    /// Reads no further once the queue is full.
+    pub(super) fn fill(&mut self, full: usize) {
+        if self.jobs.len() >= full {
+            self.reading.full = true;
+            self.settle();
         }
-        self.held = None;
-        if !self.paused {
-            self.tell_sink(false);
-        }
-        None
     }
 
     /// Reads on when a paused client's queue has become a quarter full.
-    pub(super) fn resume_reading(&mut self, full: usize) {
-        if self.paused && self.jobs.len() <= full / 4 {
-            self.paused = false;
-            self.pause_reading(false);
+    pub(super) fn drain(&mut self, full: usize) {
+        if self.jobs.len() <= full / 4 {
+            self.reading.full = false;
+            self.settle();
         }
+    }
+
+    /// Reads no further until then, because the client has sent too much. Whether somebody has to [let go](Self::let_go).
+    pub(super) fn hold(&mut self, until: Instant) -> bool {
+        let before = self.reading.held;
+        self.reading.held = before.max(Some(until));
+        self.settle();
+        before.is_none()
+    }
+
+    /// Reads on, unless it is too early; when it is time, if so.
+    pub(super) fn let_go(&mut self, now: Instant) -> Option<Instant> {
+        self.reading.held = self.reading.held.filter(|until| *until > now);
+        self.settle();
+        self.reading.held
+    }
+
+    /// The client is asked something.
+    pub(super) fn ask(&mut self) {
+        self.reading.asking += 1;
+        self.settle();
+    }
+
+    /// That is over.
+    pub(super) fn asked(&mut self) {
+        self.reading.asking -= 1;
+        self.settle();
     }
 
     /// Takes the next piece of work, which begins now.

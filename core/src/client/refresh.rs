@@ -84,20 +84,21 @@ impl Client {
         revoked
     }
 
-    /// Answers `refresh_token` where tokens are asked for; whether the event was that.
-    pub(super) fn refreshes(self: &Arc<Self>, json: &ByteString, ack: Option<i64>) -> bool {
-        let Some(authenticate) = &self.namespace.authenticate else { return false };
-        if !split_event(json).is_ok_and(|event| event.name == EVENT) {
-            return false;
-        }
-        let (_, series, args) = split(self, json, &[]);
+    /// Who checks what the event shows, if it is `refresh_token` and tokens are asked for.
+    pub(super) fn refresher(&self, json: &str) -> Option<&dyn Authenticate> {
+        let authenticate = self.namespace.authenticate.as_deref()?;
+        split_event(json).is_ok_and(|event| event.name == EVENT).then_some(authenticate)
+    }
+
+    /// Answers `refresh_token`.
+    pub(super) fn show_newer(self: &Arc<Self>, authenticate: &dyn Authenticate, json: ByteString, ack: Option<i64>) {
+        let (_, series, args) = split(self, &json, &[]);
         let outcome = args
-            .and_then(|args| self.refresh(&**authenticate, &json[args]))
+            .and_then(|args| self.refresh(authenticate, &json[args]))
             .and_then(|answer| ack.map(|id| answer.encode(&self.namespace.name, id)).transpose());
-        finish(self, &What::Event(json.clone(), ack), series, outcome.map_err(Into::into));
+        finish(self, &What::Event(json, ack), series, outcome.map_err(Into::into));
         // What is revoked meanwhile was not looked for at the new token.
         self.end_if_revoked();
-        true
     }
 
     fn refresh(self: &Arc<Self>, authenticate: &dyn Authenticate, args: &str) -> Result<Refreshed> {

@@ -70,7 +70,7 @@ impl Timed for Client {
             while let Some(job) = now.checked_sub(limit).and_then(|moment| queue.take_older(moment)) {
                 older.push(job);
             }
-            queue.resume_reading(self.namespace.limits.queue_events);
+            queue.drain(self.namespace.limits.queue_events);
             next = queue.due(limit).map_or(next, |due| next.min(due));
         }
         // What takes long keeps no answers of those before it.

@@ -49,7 +49,7 @@ impl Client {
             queue.waker = None;
             return Step::End;
         };
-        queue.resume_reading(self.namespace.limits.queue_events);
+        queue.drain(self.namespace.limits.queue_events);
         let more = !queue.jobs.is_empty();
         let spent = queue.spent_sink();
         drop(queue);

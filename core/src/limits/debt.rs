@@ -10,11 +10,13 @@ use carillon_config::Rate;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 
+use super::table::Key;
+
 /// What one second and one burst are worth.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Debt {
-    per_s: u64,
-    burst: u64,
+    per_s: u32,
+    burst: u32,
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -22,18 +24,23 @@ const SECOND: u64 = 1_000_000_000;
 impl Debt {
     /// `None` where there is no limit.
     pub(super) fn new(rate: Rate) -> Option<Self> {
-        (rate.per_s > 0).then(|| Self { per_s: rate.per_s.into(), burst: rate.burst.into() })
+        (rate.per_s > 0).then_some(Self { per_s: rate.per_s, burst: rate.burst })
+    }
+
+    /// The key of this hash in a table.
+    pub(super) fn key(&self, hash: u64) -> Key {
+        Key { hash, per_s: self.per_s }
     }
 
     /// How long so many take.
     fn time(&self, count: u64) -> u64 {
-        count.saturating_mul(SECOND) / self.per_s
+        count.saturating_mul(SECOND) / u64::from(self.per_s)
     }
 
     /// How long it takes from `now` until something is left.
     pub(super) fn wait(&self, until: Option<Nanos>, now: Nanos) -> Option<Duration> {
         let counts = until.map_or(0, Nanos::as_u64).saturating_sub(now.as_u64());
-        let wait = (counts + self.time(1)).saturating_sub(self.time(self.burst));
+        let wait = (counts + self.time(1)).saturating_sub(self.time(self.burst.into()));
         (wait > 0).then(|| Duration::from_nanos(wait))
     }
 

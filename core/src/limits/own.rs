@@ -7,17 +7,17 @@ use carillon_config::Rate;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 
-use super::table::Table;
+use super::table::{Key, Table};
 use super::ticks::{Limiter, Ticks};
 use super::{quota, wait};
 
-/// One table for all events.
+/// A table that others use too.
 pub(super) struct Shared(pub(super) Arc<Table>);
 
 impl StateStore for Shared {
-    type Key = u64;
+    type Key = Key;
 
-    fn measure_and_replace<T, F, E>(&self, key: &u64, measure: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, key: &Key, measure: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
@@ -29,14 +29,15 @@ impl StateStore for Shared {
 pub(crate) struct OwnLimit {
     /// Tells this event's entries from those of others.
     salt: u64,
+    per_s: u32,
     /// None has no limit at all.
-    limiter: Option<Limiter<u64, Shared>>,
+    limiter: Option<Limiter<Key, Shared>>,
 }
 
 impl OwnLimit {
     pub(super) fn new(rate: Rate, table: &Arc<Table>, ticks: Ticks) -> Self {
         let limiter = quota(rate).map(|quota| Limiter::new(quota, Shared(Arc::clone(table)), ticks));
-        Self { salt: fastrand::u64(..), limiter }
+        Self { salt: fastrand::u64(..), per_s: rate.per_s, limiter }
     }
 
     /// Takes one of `sender`.
@@ -45,6 +46,7 @@ impl OwnLimit {
     /// How long it has to wait for that.
     pub(super) fn take(&self, sender: u64) -> Result<(), Duration> {
         let Some(limiter) = &self.limiter else { return Ok(()) };
-        limiter.check_key(&(sender ^ self.salt)).map_err(|until| wait(&until, limiter.clock()))
+        let key = Key { hash: sender ^ self.salt, per_s: self.per_s };
+        limiter.check_key(&key).map_err(|until| wait(&until, limiter.clock()))
     }
 }

@@ -40,6 +40,11 @@ fn sender(limits: &RateLimits, subject: &str) -> Option<Sender> {
     limits.sender(&peer, false)
 }
 
+/// Whether an event of so many bytes gets through.
+fn gets(limits: &RateLimits, sender: &Sender, claimed: Claimed, bytes: usize) -> bool {
+    limits.take(sender, &Counted { bytes, claimed, ..Counted::default() }).1.is_ok()
+}
+
 /// How much gets through in a minute, a burst included, when each of `senders` sends so many bytes every millisecond, and
 /// stops for as long as it is told to.
 async fn through(limits: &RateLimits, senders: &[Sender], bytes: usize) -> (u32, u64) {
@@ -51,10 +56,11 @@ async fn through(limits: &RateLimits, senders: &[Sender], bytes: usize) -> (u32,
             if now < *free {
                 continue;
             }
-            if let Ok(pause) = limits.take(sender, Claimed::default(), None, bytes) {
+            let (pause, taken) = limits.take(sender, &Counted { bytes, ..Counted::default() });
+            *free = now + Nanos::from(pause.unwrap_or_default());
+            if taken.is_ok() {
                 events += 1;
                 volume += bytes as u64;
-                *free = now + Nanos::from(pause.unwrap_or_default());
             }
         }
         tokio::time::advance(STEP).await;
@@ -93,7 +99,7 @@ async fn rates_hold_over_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_subject_that_comes_back_is_known() {
     let (limits, _) = limits(LimitSettings { subject_events_per_s: 1, subject_events_burst: 3, ..settings() });
-    let mut get = |_| limits.take(&sender(&limits, "ann").unwrap(), Claimed::default(), None, 1).is_ok();
+    let mut get = |_| gets(&limits, &sender(&limits, "ann").unwrap(), Claimed::default(), 1);
     assert_eq!((0..100).map(&mut get).filter(|through| *through).count(), 3);
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!((0..100).map(&mut get).filter(|through| *through).count(), 2);
@@ -113,7 +119,7 @@ async fn a_million_names_take_what_the_settings_say() {
     let slot = Slot::default();
     for number in 0..1_000_000_u64 {
         let subject = Some(limits.keys.hash_one(number));
-        assert!(limits.take(&Sender { slot: Arc::clone(&slot), subject }, Claimed::default(), None, 1).is_ok());
+        assert!(gets(&limits, &Sender { slot: Arc::clone(&slot), subject }, Claimed::default(), 1));
         limits.connect_failed(Ipv6Addr::from_bits(u128::from(number) << 64).into());
     }
     assert_eq!(limits.failed_connects.unwrap().1.bytes(), 4_096 * 17);
@@ -136,4 +142,48 @@ async fn being_forgotten_costs_more_than_waiting() {
     assert!(limits.may_connect(address(0)).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(limits.may_connect(address(0)).is_ok());
+}
+
+/// Where nothing is limited, who has a token has no meter either; and nothing is kept of addresses before one has failed.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_made_before_it_is_needed() {
+    let (off, _) = limits(settings());
+    let ann = sender(&off, "ann").unwrap();
+    assert!(gets(&off, &ann, Claimed::default(), 1_000_000));
+    assert!(ann.slot.get().is_none());
+    let (on, _) = limits(LimitSettings { failed_connects_per_s: 1, ..settings() });
+    let (address, table) = (IpAddr::from([10, 0, 0, 1]), &on.failed_connects.as_ref().unwrap().1);
+    assert!(on.may_connect(address).is_ok());
+    assert_eq!(table.bytes(), 0);
+    on.connect_failed(address);
+    assert!(table.bytes() > 0);
+}
+
+/// A subject whose tokens say different things has sent what it has sent: more of it is left to a larger limit, less to a
+/// smaller one, and no limit is there twice.
+#[tokio::test(start_paused = true)]
+async fn what_a_subject_has_sent_is_the_same_for_all_its_tokens() {
+    let rate = |per_s| Some(Rate { per_s, burst: per_s });
+    let claims = |per_s| Claimed { events: rate(per_s), bytes: rate(per_s) };
+    let (limits, _) = limits(LimitSettings {
+        subject_events_per_s: 10,
+        subject_events_burst: 10,
+        subject_bytes_per_s: 10,
+        subject_bytes_burst: 10,
+        ..settings()
+    });
+    let (one, two) = (sender(&limits, "ann").unwrap(), sender(&limits, "ann").unwrap());
+    let through = |sender: &Sender, claimed| (0..200).filter(|_| gets(&limits, sender, claimed, 1)).count();
+    assert_eq!(through(&one, Claimed::default()), 10);
+    assert_eq!(through(&two, claims(10)), 0, "the same limit from a token");
+    assert_eq!(through(&two, claims(100)), 90);
+    assert_eq!(through(&one, Claimed::default()), 0);
+    assert_eq!(through(&two, claims(1)), 0);
+    // They are paid at the rate of who got through last.
+    tokio::time::advance(Duration::from_millis(900)).await;
+    assert!(!gets(&limits, &one, Claimed::default(), 1), "10 are left of 100");
+    tokio::time::advance(Duration::from_millis(50)).await;
+    assert_eq!(through(&one, Claimed::default()), 5);
+    let (bytes, events) = (limits.subjects.bytes()[1], limits.subjects.bytes()[0]);
+    assert!(bytes > 0 && events == bytes);
 }

@@ -10,8 +10,8 @@ use carillon_core::Error;
 use carillon_core::identity::Shown;
 use carillon_core::params::Params;
 use carillon_core::router::HttpRoute;
-use http::StatusCode;
 use http::request::Parts;
+use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::{Site, checks, reply};
@@ -43,13 +43,14 @@ pub(super) async fn answer(
         cookie: header("cookie"),
         query: parts.uri.query().map(ByteString::from),
     };
-    match site.plugins.get(&route, &shown, Params::new(pairs)).await {
+    let from = checks::source(&parts).map(|source| source.address.ip());
+    match site.plugins.get(&route, from, &shown, Params::new(pairs)).await {
         Ok(body) => reply::json(StatusCode::OK, body),
         Err(error) => failure(&error),
     }
 }
 
-/// `{"detail", "code"}` with the status that fits the code.
+/// `{"detail", "code"}` with the status that fits the code, and in how many seconds another try may have more luck.
 fn failure(error: &Error) -> Response {
     #[derive(Serialize)]
     struct Failure<'a> {
@@ -57,5 +58,28 @@ fn failure(error: &Error) -> Response {
         code: &'static str,
     }
     let body = Failure { detail: error.message(), code: error.code().as_str() };
-    reply::value(reply::status(error.code().status()), &body)
+    let mut response = reply::value(reply::status(error.code().status()), &body);
+    if let Some(wait) = error.retry_after_ms() {
+        response.headers_mut().insert(header::RETRY_AFTER, wait.div_ceil(1_000).into());
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Whoever comes back when it was told to does not come too early.
+    #[test]
+    fn a_failure_says_when_to_come_back() {
+        let told = |error: Error| {
+            let response = failure(&error);
+            (response.status().as_u16(), response.headers().get(header::RETRY_AFTER).cloned())
+        };
+        let limited = Error::rate_limited("too often").retry_after(Duration::from_millis(1_001));
+        assert_eq!(told(limited), (429, Some(2.into())));
+        assert_eq!(told(Error::forbidden("never")), (403, None));
+    }
 }
