@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_config::{
-    AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings, WireSettings,
+    AdminSettings, AuthMode, AuthSettings, DrainSettings, EngineName, Loaded, RouterSettings, ServerSettings,
+    WireSettings,
 };
 use carillon_core::lifecycle::{App, BootError};
 use carillon_core::registry::Registry;
@@ -81,7 +82,7 @@ async fn run(
     if let Some(text) = open_to_all(&config.get("auth"), address) {
         return Err((text, Exit::Config));
     }
-    let server = &allow_files(server);
+    let server = &allow_files(server, &config.get("admin"));
     let router: RouterSettings = config.get("router");
     let shards = Handle::current().metrics().num_workers();
     let threads = Threads::PerPlugin(router.plugin_threads);
@@ -231,10 +232,10 @@ fn notices(server: &ServerSettings, auth: &AuthSettings, address: SocketAddr) {
 }
 
 /// Lets the process open as many files as it may, and holds fewer connections where those would be too few.
-fn allow_files(server: &ServerSettings) -> ServerSettings {
+fn allow_files(server: &ServerSettings, admin: &AdminSettings) -> ServerSettings {
     let files = process::raise_open_files();
     let wanted = server.max_connections;
-    let max_connections = process::room_for(wanted, files);
+    let max_connections = process::room_for(wanted, if admin.listen.is_some() { admin::MOST } else { 0 }, files);
     if let Some(files) = files.filter(|_| max_connections < wanted) {
         tracing::warn!(
             "the system allows {files} open files: {max_connections} connections at once instead of \

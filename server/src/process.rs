@@ -10,17 +10,16 @@ use prometheus::proto::MetricFamily;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Handle;
 
-use crate::admin;
 use crate::metrics::gauge;
 
-/// Files kept back for what is no client: Redis, probes, exporters, logs, and every operator there is room for. Without
-/// them the first thing to fail when connections use all files up would be whatever tells about it.
-const KEPT_BACK: u64 = 64 + admin::MOST as u64;
+/// Files kept back for what is no client: Redis, probes, exporters, logs. Without them the first thing to fail when
+/// connections use all files up would be whatever tells about it.
+const KEPT_BACK: usize = 64;
 
-/// How many of the `wanted` connections there are files for.
-pub(crate) fn room_for(wanted: usize, files: Option<u64>) -> usize {
-    let room = files.map_or(usize::MAX, |files| usize::try_from(files.saturating_sub(KEPT_BACK)).unwrap_or(usize::MAX));
-    wanted.min(room).max(1)
+/// How many of the `wanted` connections there are files for, beside those of as many `operators`.
+pub(crate) fn room_for(wanted: usize, operators: usize, files: Option<u64>) -> usize {
+    let files = files.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    wanted.min(files.saturating_sub(KEPT_BACK + operators)).max(1)
 }
 
 /// Raises the number of files this process may open to what the system allows it, and returns that number; `None` where
@@ -80,9 +79,10 @@ mod tests {
     /// A12: connections never use up the last files.
     #[test]
     fn connections_leave_files_for_the_rest() {
-        assert_eq!(room_for(50_000, None), 50_000);
-        assert_eq!(room_for(50_000, Some(1 << 20)), 50_000);
-        assert_eq!(room_for(50_000, Some(1024)), 896);
-        assert_eq!(room_for(10, Some(32)), 1);
+        assert_eq!(room_for(50_000, 0, None), 50_000);
+        assert_eq!(room_for(50_000, 64, Some(1 << 20)), 50_000);
+        assert_eq!(room_for(50_000, 0, Some(1024)), 960);
+        assert_eq!(room_for(50_000, 64, Some(1024)), 896);
+        assert_eq!(room_for(10, 0, Some(32)), 1);
     }
 }
