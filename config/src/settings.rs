@@ -13,7 +13,7 @@ mod tls;
 mod wire;
 
 pub use admin::AdminSettings;
-pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings};
+pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings, digest};
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
 pub use limits::{EventLimitSettings, LimitSettings, Rate};

@@ -27,7 +27,7 @@ use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::identity::Identity;
-use crate::limits::Sender;
+use crate::limits::{Counted, Sender};
 use crate::namespace::Namespace;
 use crate::packet::split_event;
 use crate::peer::Peer;
@@ -159,12 +159,19 @@ impl Client {
 
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
-        let limits = self.namespace.limits;
+        let (namespace, limits) = (&self.namespace, self.namespace.limits);
         let identity = self.peer.identity();
-        let refresher = self.refresher(&json);
+        let listed = identity.as_ref().filter(|identity| !identity.sends_all());
+        // Most are asked for by nobody. What is no event at all has none, and is left to whoever answers it.
+        let named = namespace.authenticate.is_some() || namespace.limits_events() || listed.is_some();
+        let name = if named { split_event(&json).ok().map(|event| event.name) } else { None };
+        let refresher = namespace.authenticate.as_deref().filter(|_| name.as_deref() == Some(refresh::EVENT));
+        let own = name.as_deref().and_then(|name| namespace.own_limit(name));
+        let forbidden = listed.zip(name.as_deref()).is_some_and(|(identity, name)| !identity.may_send(name));
         if let Some(sender) = &self.sender {
+            let claimed = identity.as_ref().and_then(Identity::limits).unwrap_or_default();
             let bytes = event_bytes(&json, &attachments);
-            let counted = self.count_event((sender, identity.as_ref()), &json, bytes, refresher.is_some());
+            let counted = self.count_event(sender, &Counted { bytes, claimed, own, refreshes: refresher.is_some() });
             if let Err(over) = counted {
                 return self.over(sender, over, &Job::Event { json, attachments, ack });
             }
@@ -172,7 +179,6 @@ impl Client {
         if let Some(authenticate) = refresher {
             return self.show_newer(authenticate, json, ack);
         }
-        let forbidden = identity.is_some_and(|identity| forbids(&identity, &json));
         let job = Job::Event { json, attachments, ack };
         if forbidden {
             return refuse(self, &job, Error::forbidden("not allowed to send this event"));
@@ -283,12 +289,6 @@ impl Client {
         // The key is the type, so the downcast always succeeds.
         Arc::clone(value).downcast().unwrap_or_default()
     }
-}
-
-/// Whether the token lists the events that may be sent, and not this one. What is no event at all is left to whoever
-/// answers it.
-fn forbids(identity: &Identity, json: &str) -> bool {
-    !identity.sends_all() && split_event(json).is_ok_and(|event| !identity.may_send(&event.name))
 }
 
 /// A question that the client has not answered yet.

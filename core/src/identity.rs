@@ -82,13 +82,19 @@ impl Shown {
             Some(auth) => serde_json::from_str::<Option<Auth>>(&auth).map_err(|_| unauthorized())?,
             None => None,
         };
-        Ok(Self {
-            token: token.and_then(|auth| auth.token).map(ByteString::from),
-            authorization: peer.header("authorization"),
-            api_key: peer.header("x-api-key"),
-            cookie: peer.header("cookie"),
-            query: Some(peer.query()),
-        })
+        let token = token.and_then(|auth| auth.token).map(ByteString::from);
+        Ok(Self { token, ..Self::of(Some(peer.query()), |name| peer.header(name)) })
+    }
+
+    /// What a request shows by its query and its headers, each asked for by its name in lower case.
+    pub fn of(query: Option<ByteString>, header: impl Fn(&str) -> Option<ByteString>) -> Self {
+        Self {
+            token: None,
+            authorization: header("authorization"),
+            api_key: header("x-api-key"),
+            cookie: header("cookie"),
+            query,
+        }
     }
 }
 

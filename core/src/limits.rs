@@ -36,6 +36,7 @@ pub(crate) use self::subjects::Claimed;
 use self::subjects::Subjects;
 use self::table::Table;
 use self::ticks::Ticks;
+use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::peer::{Peer, address_group};
 use crate::routes::EventLimit;
@@ -193,8 +194,11 @@ impl RateLimits {
         }
     }
 
-    /// A client of this address was refused.
-    pub(crate) fn connect_failed(&self, address: IpAddr) {
+    /// A client of this address was refused; what is wrong here says nothing about it.
+    pub(crate) fn connect_failed(&self, address: IpAddr, error: &Error) {
+        if error.code().is_ours() {
+            return;
+        }
         if let Some((debt, table)) = &self.failed_connects
             && let Some(key) = self.address(address)
         {

@@ -101,12 +101,11 @@ impl Router {
         };
         let address = peer.address().ip();
         namespace.rates.may_connect(address).map_err(|over| refused(over.error()))?;
-        if let Err(error) = recognise(namespace, &peer).await {
-            if !error.code().is_ours() {
-                namespace.rates.connect_failed(address);
-            }
-            return Err(refused(error));
-        }
+        let failed = |error: Error| {
+            namespace.rates.connect_failed(address, &error);
+            refused(error)
+        };
+        recognise(namespace, &peer).await.map_err(failed)?;
         let admitted = |peer| Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
         if !module.hooks().admit {
             return admitted(peer);
@@ -117,11 +116,8 @@ impl Router {
             return admitted(peer);
         };
         let error = failure.into_error();
-        if !error.code().is_ours() {
-            namespace.rates.connect_failed(address);
-        }
         namespace.failed(|| "admit".to_owned(), &error);
-        Err(refused(error))
+        Err(failed(error))
     }
 
     /// Answers an HTTP GET route with the JSON text of its body. Where it is asked who somebody is, those who fail count for
@@ -137,8 +133,8 @@ impl Router {
                 from.map_or(Ok(()), |address| namespace.rates.may_connect(address)).map_err(Over::error)?;
                 let identity = authenticated(&**authenticate, shown).await;
                 identity.and_then(|identity| namespace.admits(Some(&identity))).inspect_err(|error| {
-                    if let Some(address) = from.filter(|_| !error.code().is_ours()) {
-                        namespace.rates.connect_failed(address);
+                    if let Some(address) = from {
+                        namespace.rates.connect_failed(address, error);
                     }
                 })?;
             }

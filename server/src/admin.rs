@@ -1,7 +1,6 @@
 //! The listener of `[admin]`: what operators read, apart from clients, until the last moment of a stop.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +54,7 @@ impl Admin {
         settings: accept::Settings,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let admission = Admission { hosts: Hosts::at(server, address), ..Admission::new(&rules(address)) };
+        let admission = Admission { hosts: Hosts::at(server, address), ..Admission::new(&rules()) };
         let admission = Arc::new(admission);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let site = Arc::new(Site { admission: Arc::clone(&admission), ..site.clone() });
@@ -79,14 +78,9 @@ impl Admin {
     }
 }
 
-/// Who may come in here. One address may have every place, and only on loopback is a name refused that is not local.
-fn rules(address: SocketAddr) -> ServerSettings {
-    ServerSettings {
-        listen: address.into(),
-        max_connections: MOST,
-        max_connections_per_ip: MOST,
-        ..ServerSettings::default()
-    }
+/// Who may come in here: one address may have every place.
+fn rules() -> ServerSettings {
+    ServerSettings { max_connections: MOST, max_connections_per_ip: MOST, ..ServerSettings::default() }
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@ use carillon_config::ListenAddress;
 use http::header::{CONNECTION, HOST, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::exchange::exchange;
+use crate::once::once;
 
 /// More than any answer of Carillon's, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -103,22 +104,15 @@ impl Target {
 /// # Errors
 /// One line for a person: why the answer is no, or why there is none.
 pub(crate) fn ask(question: Question, target: &Target, limit: Duration) -> Result<String, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start: {error}"))?;
     let place = target.authority();
-    let answer = runtime.block_on(async { timeout(limit, exchange(question, target)).await });
-    // A name that is still being looked up is not waited for.
-    runtime.shutdown_background();
-    match answer {
+    match once(async { timeout(limit, answer(question, target)).await })? {
         Ok(Ok((status, body))) => judge(question, status, &body).map_err(|why| format!("{place}: {why}")),
         Ok(Err(why)) => Err(format!("{place} cannot be asked: {why}")),
         Err(_) => Err(format!("{place}: no answer within {} ms", limit.as_millis())),
     }
 }
 
-async fn exchange(question: Question, target: &Target) -> Result<(StatusCode, Bytes), String> {
+async fn answer(question: Question, target: &Target) -> Result<(StatusCode, Bytes), String> {
     let text = |error: &dyn Display| error.to_string();
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(|error| text(&error))?;
     if target.secure {
@@ -145,18 +139,12 @@ async fn talk(
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
         .map_err(|error| text(&error))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
-    let answer = async {
-        let (head, body) = sender.send_request(request).await.map_err(|error| text(&error))?.into_parts();
+    exchange(stream, request, async |answer| {
+        let (head, body) = answer.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| text(&error))?;
         Ok((head.status, body.to_bytes()))
-    };
-    tokio::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // What the connection has read is there for the answer, and so is the reason when it broke.
-        _ = connection => answer.await,
-    }
+    })
+    .await
 }
 
 /// The answer in one line; an error where it is no.

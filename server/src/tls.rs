@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use self::files::load;
+pub(crate) use self::files::roots;
 use self::stamps::Stamps;
 use crate::metrics::{Handshake, Metrics};
 use crate::wire::Stream;

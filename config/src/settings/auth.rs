@@ -1,7 +1,7 @@
 //! `[auth]`: how clients show who they are, and which of them are believed.
 mod keys;
 
-pub use self::keys::{AlgorithmName, ApiKeySettings, TokenKeySettings};
+pub use self::keys::{AlgorithmName, ApiKeySettings, TokenKeySettings, digest};
 use crate::Problems;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -8,31 +8,19 @@ use tokio::time::Instant;
 use super::queue::Phase;
 use super::{Client, Job};
 use crate::answer::refuse;
-use crate::identity::Identity;
 use crate::limits::{Counted, Over, Sender};
-use crate::packet::split_event;
 use crate::sink::Reason;
 
 /// After so long the task of a pause looks whether its client is still there.
 const SLICE: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Counts an event of so many bytes. `refreshes` tells that it shows a newer token.
+    /// Counts an event, and reads no further for as long as that asks for.
     ///
     /// # Errors
     /// It is over a limit.
-    pub(super) fn count_event(
-        self: &Arc<Self>,
-        (sender, identity): (&Sender, Option<&Identity>),
-        json: &str,
-        bytes: usize,
-        refreshes: bool,
-    ) -> Result<(), Over> {
-        let namespace = &self.namespace;
-        let own = || namespace.own_limit(&split_event(json).ok()?.name);
-        let own = if namespace.limits_events() { own() } else { None };
-        let claimed = identity.and_then(Identity::limits).unwrap_or_default();
-        let (pause, taken) = namespace.rates.take(sender, &Counted { bytes, claimed, own, refreshes });
+    pub(super) fn count_event(self: &Arc<Self>, sender: &Sender, event: &Counted<'_>) -> Result<(), Over> {
+        let (pause, taken) = self.namespace.rates.take(sender, event);
         if let Some(pause) = pause {
             self.hold(pause);
         }

@@ -13,12 +13,11 @@ use crate::answer::{finish, split};
 use crate::error::{Error, Result};
 use crate::expiry::Place;
 use crate::identity::{Authenticate, Shown};
-use crate::packet::split_event;
 use crate::payload::{Reply, argument};
 use crate::sink::Reason;
 
 /// The event.
-const EVENT: &str = "refresh_token";
+pub(super) const EVENT: &str = "refresh_token";
 /// The least time between two of one client: checking a signature costs more than asking for it.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -82,12 +81,6 @@ impl Client {
             sink.close(Reason::TokenRevoked);
         }
         revoked
-    }
-
-    /// Who checks what the event shows, if it is `refresh_token` and tokens are asked for.
-    pub(super) fn refresher(&self, json: &str) -> Option<&dyn Authenticate> {
-        let authenticate = self.namespace.authenticate.as_deref()?;
-        split_event(json).is_ok_and(|event| event.name == EVENT).then_some(authenticate)
     }
 
     /// Answers `refresh_token`.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::identity::Identity;
+use crate::identity::{Identity, unauthorized};
 use crate::sink::Transport;
 
 const STEP: Duration = Duration::from_millis(1);
@@ -120,7 +120,7 @@ async fn a_million_names_take_what_the_settings_say() {
     for number in 0..1_000_000_u64 {
         let subject = Some(limits.keys.hash_one(number));
         assert!(gets(&limits, &Sender { slot: Arc::clone(&slot), subject }, Claimed::default(), 1));
-        limits.connect_failed(Ipv6Addr::from_bits(u128::from(number) << 64).into());
+        limits.connect_failed(Ipv6Addr::from_bits(u128::from(number) << 64).into(), &unauthorized());
     }
     assert_eq!(limits.failed_connects.unwrap().1.bytes(), 4_096 * 17);
     assert_eq!(limits.subjects.bytes(), [4_096 * 17; 2]);
@@ -133,11 +133,11 @@ async fn being_forgotten_costs_more_than_waiting() {
     let (limits, _) =
         limits(LimitSettings { failed_connects_per_s: 1, failed_connects_burst: 10, max_entries: 1_024, ..settings() });
     let address = |number: u32| IpAddr::from((0x0a00_0000 + number).to_be_bytes());
-    (0..10).for_each(|_| limits.connect_failed(address(0)));
+    (0..10).for_each(|_| limits.connect_failed(address(0), &unauthorized()));
     assert!(limits.may_connect(address(0)).is_err());
     // Ten times as many as there is room for, which have failed less often.
     for other in 1..10_240 {
-        (0..9).for_each(|_| limits.connect_failed(address(other)));
+        (0..9).for_each(|_| limits.connect_failed(address(other), &unauthorized()));
     }
     assert!(limits.may_connect(address(0)).is_err());
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -155,7 +155,7 @@ async fn nothing_is_made_before_it_is_needed() {
     let (address, table) = (IpAddr::from([10, 0, 0, 1]), &on.failed_connects.as_ref().unwrap().1);
     assert!(on.may_connect(address).is_ok());
     assert_eq!(table.bytes(), 0);
-    on.connect_failed(address);
+    on.connect_failed(address, &unauthorized());
     assert!(table.bytes() > 0);
 }
 

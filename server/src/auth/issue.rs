@@ -1,6 +1,6 @@
 //! Makes tokens with a configured key, or with a private key beside its public one: for operators, not for clients.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use carillon_config::{AlgorithmName, AuthSettings, TokenKeySettings};
 use carillon_core::identity::Identity;
@@ -8,6 +8,7 @@ use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Map, Value};
 
 use super::key::algorithm;
+use super::revocation;
 use super::token::Tokens;
 
 /// What a token says.
@@ -96,7 +97,7 @@ fn configured(settings: &AuthSettings, kid: Option<&str>, given: bool) -> Result
 
 impl Claims {
     fn of(self, settings: &AuthSettings) -> Result<Map<String, Value>, String> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = revocation::now();
         let mut claims = self.more;
         claims.insert("sub".to_owned(), self.subject.into());
         claims.insert("iat".to_owned(), now.into());

@@ -15,6 +15,7 @@ mod testing;
 
 pub(crate) use self::bus::revoke;
 pub(crate) use self::entry::Revocation;
+pub(super) use self::entry::now;
 pub(super) use self::follow::Follower;
 pub(super) use self::set::Revoked;
 

@@ -35,14 +35,8 @@ pub(super) async fn answer(
     pairs.retain(|(name, _)| site.token_parameter.as_deref() != Some(name));
     // Of two with one name the last wins: the path cannot be overridden by the query.
     pairs.extend(path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ByteString::from);
-    let shown = Shown {
-        token: None,
-        authorization: header("authorization"),
-        api_key: header("x-api-key"),
-        cookie: header("cookie"),
-        query: parts.uri.query().map(ByteString::from),
-    };
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(ByteString::from);
+    let shown = Shown::of(parts.uri.query().map(ByteString::from), header);
     let from = checks::source(&parts).map(|source| source.address.ip());
     match site.plugins.get(&route, from, &shown, Params::new(pairs)).await {
         Ok(body) => reply::json(StatusCode::OK, body),

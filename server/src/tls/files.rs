@@ -81,14 +81,22 @@ fn key(file: &str) -> Result<PrivateKeyDer<'static>, String> {
 
 fn verifier(file: &str, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, String> {
     const SETTING: &str = "server.tls.client_ca";
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(SETTING, file)? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("{SETTING}: {file} holds a certificate that is no root: {error}"))?;
-    }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let roots = Arc::new(roots(SETTING, file)?);
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
     verifier.build().map_err(|error| format!("{SETTING}: {file}: {error}"))
+}
+
+/// The authorities in a file that `setting` names.
+///
+/// # Errors
+/// What is wrong, beginning with the setting.
+pub(crate) fn roots(setting: &str, file: &str) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(setting, file)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| format!("{setting}: {file} holds a certificate that is no root: {error}"))?;
+    }
+    Ok(roots)
 }
 
 fn text(setting: &str, file: &str) -> Result<Vec<u8>, String> {

@@ -34,6 +34,12 @@ pub enum AlgorithmName {
 }
 
 impl AlgorithmName {
+    /// The one of this name.
+    #[must_use]
+    pub fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == text)
+    }
+
     /// Each of them.
     pub const ALL: [Self; 12] = [
         Self::HS256,
@@ -159,13 +165,19 @@ impl ApiKeySettings {
     /// The bytes of `sha256`; `None` when it is not 64 hexadecimal digits.
     #[must_use]
     pub fn digest(&self) -> Option<[u8; 32]> {
-        let value = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(self.sha256.as_bytes().chunks_exact(2)) {
-            *byte = value(pair[0])? << 4 | value(pair[1])?;
-        }
-        (self.sha256.len() == 64).then_some(bytes)
+        digest(&self.sha256)
     }
+}
+
+/// The bytes of a SHA-256 that is written as 64 hexadecimal digits; `None` for anything else.
+#[must_use]
+pub fn digest(text: &str) -> Option<[u8; 32]> {
+    let value = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    (text.len() == 64).then_some(bytes)
 }
 
 /// A time with its offset from UTC, as RFC 3339 writes it.

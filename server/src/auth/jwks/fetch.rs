@@ -8,14 +8,14 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, HOST, USER_AGENT};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+
+use crate::exchange::exchange;
+use crate::tls::roots;
 
 /// Bytes of an answer.
 const ANSWER_MAX: usize = 256 * 1024;
@@ -85,22 +85,15 @@ impl Source {
             .header(CONNECTION, "close")
             .body(Empty::<Bytes>::new())
             .map_err(|error| error.to_string())?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        let answer = async {
-            let (head, body) = sender.send_request(request).await.map_err(|error| error.to_string())?.into_parts();
+        exchange(stream, request, async |answer| {
+            let (head, body) = answer.into_parts();
             if head.status != StatusCode::OK {
                 return Err(format!("it answered {}", head.status));
             }
             let body = Limited::new(body, ANSWER_MAX).collect().await;
             body.map(|body| body.to_bytes()).map_err(|error| format!("its answer was not read: {error}"))
-        };
-        tokio::pin!(answer);
-        tokio::select! {
-            answer = &mut answer => answer,
-            // What the connection has read is there for the answer, and so is the reason when it broke.
-            _ = connection => answer.await,
-        }
+        })
+        .await
     }
 }
 
@@ -111,26 +104,17 @@ fn is_here(host: &str) -> bool {
 
 /// A client of TLS that believes these authorities.
 fn connector(ca: Option<&str>) -> Result<TlsConnector, String> {
-    let mut roots = RootCertStore::empty();
-    match ca {
-        Some(file) => {
-            let bad = |why: String| format!("ca: {file}: {why}");
-            let certificates = CertificateDer::pem_file_iter(file).map_err(|error| bad(error.to_string()))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-                roots.add(certificate).map_err(|error| bad(error.to_string()))?;
-            }
-            if roots.is_empty() {
-                return Err(bad("has no certificate in PEM".to_owned()));
-            }
-        }
+    let roots = match ca {
+        Some(file) => roots("ca", file)?,
         None => {
+            let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
                 return Err("ca: the system has no authorities: name a file with them".to_owned());
             }
+            roots
         }
-    }
+    };
     // Named here, so that it does not matter which providers other packages bring along.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
@@ -165,7 +149,8 @@ mod tests {
             assert!(told.starts_with("url: ") && told.contains(why) && !told.contains("s3cret"), "{url}: {told}");
         }
         let told = |ca: &str| Source::new("https://127.0.0.1/", Some(ca)).err().unwrap_or_default();
-        assert!(told("/no/such/file").starts_with("ca: /no/such/file: "), "{}", told("/no/such/file"));
-        assert_eq!(told("/dev/null"), "ca: /dev/null: has no certificate in PEM");
+        assert!(told("/no/such/file").starts_with("ca: cannot read /no/such/file: "), "{}", told("/no/such/file"));
+        assert_eq!(told("/dev/null"), "ca: /dev/null holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
+        assert_eq!(told("/dev/zero"), "ca: /dev/zero is larger than 1048576 bytes");
     }
 }

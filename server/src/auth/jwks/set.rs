@@ -47,7 +47,7 @@ fn algorithm(jwk: &Jwk) -> Option<AlgorithmName> {
     let said = match jwk.common.key_algorithm {
         Some(said) => {
             let said = said.to_string();
-            Some(AlgorithmName::ALL.into_iter().find(|known| known.as_str() == said)?)
+            Some(AlgorithmName::named(&said)?)
         }
         None => None,
     };

@@ -51,7 +51,7 @@ impl Revocation {
 }
 
 /// Seconds since 1970.
-pub(super) fn now() -> u64 {
+pub(in crate::auth) fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

@@ -147,37 +147,13 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::Mutex;
 
     use bytes::Bytes;
     use serde_json::json;
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::super::testing::Watched;
     use super::super::{KEY, revoke};
     use super::*;
-
-    /// What is logged.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     fn revocation(jti: &str) -> Revocation {
         serde_json::from_value(json!({"jti": jti, "until": 253_402_300_799_u64})).unwrap()
@@ -247,11 +223,13 @@ mod tests {
     async fn a_start_says_why_the_list_is_not_known() {
         let bus = Watched::new();
         bus.set(&bus.own(KEY), Bytes::from_static(b"something else"), None).await.unwrap();
-        let lines = Lines::default();
-        let log = tracing_subscriber::fmt().with_writer(lines.clone()).with_ansi(false).finish();
-        let _guard = tracing::subscriber::set_default(log);
+        let (mut lines, writer) = io::pipe().unwrap();
+        let log = tracing_subscriber::fmt().with_writer(Arc::new(writer)).with_ansi(false).finish();
+        let guard = tracing::subscriber::set_default(log);
         follower(&bus).await;
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        // With the last who could write.
+        drop(guard);
+        let text = io::read_to_string(&mut lines).unwrap();
         assert!(text.contains("not known yet: the key carillon:revocations holds something else"), "{text}");
     }
 }

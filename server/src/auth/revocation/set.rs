@@ -33,7 +33,11 @@ impl Revoked {
 
     /// Adds what is new, and forgets what is over.
     pub(super) fn add(&self, list: &[Revocation]) -> Added {
-        self.change(|known| known.add(list, now()))
+        let mut known = self.list.write().unwrap_or_else(PoisonError::into_inner);
+        let added = known.add(list, now());
+        self.any.store(known.number > 0, Ordering::Release);
+        self.number.set(known.number as i64);
+        added
     }
 
     /// Lists what is not over where `stored` does not have all of it. Nobody who asks waits for that.
@@ -42,14 +46,6 @@ impl Revoked {
         let now = now();
         all.retain(|one| one.until > now);
         all.iter().any(|one| !stored.has(one)).then_some(all)
-    }
-
-    fn change<T>(&self, change: impl FnOnce(&mut List) -> T) -> T {
-        let mut list = self.list.write().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut list);
-        self.any.store(list.number > 0, Ordering::Release);
-        self.number.set(list.number as i64);
-        changed
     }
 }
 

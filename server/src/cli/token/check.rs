@@ -10,6 +10,7 @@ use super::super::File;
 use super::{from_stdin, told};
 use crate::auth::Auth;
 use crate::exit::Exit;
+use crate::once::once;
 use crate::say;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -54,12 +55,7 @@ impl Check {
 
 /// Reads the published keys, where there are any.
 fn fetched(auth: &Auth) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let fetched = runtime.block_on(auth.fetch_keys());
-    // A name that is still being looked up is not waited for.
-    runtime.shutdown_background();
-    fetched
+    once(auth.fetch_keys())?
 }
 
 /// Who it is, and what that opens.

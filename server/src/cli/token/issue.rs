@@ -88,9 +88,8 @@ struct Key {
 
 /// The names of algorithms.
 fn algorithms() -> impl clap::builder::TypedValueParser<Value = AlgorithmName> {
-    PossibleValuesParser::new(AlgorithmName::ALL.map(AlgorithmName::as_str)).try_map(|name| {
-        AlgorithmName::ALL.into_iter().find(|known| known.as_str() == name).ok_or("is not an algorithm")
-    })
+    PossibleValuesParser::new(AlgorithmName::ALL.map(AlgorithmName::as_str))
+        .try_map(|name| AlgorithmName::named(&name).ok_or("is not an algorithm"))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

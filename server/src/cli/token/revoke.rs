@@ -13,6 +13,7 @@ use super::super::File;
 use super::{lifetime, told};
 use crate::auth::{Revocation, revoke};
 use crate::exit::Exit;
+use crate::once::once;
 use crate::say;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -98,9 +99,7 @@ impl Revoke {
 
 /// Stores and tells it; how many there are then.
 fn tell(settings: &BusSettings, revocation: Revocation) -> Result<usize, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let told = runtime.block_on(async {
+    let told = once(async {
         let bus =
             bus::connect(&settings.address(), BusContext::new(Arc::new(Metrics::new()?)).with_prefix(&settings.prefix))
                 .await?;
@@ -108,7 +107,7 @@ fn tell(settings: &BusSettings, revocation: Revocation) -> Result<usize, String>
         // What is to be published is under way until then.
         bus.shutdown().await;
         told
-    });
+    })?;
     told.map_err(|error: carillon_core::Error| error.to_string())
 }
 

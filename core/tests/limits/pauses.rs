@@ -1,5 +1,4 @@
-//! Who is not read from, and until when: through the router, as both engines reach it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Who is not read from, and until when.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,29 +12,7 @@ use carillon_core::testing::{Harness, TestClient};
 use carillon_core::threads::Threads;
 use serde_json::{Value, json};
 
-struct Desk;
-
-impl Plugin for Desk {
-    const NAME: &'static str = "desk";
-    const NAMESPACE: &'static str = "/desk";
-    type Config = NoConfig;
-
-    async fn init(_: NoConfig, _: Host) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn routes(on: &mut Routes<Self>, _: &NoConfig) {
-        on.event("say", "Is long or short.", async |_, _, _: Ignored| Ok(()));
-        on.calls::<String, bool>("sure", "Whether it is.");
-        on.event("ask", "Asks back.", async |_, ctx, _: Ignored| {
-            ctx.call::<bool>("sure", "really", Duration::from_millis(500)).await
-        });
-    }
-}
-
-async fn desk(settings: &[(&str, &str)]) -> Harness {
-    Harness::boot(&Registry::of::<Desk>(), settings).await.unwrap()
-}
+use super::{Desk, desk};
 
 fn long(bytes: usize) -> Value {
     json!("x".repeat(bytes))
@@ -80,7 +57,7 @@ async fn every_connection_of_a_subject_is_pushed_back() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_asked_is_read_from() {
     let harness = desk(&[("limits.connection_bytes_per_s", "1000"), ("limits.connection_bytes_burst", "2000")]).await;
-    let client = harness.connect("/desk").await.unwrap();
+    let client = harness.connect("/hall").await.unwrap();
     client.emit("ask", &long(5_000));
     assert_eq!(client.sink().pauses(), [true]);
     client.expect("sure").await;

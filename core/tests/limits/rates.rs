@@ -1,5 +1,4 @@
-//! What becomes of clients that send too much, or fail to get in too often: through the router, as both engines reach it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! What becomes of what is too much: answers, ends, and who counts together.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,54 +12,9 @@ use carillon_core::sink::Transport;
 use carillon_core::testing::{Handshake, Harness, RecordingSink};
 use serde_json::{Value, json};
 
-struct Desk;
-
-impl Plugin for Desk {
-    const NAME: &'static str = "desk";
-    const NAMESPACE: &'static str = "/desk";
-    type Config = NoConfig;
-
-    async fn init(_: NoConfig, _: Host) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn routes(on: &mut Routes<Self>, _: &NoConfig) {
-        on.event("say", "Has no limit of its own.", async |_, _, _: Ignored| Ok(()));
-        on.event("search", "Is expensive.", async |_, _, _: Ignored| Ok(())).limit(1, 2);
-        on.event("move", "Comes often.", async |_, _, _: Ignored| Ok(())).limit(0, 1);
-    }
-
-    async fn admit(self: Arc<Self>, peer: Peer) -> Result<()> {
-        match peer.auth().as_deref() {
-            Some("\"wrong\"") => Err(Error::forbidden("wrong")),
-            Some("\"broken\"") => Err(Error::internal("broken")),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The same, in another namespace.
-struct Hall;
-
-impl Plugin for Hall {
-    const NAME: &'static str = "hall";
-    const NAMESPACE: &'static str = "/hall";
-    type Config = NoConfig;
-
-    async fn init(_: NoConfig, _: Host) -> Result<Self> {
-        Ok(Self)
-    }
-
-    fn routes(on: &mut Routes<Self>, _: &NoConfig) {
-        on.event("say", "Has no limit of its own.", async |_, _, _: Ignored| Ok(()));
-    }
-}
+use super::{Desk, Hall, desk};
 
 const EVENTS: [(&str, &str); 2] = [("limits.connection_events_per_s", "1"), ("limits.connection_events_burst", "3")];
-
-async fn desk(settings: &[(&str, &str)]) -> Harness {
-    Harness::boot(&Registry::of::<Desk>().and::<Hall>().unwrap(), settings).await.unwrap()
-}
 
 fn limited(harness: &Harness, scope: &str) -> f64 {
     harness.metric(&format!("carillon_rate_limited_total{{scope=\"{scope}\"}}"))
