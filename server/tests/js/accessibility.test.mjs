@@ -16,7 +16,7 @@ const axe = readFileSync(new URL('./node_modules/axe-core/axe.min.js', import.me
 test('no page breaks a rule of accessibility, in either theme, on a desk and on a phone', async (t) => {
   const server = await start(t, { env: FAST });
   const browser = await openBrowser(t);
-  for (const path of ['/', '/plugins', '/websocket-test', '/docs']) {
+  for (const path of LINKS) {
     for (const colorScheme of ['light', 'dark']) {
       for (const [device, viewport] of [['desk', { width: 1280, height: 800 }], ['phone', { width: 360, height: 740 }]]) {
         const tab = await openTab(t, browser, server.url, { colorScheme, viewport, locale: 'en-US' });

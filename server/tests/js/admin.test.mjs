@@ -12,12 +12,8 @@ import { until, within } from './lib/wait.mjs';
 
 const OPERATORS = ['/metrics', '/livez', '/readyz', '/api/failures'];
 
-/** A server with a listener for operators, whose URL is `admin`. */
-async function startApart(t, options = {}) {
-  const server = await start(t, { ...options, env: { CARILLON_ADMIN__LISTEN: '127.0.0.1:0', ...options.env } });
-  [, server.admin] = await server.logged(/operators find .* on (http:\/\/\S+?:\d+)/);
-  return server;
-}
+/** A server with a listener for operators. */
+const startApart = (t, options = {}) => start(t, { ...options, env: { CARILLON_ADMIN__LISTEN: '127.0.0.1:0', ...options.env } });
 
 test('without it operators read where clients connect', async (t) => {
   const server = await start(t);
@@ -27,20 +23,20 @@ test('without it operators read where clients connect', async (t) => {
 test('with it only there: clients get 404, and everything else stays where it was', async (t) => {
   const server = await startApart(t);
   for (const path of OPERATORS) {
-    const { status, headers } = await http(server.admin, 'GET', path);
+    const { status, headers } = await http(server.operators, 'GET', path);
     assert.equal(status, 200, path);
     assert.equal(headers['x-content-type-options'], 'nosniff');
-    assert.equal((await http(server.admin, 'POST', path, 'x')).status, 405, path);
+    assert.equal((await http(server.operators, 'POST', path, 'x')).status, 405, path);
     for (const method of ['GET', 'POST', 'HEAD']) assert.equal((await http(server.url, method, path)).status, 404, `${method} ${path}`);
   }
-  const ready = JSON.parse((await http(server.admin, 'GET', '/readyz')).body);
+  const ready = JSON.parse((await http(server.operators, 'GET', '/readyz')).body);
   assert.equal(ready.components.bus.ready, true, JSON.stringify(ready));
   // The routes of plugins, the documents and the pages are for clients.
   for (const path of ['/api/health', '/types.d.ts', '/asyncapi.json', '/docs']) {
     assert.equal((await http(server.url, 'GET', path)).status, 200, path);
-    assert.equal((await http(server.admin, 'GET', path)).status, 404, path);
+    assert.equal((await http(server.operators, 'GET', path)).status, 404, path);
   }
-  assert.equal((await http(server.admin, 'GET', '/socket.io/?EIO=4&transport=polling')).status, 404);
+  assert.equal((await http(server.operators, 'GET', '/socket.io/?EIO=4&transport=polling')).status, 404);
   const { body } = await http(server.url, 'GET', '/docs');
   for (const path of OPERATORS) assert.ok(!body.includes(`href="${path}"`), `${path} is no link`);
   const socket = await server.connect('/echo');
@@ -49,33 +45,33 @@ test('with it only there: clients get 404, and everything else stays where it wa
 
 test('names that point here from elsewhere are refused, pages of other origins read nothing', async (t) => {
   const server = await startApart(t);
-  const { status } = await http(server.admin, 'GET', '/metrics', undefined, undefined, { host: 'evil.example' });
+  const { status } = await http(server.operators, 'GET', '/metrics', undefined, undefined, { host: 'evil.example' });
   assert.equal(status, 421);
-  const answer = await http(server.admin, 'GET', '/metrics', undefined, undefined, { origin: 'http://evil.example' });
+  const answer = await http(server.operators, 'GET', '/metrics', undefined, undefined, { origin: 'http://evil.example' });
   assert.equal(answer.headers['access-control-allow-origin'], undefined);
-  assert.equal((await http(server.admin, 'GET', '/api/failures', undefined, undefined, { origin: 'http://evil.example' })).status, 403);
+  assert.equal((await http(server.operators, 'GET', '/api/failures', undefined, undefined, { origin: 'http://evil.example' })).status, 403);
 });
 
 test('no crowd of clients keeps operators out', async (t) => {
   const server = await startApart(t, { env: { CARILLON_SERVER__MAX_CONNECTIONS: '1', CARILLON_SERVER__MAX_CONNECTIONS_PER_IP: '9' } });
   const raw = await server.raw();
   assert.equal((await http(server.url, 'GET', '/docs')).status, 503);
-  const { body } = await http(server.admin, 'GET', '/metrics');
+  const { body } = await http(server.operators, 'GET', '/metrics');
   assert.equal(parseMetrics(body).sum('carillon_connections_refused_total', { reason: 'too_many_connections' }), 1);
   raw.terminate();
 });
 
 test('it stays until the end of a stop, when clients have long gone', async (t) => {
   const server = await startApart(t, { program: 'fixture', env: { CARILLON_DRAIN__DEADLINE_MS: '20000' } });
-  const scrape = async () => parseMetrics((await http(server.admin, 'GET', '/metrics')).body);
+  const scrape = async () => parseMetrics((await http(server.operators, 'GET', '/metrics')).body);
   const socket = await server.connect('/rough');
   // Nobody waits for its answer, only the end of the stop does.
   socket.emit('slow', { ms: 3_000 });
   await until(async () => (await scrape()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) === 1, 'it works');
   server.child.kill('SIGTERM');
   await released(server.port);
-  assert.equal((await http(server.admin, 'GET', '/readyz')).status, 503);
-  assert.equal((await http(server.admin, 'GET', '/livez')).status, 200);
+  assert.equal((await http(server.operators, 'GET', '/readyz')).status, 503);
+  assert.equal((await http(server.operators, 'GET', '/livez')).status, 200);
   const metrics = await scrape();
   assert.equal(metrics.sum('carillon_sessions_open'), 0);
   assert.equal(metrics.sum('carillon_connected_clients'), 0);

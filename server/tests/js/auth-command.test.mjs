@@ -1,13 +1,12 @@
 //! `carillon token issue` and `check`: what operators make is what servers take, and every refusal says why.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { refused } from './lib/client.mjs';
 import { runToEnd, start, tempFolder } from './lib/server.mjs';
-import { ahead, KEYS, keysSetting, token, unsigned } from './lib/tokens.mjs';
+import { ahead, KEYS, keysSetting, sha256, token, unsigned } from './lib/tokens.mjs';
 
 /** A configuration with one key of each algorithm, and its private keys in files. */
 function configured(t, more = '') {
@@ -117,8 +116,7 @@ test('what cannot be issued or checked says what is missing, and nothing of a ke
 });
 
 test('API keys are checked as well', async () => {
-  const sha256 = createHash('sha256').update('ann-key').digest('hex');
-  const env = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "ann", sha256 = "${sha256}", roles = ["operator"] }]` };
+  const env = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "ann", sha256 = "${sha256('ann-key')}", roles = ["operator"] }]` };
   assert.match((await runToEnd('carillon', ['token', 'check'], { env, input: 'ann-key\n' })).out, /^accepted: ann\n {2}until {7}no end\n[^]* {2}roles {7}operator\n$/);
   assert.equal((await runToEnd('carillon', ['token', 'check'], { env, input: 'Ann-key' })).code, 1);
 });

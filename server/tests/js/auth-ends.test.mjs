@@ -5,10 +5,7 @@ import { describe, test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
 import { answered, returning } from './lib/returning.mjs';
 import { start } from './lib/server.mjs';
-import { ahead, KEYS, token } from './lib/tokens.mjs';
-import { until } from './lib/wait.mjs';
-
-const REFUSED = 'a valid token or key is needed';
+import { ahead, KEYS, REFUSED, token } from './lib/tokens.mjs';
 
 for (const engine of ['carillon', 'socketioxide']) {
   describe(`ends, ${engine}`, () => {
@@ -29,7 +26,7 @@ for (const engine of ['carillon', 'socketioxide']) {
         assert.equal((await refused(server.client('/echo', { ...TRANSPORTS[transport], auth: { token: by('old') } }))).message, REFUSED);
         await server.connect('/echo', { ...TRANSPORTS[transport], auth: { token: by('new') } });
       }));
-      await until(async () => (await server.metrics()).sum('carillon_auth_refused_total', { reason: 'key_ended' }) === 4, 'four refusals are counted');
+      await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_auth_refused_total', { reason: 'key_ended' }), 4));
     });
   });
 }

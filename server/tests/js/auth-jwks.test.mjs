@@ -3,14 +3,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
-import { BREAKS, certificate, EMPTY, FAILS, HANGS, issuerKey, LIES, MOVED, POURS, startIssuer } from './lib/issuer.mjs';
+import { BREAKS, EMPTY, FAILS, HANGS, issuerKey, LIES, MOVED, POURS, startIssuer } from './lib/issuer.mjs';
 import { answered } from './lib/returning.mjs';
 import { freePort } from './lib/redis.mjs';
 import { runToEnd, start } from './lib/server.mjs';
-import { ahead, KEYS, token } from './lib/tokens.mjs';
+import { Authority } from './lib/tls.mjs';
+import { ahead, KEYS, REFUSED, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
-const REFUSED = 'a valid token or key is needed';
 const UNREAD = 'the keys are not known yet';
 const good = () => ({ sub: 'ann', exp: ahead(60) });
 const jwt = (url, more = '') => `[auth]\nmode = "jwt"\njwks_url = "${url}"\n${more}`;
@@ -124,16 +124,16 @@ test('the last good keys stay, whatever is at the address later', async (t) => {
 
 test('over TLS the certificate is checked; a check on the command line reads the keys as well', async (t) => {
   const key = issuerKey('tls');
-  const tls = certificate(t);
-  const issuer = await startIssuer(t, [key], tls);
-  const trusting = await start(t, { config: jwt(issuer.url, `jwks_ca = "${tls.cert}"\n`) });
+  const authority = new Authority(t);
+  const issuer = await startIssuer(t, [key], authority.issue());
+  const trusting = await start(t, { config: jwt(issuer.url, `jwks_ca = "${authority.file}"\n`) });
   await shows(trusting, key.sign(good())).opened();
-  const others = certificate(t);
-  const doubting = await start(t, { config: jwt(issuer.url, `jwks_ca = "${others.cert}"\n`) });
+  const others = new Authority(t);
+  const doubting = await start(t, { config: jwt(issuer.url, `jwks_ca = "${others.file}"\n`) });
   await doubting.logged(/stay as they were: no TLS with it: /);
   assert.equal((await refused(shows(doubting, key.sign(good())))).message, UNREAD);
 
-  const env = { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__JWKS_URL: issuer.url, CARILLON_AUTH__JWKS_CA: tls.cert };
+  const env = { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__JWKS_URL: issuer.url, CARILLON_AUTH__JWKS_CA: authority.file };
   const check = (more) => runToEnd('carillon', ['token', 'check'], { env: { ...env, ...more }, input: key.sign(good()) });
   assert.match((await check()).out, /^accepted: ann\n/);
   const away = await check({ CARILLON_AUTH__JWKS_URL: `http://127.0.0.1:${await freePort()}/` });

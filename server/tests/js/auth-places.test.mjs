@@ -4,9 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
 import { runToEnd, start } from './lib/server.mjs';
-import { ahead, KEYS, token } from './lib/tokens.mjs';
+import { ahead, KEYS, REFUSED, token } from './lib/tokens.mjs';
 
-const REFUSED = 'a valid token or key is needed';
 const good = (sub = 'ann') => token({ sub, exp: ahead(60) });
 const ended = () => token({ sub: 'ann', exp: ahead(-60) });
 const config = (more) => `[auth]\nmode = "jwt"\nkey = "${KEYS.HS256.secret}"\n${more}`;

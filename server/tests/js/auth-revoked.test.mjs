@@ -1,7 +1,6 @@
 //! `carillon token revoke`: who is revoked has to leave every node, cannot come back, and reads the same words as everybody else.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
 import { openGap } from './lib/gap.mjs';
@@ -9,10 +8,9 @@ import { told } from './lib/outage.mjs';
 import { freePort, prepareRedis, startRedis } from './lib/redis.mjs';
 import { answered, returning } from './lib/returning.mjs';
 import { runToEnd, start } from './lib/server.mjs';
-import { ahead, KEYS, token } from './lib/tokens.mjs';
+import { ahead, KEYS, REFUSED, sha256, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
-const REFUSED = 'a valid token or key is needed';
 const KEY = 'carillon:revocations';
 const JWT = { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__KEY: KEYS.HS256.secret };
 const BOTH = ['polling', 'websocket'];
@@ -79,11 +77,10 @@ test('one token, those issued before a time, and API keys are revoked; a token t
   await letIn(server, of('ann', { iat: ahead(1) }));
   await letIn(server, of('bob'));
   await revoked(redis.url, ['--issued-before', 'now']);
-  await until(async () => (await server.metrics()).sum('carillon_auth_revocations') === 3, 'the third is there');
+  await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_auth_revocations'), 3));
   await turnedAway(server, of('bob'));
 
-  const sha256 = createHash('sha256').update('the key').digest('hex');
-  const keys = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "board", sha256 = "${sha256}" }]` };
+  const keys = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "board", sha256 = "${sha256('the key')}" }]` };
   const other = await startRedis(t);
   const board = await node(t, other.url, 'carillon', keys);
   await told(board, { up: true, status: 'ready' });

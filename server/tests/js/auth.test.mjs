@@ -1,16 +1,14 @@
 //! Who is let in: tokens and API keys, seen by stock clients in JavaScript and in Python, over each transport and engine.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, describe, test } from 'node:test';
 import { refused, TRANSPORTS, upgraded } from './lib/client.mjs';
 import { python } from './lib/python.mjs';
 import { answered, returning } from './lib/returning.mjs';
 import { start } from './lib/server.mjs';
-import { ahead, KEYS, keysSetting, token, unsigned } from './lib/tokens.mjs';
+import { ahead, KEYS, keysSetting, REFUSED, sha256, token, unsigned } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
-const REFUSED = 'a valid token or key is needed';
 const good = () => ({ sub: 'ann', iss: 'them', aud: 'us', exp: ahead(60) });
 // A client in Python that is refused may forget to close its session: its last poll ends with the next ping then.
 const jwt = (engine) => `[server]\nengine = "${engine}"\nping_interval_ms = 1000\n[auth]\nmode = "jwt"\nissuers = ["them"]\naudiences = ["us"]\nkeys = ${keysSetting()}\n[plugins.health]\naccess = "operator"\n`;
@@ -172,14 +170,14 @@ for (const engine of ['carillon', 'socketioxide']) {
 }
 
 test('API keys: header, bearer or auth, and what they open', async (t) => {
-  const sha256 = createHash('sha256').update('the key').digest('hex');
-  const server = await start(t, { config: `[auth]\nmode = "api_key"\napi_keys = [{ name = "ann", sha256 = "${sha256}", namespaces = ["/echo"] }]\n` });
+  const hash = sha256('the key');
+  const server = await start(t, { config: `[auth]\nmode = "api_key"\napi_keys = [{ name = "ann", sha256 = "${hash}", namespaces = ["/echo"] }]\n` });
   for (const transport of ['polling', 'websocket']) {
     for (const shown of [{ auth: { token: 'the key' } }, { extraHeaders: { 'X-Api-Key': 'the key' } }, { extraHeaders: { Authorization: 'Bearer the key' } }]) {
       await server.connect('/echo', { ...TRANSPORTS[transport], ...shown });
       assert.equal((await refused(server.client('/', { ...TRANSPORTS[transport], ...shown }))).message, 'not allowed in this namespace');
     }
-    for (const key of [undefined, '', sha256, 'the key ']) {
+    for (const key of [undefined, '', hash, 'the key ']) {
       assert.equal((await refused(server.client('/echo', { ...TRANSPORTS[transport], auth: { token: key } }))).message, REFUSED);
     }
   }

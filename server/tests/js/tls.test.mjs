@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { get } from 'node:https';
 import { connect as tcpConnect } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -13,20 +12,10 @@ import { python } from './lib/python.mjs';
 import { http, openTrickle } from './lib/raw.mjs';
 import { freePort } from './lib/redis.mjs';
 import { runToEnd, start, tempFolder } from './lib/server.mjs';
-import { Authority, openssl, replace, shake, showing, shown, startSecure } from './lib/tls.mjs';
+import { Authority, openssl, replace, shake, shown, startSecure } from './lib/tls.mjs';
 import { until, within } from './lib/wait.mjs';
 
-/** One request over TLS. */
-const ask = (server, path) => within(new Promise((done, fail) => {
-  get(server.url + path, { ...server.trust, agent: false }, (response) => {
-    let body = '';
-    response.setEncoding('utf8');
-    response.on('data', (chunk) => { body += chunk; });
-    response.on('end', () => done({ status: response.statusCode, body }));
-  }).on('error', fail);
-}), `${path} answers`);
-
-const handshakes = async (server, result) => (await server.metrics()).sum('carillon_tls_handshakes_total', { result });
+const handshakes = (metrics, result) => metrics.sum('carillon_tls_handshakes_total', { result });
 
 for (const engine of ['carillon', 'socketioxide']) {
   describe(`with the engine ${engine}`, () => {
@@ -57,12 +46,12 @@ test('whoever does not trust the certificate does not connect', async (t) => {
   const server = await startSecure(t);
   const error = await refused(server.client('/echo', { transports: ['websocket'], ca: new Authority(t).ca }));
   assert.match(String(error.description?.message ?? error), /certificate|error/i);
-  await until(async () => await handshakes(server, 'failed') === 1, 'it is counted');
+  await server.metricsSettle((metrics) => assert.equal(handshakes(metrics, 'failed'), 1));
 });
 
 test('plugins are told that it is secure, and the origin of the own pages has https', async (t) => {
   const server = await startSecure(t, { program: 'fixture', env: { CARILLON_PLUGINS__ROUGH__HANDSHAKES: 'true' } });
-  const told = await ask(server, '/socket.io/?EIO=4&transport=polling&refuse=418');
+  const told = await http(server.url, 'GET', '/socket.io/?EIO=4&transport=polling&refuse=418', undefined, undefined, {}, server.trust);
   assert.match(told.body, /\(127\.0\.0\.1, true, /);
   const from = (origin) => server.connect('/', { transports: ['websocket'], extraHeaders: { origin } }).then(() => true, () => false);
   assert.equal(await from(server.url), true);
@@ -80,7 +69,7 @@ test('plain HTTP is no TLS, and its port is told as https', async (t) => {
     socket.on('close', () => done(said));
   }), 'it is closed');
   assert.ok(!ended.toString('latin1').includes('HTTP'), 'it is told nothing but an alert');
-  await until(async () => await handshakes(server, 'failed') === 1, 'it is counted');
+  await server.metricsSettle((metrics) => assert.equal(handshakes(metrics, 'failed'), 1));
 });
 
 test('what is spoken: TLS 1.2 and 1.3 with forward secrecy, HTTP/1.1, and no renegotiation', async (t) => {
@@ -127,7 +116,7 @@ test('with client_ca only clients with a certificate of its get past the handsha
     await refused(server.client('/echo', { transports }));
     await refused(server.client('/echo', { transports, ...shows(server.authority.issue()) }));
   }
-  assert.equal(await handshakes(server, 'failed'), 4);
+  assert.equal(handshakes(await server.metrics(), 'failed'), 4);
 });
 
 test('a handshake that never ends is closed in its time', async (t) => {
@@ -142,7 +131,7 @@ test('a handshake that never ends is closed in its time', async (t) => {
   const times = await Promise.all([closed(''), closed(Buffer.from([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3]))]);
   for (const time of times) assert.ok(time >= 650, `${time} ms`);
   await server.metricsSettle((metrics) => {
-    assert.equal(metrics.sum('carillon_tls_handshakes_total', { result: 'timeout' }), 2);
+    assert.equal(handshakes(metrics, 'timeout'), 2);
     // The one that asks.
     assert.equal(metrics.sum('carillon_connections_open'), 1);
   });
@@ -308,7 +297,7 @@ test('a stop answers what was asked over TLS, and ends every connection with a w
   const socket = await server.connect('/rough', { transports: ['websocket'] });
   const raw = await server.raw({ namespace: '/rough' });
   const slow = socket.call('slow', { ms: 700 });
-  await until(async () => (await server.metrics()).sum('carillon_handlers_in_flight', { namespace: '/rough' }) === 1, 'it works');
+  await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_handlers_in_flight', { namespace: '/rough' }), 1));
   server.child.kill('SIGTERM');
   assert.equal((await slow)[0].ok, true);
   assert.equal((await raw.ends()).code, 1001);

@@ -2,6 +2,7 @@
 
 import type { Manager, Socket } from 'socket.io-client';
 import { example, type Event, type Namespace, type Schema } from './contract';
+import { made } from './elements';
 
 /** How long an answer, or a namespace's word, may take. */
 const PATIENCE_MS = 15_000;
@@ -23,8 +24,7 @@ export function callForm(manager: Manager, namespace: Namespace, event: Event, s
   const form = document.createElement('form');
   const payload = field(form, say.payload, example(event.payload, schemas));
   const auth = namespace.auth ? field(form, say.authToSend, example(namespace.auth, schemas)) : undefined;
-  const button = document.createElement('button');
-  button.textContent = say.call;
+  const button = made('button', say.call);
   const answer = document.createElement('pre');
   answer.setAttribute('role', 'status');
   answer.tabIndex = 0;

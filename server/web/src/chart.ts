@@ -2,7 +2,7 @@
 
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
-import { write } from './elements';
+import { made, write } from './elements';
 
 /** Seconds shown. */
 const SHOWN = 15 * 60;
@@ -35,20 +35,15 @@ export class Chart {
   constructor(parent: HTMLElement, private readonly kind: Kind, private readonly number: Intl.NumberFormat) {
     this.#columns = kind.lines.map(() => []);
     const caption = document.createElement('figcaption');
-    const title = document.createElement('span');
-    title.textContent = kind.title;
     const legend = document.createElement('ul');
     this.#values = kind.lines.map((name, at) => {
-      const value = document.createElement('span');
-      value.className = 'live';
-      const swatch = document.createElement('span');
-      swatch.className = `swatch line${at + 1}`;
+      const value = made('span', '', 'live');
       const item = document.createElement('li');
-      item.append(swatch, ` ${name} `, value);
+      item.append(made('span', '', `swatch line${at + 1}`), ` ${name} `, value);
       legend.append(item);
       return value;
     });
-    caption.append(title, legend);
+    caption.append(made('span', kind.title), legend);
     // The legend says what the picture shows.
     this.#box.setAttribute('aria-hidden', 'true');
     this.#figure.append(caption, this.#box);

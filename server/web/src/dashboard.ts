@@ -2,10 +2,10 @@
 
 import type { Socket } from 'socket.io-client';
 import type { Ack, Aggregate, Emit, History, Listen, Metrics, Namespaces, NodesStatusResponse, UseHistory } from '../../../docs/reference/types';
-import { Alerts, entries } from './alerts';
+import { Alerts } from './alerts';
 import { Chart } from './chart';
 import { texts } from './dashboard-texts';
-import { badge, element } from './elements';
+import { badge, element, entries } from './elements';
 import { connect, language, place } from './header';
 import { Losses } from './losses';
 import { NodePanel } from './node-panel';
@@ -31,7 +31,7 @@ const nodes = new Nodes(table('nodes'), element('someNodes'), element('noNodes')
 });
 const near = new NodePanel(element('node'), element('nodeTitle'), element('nodeCharts'), say, number, (name) =>
   told<UseHistory>(router.timeout(PATIENCE_MS).emitWithAck('request_node_history', { name })));
-const alerts = new Alerts(element('alerts'), element('noAlerts'), say, chosen);
+const alerts = new Alerts(element('alerts'), element('noAlerts'), () => nodes.silent(), say, chosen);
 const losses = new Losses(element('losing'), element('losses'), say, number);
 const servers = new Servers(table('servers'), say, number, chosen);
 const panel = new RouterPanel(element('figures'), table('clients'), table('plugins'), say, fine, chosen);
@@ -75,7 +75,7 @@ monitoring.on('cluster_metrics', (round) => {
   greeted = true;
   const measured = answering(round.nodes ?? {});
   nodes.round(measured, live);
-  alerts.silent(nodes.silent());
+  alerts.draw();
   const stats = round.cluster_stats;
   if (live) {
     const disks = Object.values(measured).flatMap((node) => node.disk_usage ?? []);
@@ -87,7 +87,7 @@ monitoring.on('cluster_metrics', (round) => {
   // Somebody was added, or taken out of the settings.
   if (stats?.total_nodes !== undefined && stats.total_nodes !== nodes.size) void askNodes();
 });
-monitoring.on('alerts_update', ({ active_alerts: active }) => alerts.update(active ?? [], nodes.silent()));
+monitoring.on('alerts_update', ({ active_alerts: active }) => alerts.update(active ?? []));
 
 /** The nodes that answer. Rounds that whoever asks over HTTP makes the server publish have a list, those that are away included. */
 function answering(nodes: Aggregate['nodes']): Record<string, Partial<Metrics>> {
@@ -128,7 +128,7 @@ async function askHistory(): Promise<void> {
 /** Two answers tell of the nodes, in either order: one that they are there, the other when they were measured. */
 function remember(): void {
   nodes.remember(measured);
-  alerts.silent(nodes.silent());
+  alerts.draw();
 }
 
 router.on('connect', () => {
@@ -157,5 +157,5 @@ setInterval(() => {
   if (document.body.dataset.connection !== 'connected') return;
   nodes.draw();
   servers.draw();
-  alerts.silent(nodes.silent());
+  alerts.draw();
 }, 1000);

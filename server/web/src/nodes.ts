@@ -1,6 +1,7 @@
 //! The nodes as a table that can be sorted and filtered; those that no longer answer are marked.
 
 import type { Metrics } from '../../../docs/reference/types';
+import type { Silent } from './alerts';
 import type { Texts } from './dashboard-texts';
 import { write } from './elements';
 
@@ -125,7 +126,7 @@ export class Nodes {
   }
 
   /** The nodes that do not answer, and when they did last. */
-  silent(): { name: string; seen: number | null }[] {
+  silent(): Silent[] {
     return [...this.#rows.values()].filter((row) => this.#state(row) === 'stale').map(({ name, seen }) => ({ name, seen }));
   }
 
@@ -169,27 +170,27 @@ export class Nodes {
   }
 
   /** What is so now: nothing is known of a node that does not answer. */
-  #values(row: Row): Row['values'] {
-    return this.#state(row) === 'answers' ? row.values : UNKNOWN;
+  #values(row: Row, state = this.#state(row)): Row['values'] {
+    return state === 'answers' ? row.values : UNKNOWN;
   }
 
   #show(row: Row, now: number): void {
     const state = this.#state(row);
-    const { cpu, memory, disk, temperature } = this.#values(row);
+    const values = this.#values(row, state);
     const texts = [
       row.name,
       this.say[state],
-      this.#with(cpu, ' %'),
-      this.#with(memory, ' %'),
-      this.#with(disk, ' %'),
-      this.#with(temperature, ' °C'),
+      this.#with(values.cpu, ' %'),
+      this.#with(values.memory, ' %'),
+      this.#with(values.disk, ' %'),
+      this.#with(values.temperature, ' °C'),
       row.seen === null ? '–' : this.#age(now - row.seen),
     ];
     texts.forEach((text, at) => {
       const cell = row.cells[at];
       write(cell, text);
       const column = COLUMNS[at] as keyof typeof HIGH;
-      cell?.classList.toggle('high', column in HIGH && (this.#values(row)[column] ?? 0) > HIGH[column]);
+      cell?.classList.toggle('high', column in HIGH && (values[column] ?? 0) > HIGH[column]);
     });
     row.line.className = state;
     row.line.hidden = !`${row.name} ${this.say[state]}`.toLowerCase().includes(this.#filter);

@@ -2,7 +2,7 @@
 
 import type { RouterState } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
-import { write } from './elements';
+import { made, write } from './elements';
 import { fill } from './table';
 
 /** The panel. Its elements are made once, so that a reader can select what they say. */
@@ -44,11 +44,9 @@ export class RouterPanel {
   #figure(name: string, text: string, bad = false): void {
     let value = this.#figures.get(name);
     if (!value) {
-      const term = document.createElement('dt');
-      term.textContent = name;
       value = document.createElement('dd');
       const pair = document.createElement('div');
-      pair.append(term, value);
+      pair.append(made('dt', name), value);
       this.list.append(pair);
       this.#figures.set(name, value);
     }

@@ -1,7 +1,7 @@
 //! A schema for people: its fields with their types and sentences.
 
 import { resolve, type Schema } from './contract';
-import { prose } from './elements';
+import { made, prose } from './elements';
 
 /** How deep fields are shown within fields. */
 const DEEPEST = 5;
@@ -50,14 +50,8 @@ function fieldsOf(schema: Schema, schemas: Record<string, Schema>): [string, Sch
 
 function line(name: string | undefined, schema: Schema, schemas: Record<string, Schema>, say: Words, needed: boolean): HTMLElement {
   const text = document.createElement('span');
-  const type = document.createElement('code');
-  type.textContent = typeOf(schema, schemas, say);
-  if (name !== undefined) {
-    const field = document.createElement('strong');
-    field.textContent = name;
-    text.append(field, needed ? ' ' : ` (${say.optional}) `);
-  }
-  text.append(type);
+  if (name !== undefined) text.append(made('strong', name), needed ? ' ' : ` (${say.optional}) `);
+  text.append(made('code', typeOf(schema, schemas, say)));
   const about = schema.description ?? resolve(schema, schemas).description;
   if (about) text.append(' ', ...prose(about));
   return text;

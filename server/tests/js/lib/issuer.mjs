@@ -1,12 +1,8 @@
 //! An issuer that publishes its keys (JWKS), and can fail to in several ways.
 
-import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import { join } from 'node:path';
-import { tempFolder } from './server.mjs';
 import { token } from './tokens.mjs';
 import { until } from './wait.mjs';
 
@@ -19,16 +15,8 @@ export function issuerKey(kid, algorithm = 'ES256') {
   return { kid, jwk, sign: (claims) => token(claims, { algorithm, header: { kid }, key: { privateKey } }) };
 }
 
-/** A certificate for 127.0.0.1 that vouches for itself, and its key, in files of the test's own. */
-export function certificate(t) {
-  const [cert, key] = ['cert.pem', 'key.pem'].map((name) => join(tempFolder(t), name));
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', cert,
-    '-days', '2', '-subj', '/CN=issuer', '-addext', 'subjectAltName=IP:127.0.0.1', '-addext', 'basicConstraints=critical,CA:FALSE'], { stdio: 'pipe' });
-  return { cert, key };
-}
-
-/** Starts one; it publishes `keys` until `answer` is set to something else, and counts how often it was asked. */
-export async function startIssuer(t, keys, tls) {
+/** Starts one, with TLS where it has a pair; it publishes `keys` until `answer` is set to something else, and counts how often it was asked. */
+export async function startIssuer(t, keys, pair) {
   const issuer = { keys, asked: 0, answer: null };
   const open = new Set();
   const reply = (request, response) => {
@@ -37,7 +25,7 @@ export async function startIssuer(t, keys, tls) {
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ keys: issuer.keys.map(({ jwk }) => jwk) }));
   };
-  const server = tls ? createSecureServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, reply) : createServer(reply);
+  const server = pair ? createSecureServer({ cert: pair.certificate, key: pair.secret }, reply) : createServer(reply);
   server.on('connection', (socket) => {
     open.add(socket);
     socket.on('close', () => open.delete(socket));
@@ -47,7 +35,7 @@ export async function startIssuer(t, keys, tls) {
     server.close(done);
     for (const socket of open) socket.destroy();
   }));
-  issuer.url = `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}/keys`;
+  issuer.url = `${pair ? 'https' : 'http'}://127.0.0.1:${server.address().port}/keys`;
   issuer.askedAgain = (times) => until(() => issuer.asked >= times, () => `it is asked ${times} times; it was ${issuer.asked}`, 20_000);
   return issuer;
 }

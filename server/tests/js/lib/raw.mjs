@@ -1,6 +1,7 @@
 //! Sends what no stock client would: bare Engine.IO packets over a WebSocket, over HTTP, or in one TCP segment.
 
-import { request } from 'node:http';
+import { request as plain } from 'node:http';
+import { request as secure } from 'node:https';
 import { connect as tcpConnect } from 'node:net';
 import WebSocket from 'ws';
 import { until, within } from './wait.mjs';
@@ -83,10 +84,11 @@ export async function openPolling(url, namespace) {
   return session;
 }
 
-/** One HTTP request on a connection of its own; `reset` tells that the server cut it before an answer. */
-export function http(url, method, path, body, type = 'text/plain;charset=UTF-8', headers = {}) {
+/** One request, over HTTP or HTTPS, on a connection of its own; `reset` tells that the server cut it before an answer. */
+export function http(url, method, path, body, type = 'text/plain;charset=UTF-8', headers = {}, trust = {}) {
+  const request = url.startsWith('https:') ? secure : plain;
   return within(new Promise((done, fail) => {
-    const sent = request(`${url}${path}`, { method, agent: false, headers: { ...(body === undefined ? {} : { 'content-type': type }), ...headers } }, (response) => {
+    const sent = request(`${url}${path}`, { ...trust, method, agent: false, headers: { ...(body === undefined ? {} : { 'content-type': type }), ...headers } }, (response) => {
       const chunks = [];
       response.on('data', (chunk) => chunks.push(chunk));
       response.on('end', () => done({ status: response.statusCode, headers: response.headers, body: Buffer.concat(chunks).toString() }));

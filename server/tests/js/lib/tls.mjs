@@ -43,7 +43,7 @@ export function replace(file, text) {
 }
 
 /** The settings of a server that shows this pair, with its operators apart. */
-export const showing = ({ cert, key }, env = {}) => ({
+const showing = ({ cert, key }, env = {}) => ({
   CARILLON_SERVER__TLS__CERT: cert, CARILLON_SERVER__TLS__KEY: key, CARILLON_ADMIN__LISTEN: '127.0.0.1:0', ...env,
 });
 

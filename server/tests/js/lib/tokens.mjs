@@ -1,6 +1,6 @@
 //! Tokens (JWT) as any issuer signs them, good and forged, with keys made for this run.
 
-import { constants, createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { constants, createHash, createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 const encoded = (value) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
 const pair = (kind, options) => {
@@ -19,6 +19,12 @@ export const KEYS = {
 
 /** The same, as the setting `auth.keys`. */
 export const keysSetting = () => `[${Object.entries(KEYS).map(([name, key]) => `{ kid = "${name}", algorithm = "${name}", key = '''${key.secret ?? key.pem}''' }`).join(', ')}]`;
+
+/** What everybody is told who shows no valid token or key, whatever the reason. */
+export const REFUSED = 'a valid token or key is needed';
+
+/** An API key as the setting `auth.api_keys` has it. */
+export const sha256 = (key) => createHash('sha256').update(key).digest('hex');
 
 /** So many seconds from now, as tokens write times. */
 export const ahead = (seconds) => Math.floor(Date.now() / 1000) + seconds;
