@@ -156,8 +156,8 @@ impl Ground {
             return Ok(None);
         }
         let (node, other_nodes) =
-            Cluster::new(&self.services.metrics, &*self.bus, self.secret.as_deref()).map_err(failed)?;
-        self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::downgrade(namespaces), self.stop.clone()));
+            Cluster::new(&self.services.metrics, &*self.bus, self.secret.as_deref(), namespaces).map_err(failed)?;
+        self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::clone(namespaces), self.stop.clone()));
         Ok(Some(node))
     }
 

@@ -10,7 +10,8 @@ import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
 import { until } from './lib/wait.mjs';
 
-const CLUSTER = ['carillon:cluster'];
+/** What everybody in `/proto` is told by other nodes. */
+const CLUSTER = ['carillon:cluster:{/proto}'];
 
 /** Two Carillons, the second one by a way that can be cut. */
 async function pair(t, options) {
@@ -144,7 +145,7 @@ test('the ACL of the page on security is all that a Carillon needs, and keeps ot
 test('installations with different prefixes on one Redis do not see each other', async (t) => {
   const redis = await startRedis(t);
   const [a, b] = await Promise.all(['ours', 'theirs'].map((prefix) => start(t, { program: 'fixture', args: ['--bus', redis.url], config: `[bus]\nprefix = "${prefix}"\n` })));
-  await redis.subscribers(1, ['ours:cluster', 'theirs:cluster']);
+  await redis.subscribers(1, ['ours:cluster:{/proto}', 'theirs:cluster:{/proto}']);
   const [here, there] = await Promise.all([member(a, []), member(b, [])]);
   await shout(here, { text: 'ours' });
   await shout(there, { text: 'theirs' });
