@@ -12,6 +12,8 @@ mod channels;
 pub mod envelope;
 mod gaps;
 mod incoming;
+mod interest;
+mod listening;
 mod message;
 mod nodes;
 mod outgoing;
@@ -28,10 +30,12 @@ use self::channels::{Channels, Part, Place};
 pub(crate) use self::gaps::Gaps;
 pub use self::gaps::Missed;
 use self::incoming::Receiver;
+pub(crate) use self::interest::{Interest, Interests, RoomSet};
+use self::listening::Listening;
 pub use self::message::is_understood;
 use self::message::put_together;
 use self::outgoing::{Outgoing, Sending};
-use crate::bus::Bus;
+use crate::bus::{Bus, Subscription};
 use crate::error::Result;
 use crate::hub::Selection;
 use crate::metrics::Metrics;
@@ -64,6 +68,9 @@ pub(crate) struct Tasks {
     sending: Sending,
     gaps: Gaps,
     counters: Counters,
+    interests: Arc<Interests>,
+    /// Counts what did not fit into the subscription.
+    overflow: IntCounter,
 }
 
 #[derive(Clone)]
@@ -105,6 +112,7 @@ impl Cluster {
         bus: &dyn Bus,
         secret: Option<&str>,
         namespaces: &Namespaces,
+        interests: &Arc<Interests>,
     ) -> Result<(Self, Tasks)> {
         let (counters, channels, node) = (Counters::new(metrics)?, Channels::new(bus), public_id().into());
         let dropped = counters.messages.with_label_values(&["dropped"]);
@@ -112,7 +120,8 @@ impl Cluster {
         let (gaps, secret) = (Gaps::new(namespaces), secret.map(str::to_owned));
         let cluster =
             Self { outgoing, gaps: gaps.clone(), counters: counters.clone(), refused: Throttle::per_second() };
-        Ok((cluster, Tasks { node, channels, secret, sending, gaps, counters }))
+        let (interests, overflow) = (Arc::clone(interests), metrics.bus_dropped.clone());
+        Ok((cluster, Tasks { node, channels, secret, sending, gaps, counters, interests, overflow }))
     }
 
     /// Sends an event to the other nodes.
@@ -150,22 +159,14 @@ impl Cluster {
 impl Tasks {
     /// Runs until `stop`: hands out what other nodes publish, and what this one has to tell them.
     pub(crate) async fn run(self, bus: Arc<dyn Bus>, namespaces: Arc<Namespaces>, stop: CancellationToken) {
-        let Self { node, channels, secret, sending, gaps, counters } = self;
+        let Self { node, channels, secret, sending, gaps, counters, interests, overflow } = self;
+        let (feed, mut subscription) = Subscription::new(overflow);
+        let listening = Listening::new(&*bus, &channels, feed, &interests, &namespaces);
         let mut receiver = Receiver::new(&node, &channels, secret.as_deref(), &counters, &gaps);
-        let names: Vec<String> =
-            namespaces.keys().flat_map(|namespace| Part::all().map(|part| channels.name(namespace, part))).collect();
-        let receiving = async {
-            loop {
-                match bus.subscribe(&names).await {
-                    Ok(mut subscription) => receiver.receive(&mut subscription, &namespaces).await,
-                    Err(error) => tracing::warn!("the channels of other Carillons cannot be subscribed to: {error}"),
-                }
-                tokio::time::sleep(RESUBSCRIBE).await;
-            }
-        };
+        let receiving = receiver.receive(&mut subscription, &namespaces);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = async { tokio::join!(sending.run(&*bus, &counters), receiving); } => {}
+            () = async { tokio::join!(sending.run(&*bus, &counters), listening.run(), receiving); } => {}
         }
     }
 }

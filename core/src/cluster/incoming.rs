@@ -33,6 +33,8 @@ struct Line {
     part: Part,
     envelopes: Envelopes,
     nodes: Nodes,
+    /// Since when it has been listened to.
+    since: u64,
 }
 
 impl<'a> Receiver<'a> {
@@ -72,7 +74,7 @@ impl<'a> Receiver<'a> {
             return;
         };
         let envelopes = Envelopes::new(&message.channel, self.secret);
-        let line = Line { namespace: Arc::clone(namespace), part, envelopes, nodes: Nodes::default() };
+        let line = Line { namespace: Arc::clone(namespace), part, envelopes, nodes: Nodes::default(), since: 0 };
         self.lines.insert(Arc::clone(&message.channel), line);
     }
 }
@@ -81,6 +83,12 @@ impl Line {
     /// What another node says, if it is one and says it for the first time.
     fn open(&mut self, message: &Message, counters: &Counters, gaps: &Gaps, log: &Throttle) -> Option<Bytes> {
         let payload = &message.payload;
+        let since = self.namespace.interest.as_ref().map_or(0, |interest| interest.since(self.part));
+        if since != self.since {
+            self.since = since;
+            self.envelopes.listens_since(since);
+            self.nodes.resume();
+        }
         let opened = match self.envelopes.open(payload) {
             Ok(opened) => opened,
             Err(Wrong::Malformed) => {

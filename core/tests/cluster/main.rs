@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 
+mod interest;
+
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::memory::MemoryBus;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::cluster::envelope::Envelopes;
 use carillon_core::prelude::*;
 use carillon_core::registry::Registry;
@@ -16,15 +18,22 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 /// A memory bus that several applications of this process share, as they would share a Redis.
-struct SharedBus(Arc<MemoryBus>, Arc<str>);
+///
+/// One with `stalled` in its address never confirms what is to be listened to.
+struct SharedBus {
+    bus: Arc<MemoryBus>,
+    prefix: Arc<str>,
+    stalled: bool,
+}
 
 carillon_core::bus!("shared", connect);
 
-fn connect(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
     let prefix = Arc::clone(&context.prefix);
     let bus = BUS.get_or_init(|| Arc::new(MemoryBus::new(context)));
-    Box::pin(async move { Ok(Arc::new(SharedBus(Arc::clone(bus), prefix)) as Arc<dyn Bus>) })
+    let shared = SharedBus { bus: Arc::clone(bus), prefix, stalled: url.contains("stalled") };
+    Box::pin(async move { Ok(Arc::new(shared) as Arc<dyn Bus>) })
 }
 
 #[async_trait]
@@ -33,28 +42,37 @@ impl Bus for SharedBus {
         "shared"
     }
     fn prefix(&self) -> &str {
-        &self.1
+        &self.prefix
     }
     fn is_shared(&self) -> bool {
         true
     }
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
-        self.0.publish(channel, payload).await
+        self.bus.publish(channel, payload).await
     }
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
-        self.0.subscribe(channels).await
+        self.bus.subscribe(channels).await
+    }
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        if self.stalled {
+            std::future::pending::<()>().await;
+        }
+        self.bus.listen(channels, feed).await
+    }
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.bus.ignore(channels, feed).await;
     }
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        self.0.get(key).await
+        self.bus.get(key).await
     }
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
-        self.0.set(key, value, ttl).await
+        self.bus.set(key, value, ttl).await
     }
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        self.0.claim(key, owner, ttl).await
+        self.bus.claim(key, owner, ttl).await
     }
     fn status(&self) -> BusStatus {
-        self.0.status()
+        self.bus.status()
     }
     async fn shutdown(&self) {}
 }
@@ -75,6 +93,13 @@ impl Plugin for Chat {
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.emits::<String>("said", "What somebody said.");
         on.event("join", "Joins a room.", async |_, ctx: Ctx, room: String| ctx.join(&room));
+        on.event("leave", "Leaves a room.", async |_, ctx: Ctx, room: String| {
+            ctx.leave(&room);
+            Ok(())
+        });
+        on.event("room", "To a room.", async |chat: Arc<Self>, _, room: String| {
+            chat.host.to("/chat").room(room).publish("said", &"to the room")
+        });
         on.event("all", "To everybody.", async |chat: Arc<Self>, _, text: String| {
             chat.host.to("/chat").publish("said", &text)
         });
@@ -105,10 +130,13 @@ impl Plugin for Chat {
 }
 
 async fn node(prefix: &str, secret: &str) -> Harness {
-    let mut settings = vec![("bus.url", "shared://"), ("bus.prefix", prefix)];
+    node_at("shared://", prefix, secret).await
+}
+
+async fn node_at(url: &str, prefix: &str, secret: &str) -> Harness {
+    let mut settings = vec![("bus.url", url), ("bus.prefix", prefix)];
     settings.extend((!secret.is_empty()).then_some(("bus.secret", secret)));
     let harness = Harness::boot(&Registry::of::<Chat>(), &settings).await.unwrap();
-    // The cluster task subscribes at its first turn.
     tokio::task::yield_now().await;
     harness
 }
@@ -206,7 +234,9 @@ async fn repeats_are_left_out_and_holes_counted() {
     let mut client = one.connect("/chat").await.unwrap();
     client.call("watch", json!(null)).await;
     let said = b"{\"namespace\":\"/chat\",\"json\":13}\n[\"said\",\"hi\"]";
-    let room = format!("{NUMBERS}:room:0");
+    // The channel of that room.
+    client.call("join", json!("red")).await;
+    let room = format!("{NUMBERS}:room:5");
     for (channel, sequence) in
         [(NUMBERS, 4), (&room, 40), (NUMBERS, 5), (&room, 41), (NUMBERS, 5), (NUMBERS, 4), (NUMBERS, 8), (&room, 43)]
     {
