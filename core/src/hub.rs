@@ -25,12 +25,13 @@ use tokio_util::task::TaskTracker;
 use self::lane::Publish;
 pub(crate) use self::lane::Publisher;
 use self::members::Reached;
-pub(crate) use self::members::{Key, Selection};
+pub(crate) use self::members::{Key, Newcomer, Selection};
 pub(crate) use self::quota::Bounds;
 use self::quota::{Permit, Quota, Used};
 use self::shard::{Replaced, Shard};
 use self::table::Slot;
 pub(crate) use self::table::Space;
+use crate::client::Client;
 use crate::metrics::{Metrics, Outbound};
 use crate::packet::Item;
 use crate::sink::{Mode, Part, Sink};
@@ -212,6 +213,15 @@ impl Hub {
         self.shards.iter().map(|shard| shard.count(space, selection)).sum()
     }
 
+    /// Those of a selection who are there now, up to so many.
+    pub(crate) fn clients(&self, space: Space, selection: &Selection, most: usize) -> Vec<Arc<Client>> {
+        let mut clients = Vec::new();
+        for shard in &self.shards {
+            clients.extend(shard.clients(space, selection, most - clients.len()));
+        }
+        clients
+    }
+
     /// How many connections are in any namespace.
     pub(crate) fn connections(&self) -> usize {
         self.shards.iter().map(|shard| shard.connections()).sum()
@@ -220,8 +230,8 @@ impl Hub {
 
 impl Seat {
     /// The client gets every publish from now on.
-    pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
-        let slot = self.shard.add(self.space, (self.key, id), sink);
+    pub(crate) fn add(&self, newcomer: Newcomer, sink: Arc<dyn Sink>) {
+        let slot = self.shard.add(self.space, (self.key, newcomer), sink);
         self.slot.get_or_init(|| slot);
     }
 

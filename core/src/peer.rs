@@ -4,6 +4,7 @@
 //! namespace, and cookies and tokens have no place in memory, logs and core dumps.
 
 mod group;
+mod id;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
 pub use self::group::address_group;
+pub(crate) use self::id::NodeId;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::limits::Slot;
@@ -94,7 +96,8 @@ impl fmt::Debug for Handshake {
 pub struct Peer(Arc<Facts>);
 
 struct Facts {
-    id: Arc<str>,
+    /// Given by the router, or made when somebody asks before.
+    id: OnceLock<Arc<str>>,
     address: SocketAddr,
     secure: bool,
     transport: Transport,
@@ -123,7 +126,7 @@ impl Peer {
         let told = Mutex::new(Some(Told { handshake: Arc::clone(handshake), auth }));
         let Handshake { address, secure, .. } = **handshake;
         Self(Arc::new(Facts {
-            id: public_id().into(),
+            id: OnceLock::new(),
             address,
             secure,
             transport,
@@ -133,15 +136,25 @@ impl Peer {
         }))
     }
 
-    /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
+    /// The public id: unique, safe to show and log. Its first 8 characters tell the Carillon that has the client, and are the
+    /// same for all of that one's; nobody guesses the others. It is not the Engine.IO session id, which is a bearer handle.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.0.id
+        self.id_cell()
+    }
+
+    fn id_cell(&self) -> &Arc<str> {
+        self.0.id.get_or_init(|| NodeId::random().client())
     }
 
     /// The same, to be kept.
     pub(crate) fn shared_id(&self) -> Arc<str> {
-        Arc::clone(&self.0.id)
+        Arc::clone(self.id_cell())
+    }
+
+    /// Makes it a client of this node, by its id.
+    pub(crate) fn belongs_to(&self, node: NodeId) {
+        self.0.id.get_or_init(|| node.client());
     }
 
     /// Where the client is: the other end of its connection, or what a proxy in `server.trusted_proxies` says. A proxy
@@ -257,19 +270,9 @@ impl Peer {
 /// Without what may be a secret: a plugin may well log its peer.
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts { id, address, transport, .. } = &*self.0;
-        f.debug_struct("Peer").field("id", id).field("address", address).field("transport", transport).finish()
+        let Facts { address, transport, .. } = &*self.0;
+        f.debug_struct("Peer").field("id", &self.id()).field("address", address).field("transport", transport).finish()
     }
-}
-
-/// 120 random bits in base 32: collisions across nodes need no coordination to be ruled out in practice, and nobody
-/// guesses another's.
-#[expect(clippy::expect_used, reason = "without randomness ids could be guessed: better no client than that")]
-pub(crate) fn public_id() -> String {
-    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
-    bytes.iter().map(|byte| char::from(DIGITS[usize::from(byte & 31)])).collect()
 }
 
 #[cfg(test)]

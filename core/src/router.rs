@@ -95,6 +95,7 @@ impl Router {
     pub async fn admit(&self, namespace: &str, peer: Peer, sink: Arc<dyn Sink>) -> Result<Session> {
         let namespace = self.namespace(namespace)?;
         let module = Arc::clone(namespace.module()?);
+        peer.belongs_to(self.shared.node);
         let refused = |error: Error| {
             peer.forget();
             namespace.metrics.refused.with_label_values(&[&*namespace.name]).inc();

@@ -14,11 +14,12 @@ use super::{Counters, Namespaces};
 use crate::bus::{Message, Subscription};
 use crate::hub::Selection;
 use crate::namespace::Namespace;
+use crate::peer::NodeId;
 use crate::throttle::Throttle;
 
 /// Who hears the other nodes.
 pub(super) struct Receiver<'a> {
-    node: &'a str,
+    node: NodeId,
     channels: &'a Channels,
     secret: Option<&'a str>,
     counters: &'a Counters,
@@ -39,7 +40,7 @@ struct Line {
 
 impl<'a> Receiver<'a> {
     pub(super) fn new(
-        node: &'a str,
+        node: NodeId,
         channels: &'a Channels,
         secret: Option<&'a str>,
         counters: &'a Counters,
@@ -52,7 +53,7 @@ impl<'a> Receiver<'a> {
     pub(super) async fn receive(&mut self, subscription: &mut Subscription, namespaces: &Namespaces) {
         while let Some(message) = subscription.recv().await {
             // Before anything else: everybody hears what they say themselves.
-            if Envelopes::is_of(&message.payload, self.node) {
+            if Envelopes::is_of(&message.payload, self.node.as_str()) {
                 continue;
             }
             self.listen(&message, namespaces);

@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::lane::{Lane, Publish, Publisher, What, Work};
-use super::members::{Key, Moment, Reached, Selection};
+use super::members::{Key, Moment, Newcomer, Reached, Selection};
 use super::quota::Permit;
 use super::table::{Queued, Slot, Space, Table};
+use crate::client::Client;
 use crate::metrics::Metrics;
 use crate::sink::{Mode, Sink};
 
@@ -129,7 +130,7 @@ impl Shard {
     // --- One client --------------------------------------------------------------------------------------------
 
     /// A client comes: it gets every publish from now on.
-    pub(super) fn add(&self, space: Space, client: (Key, Arc<str>), sink: Arc<dyn Sink>) -> Slot {
+    pub(super) fn add(&self, space: Space, client: (Key, Newcomer), sink: Arc<dyn Sink>) -> Slot {
         let mut state = self.state();
         let since = state.next;
         state.table.add(space, client, sink, since)
@@ -183,6 +184,11 @@ impl Shard {
     /// How many members are selected.
     pub(super) fn count(&self, space: Space, selection: &Selection) -> usize {
         self.state().table.members(space).count(selection)
+    }
+
+    /// Those of a selection who are there now, up to so many.
+    pub(super) fn clients(&self, space: Space, selection: &Selection, most: usize) -> Vec<Arc<Client>> {
+        self.state().table.members(space).clients(selection, most)
     }
 
     /// How many connections have a member here.
