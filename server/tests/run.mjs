@@ -80,7 +80,7 @@ const OPTIONAL = ['soak', 'deb', 'pages'];
 // It needs root, and to fetch and build what packs.
 const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['differential', 'relay', 'redis-outage', 'redis-sentinel', 'redis-cluster', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 3;
