@@ -151,7 +151,7 @@ impl Client {
         } else {
             self.peer.forget();
         }
-        self.wake(&mut queue);
+        self.wake(&mut queue, Instant::now());
         drop(queue);
         // Whoever revokes looks for connected clients: one that was let in just before is one since now.
         self.end_if_revoked();
@@ -160,6 +160,8 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let (namespace, limits) = (&self.namespace, self.namespace.limits);
+        // Read once for all of it: the clock is a good part of what an event costs here.
+        let now = Instant::now();
         let identity = self.peer.identity();
         let listed = identity.as_ref().filter(|identity| !identity.sends_all());
         // Most are asked for by nobody. What is no event at all has none, and is left to whoever answers it.
@@ -171,8 +173,8 @@ impl Client {
         if let Some(sender) = &self.sender {
             let claimed = identity.as_ref().and_then(Identity::limits).unwrap_or_default();
             let bytes = event_bytes(&json, &attachments);
-            let counted = self.count_event(sender, &Counted { bytes, claimed, own, refreshes: refresher.is_some() });
-            if let Err(over) = counted {
+            let counted = Counted { bytes, claimed, own, refreshes: refresher.is_some() };
+            if let Err(over) = self.count_event(sender, &counted, now) {
                 return self.over(sender, over, &Job::Event { json, attachments, ack });
             }
         }
@@ -190,10 +192,10 @@ impl Client {
         } else if queue.bytes + size > limits.queue_bytes && !queue.jobs.is_empty() {
             Error::overloaded("too many events are waiting")
         } else {
-            queue.push(job);
+            queue.push(job, now);
             queue.fill(limits.queue_events);
             if queue.phase == Phase::Open {
-                self.wake(&mut queue);
+                self.wake(&mut queue, now);
             }
             return;
         };
@@ -235,8 +237,9 @@ impl Client {
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
         if self.namespace.hooks().disconnected {
-            queue.push(Job::Disconnected(reason));
-            self.wake(&mut queue);
+            let now = Instant::now();
+            queue.push(Job::Disconnected(reason), now);
+            self.wake(&mut queue, now);
         }
         let spent = queue.spent_sink();
         drop(queue);
@@ -267,7 +270,7 @@ impl Client {
     }
 
     /// Hands the client to the plugin's threads, and to the clock, unless they have it or there is nothing to do.
-    fn wake(self: &Arc<Self>, queue: &mut Queue) {
+    fn wake(self: &Arc<Self>, queue: &mut Queue, now: Instant) {
         if queue.jobs.is_empty() {
             return;
         }
@@ -276,7 +279,7 @@ impl Client {
             self.namespace.clock.watch(Arc::clone(self) as Arc<dyn Timed>);
         }
         if matches!(queue.run, Run::Idle) {
-            queue.run = Run::Handed(Instant::now());
+            queue.run = Run::Handed(now);
             let task = dispatch::work_off(Arc::clone(self));
             self.namespace.clients.spawn_on(task, &self.namespace.threads);
         }
