@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
+use crate::cluster::RoomSet;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
@@ -59,6 +60,8 @@ pub(crate) struct Rooms {
     open: bool,
     /// They stay known for `disconnected`.
     pub(crate) names: Vec<Arc<str>>,
+    /// Channels of those of them of which nothing comes yet that other nodes publish.
+    unheard: RoomSet,
 }
 
 /// Values by their types.
@@ -68,6 +71,9 @@ impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
         let seat = namespace.hub.seat(namespace.space, &*sink);
         let sender = namespace.rates.sender(&peer, namespace.limits_events());
+        if let Some(interest) = &namespace.interest {
+            interest.come();
+        }
         Self {
             peer,
             namespace,
@@ -107,15 +113,17 @@ impl Client {
         if !rooms.open {
             return Ok(());
         }
-        let rooms = &mut rooms.names;
-        if rooms.iter().any(|known| &**known == room) {
+        if rooms.names.iter().any(|known| &**known == room) {
             return Ok(());
         }
-        if rooms.len() >= MAX_ROOMS {
+        if rooms.names.len() >= MAX_ROOMS {
             return Err(Error::too_large(format!("a client can be in {MAX_ROOMS} rooms")));
         }
         let room: Arc<str> = room.into();
-        rooms.push(Arc::clone(&room));
+        rooms.names.push(Arc::clone(&room));
+        if let Some(interest) = &self.namespace.interest {
+            rooms.unheard |= interest.join(&room);
+        }
         self.seat.join(room);
         Ok(())
     }
@@ -126,8 +134,21 @@ impl Client {
         if rooms.open
             && let Some(place) = rooms.names.iter().position(|known| &**known == room)
         {
-            self.seat.leave(rooms.names.swap_remove(place));
+            let room = rooms.names.swap_remove(place);
+            if let Some(interest) = &self.namespace.interest {
+                interest.leave(&room);
+            }
+            self.seat.leave(room);
         }
+    }
+
+    /// Waits, for a moment, until what other nodes publish to rooms joined since the last call comes here. `None` where
+    /// there is nothing to wait for.
+    pub(crate) fn rooms_heard(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let interest = self.namespace.interest.as_ref()?;
+        let unheard = std::mem::take(&mut self.rooms().unheard);
+        let interest = (unheard != 0).then(|| Arc::clone(interest))?;
+        Some(async move { interest.rooms_heard(unheard).await })
     }
 
     /// The CONNECT reply is queued: from here on the client gets publishes, and its events run.
@@ -231,6 +252,9 @@ impl Client {
         {
             let mut rooms = self.rooms();
             rooms.open = false;
+            if let Some(interest) = &self.namespace.interest {
+                interest.go(&rooms.names);
+            }
             self.seat.remove(rooms.names.clone());
         }
         self.count(&mut queue, None);
@@ -266,6 +290,9 @@ impl Client {
 
     /// The client went before its CONNECT was answered.
     fn count_abandoned(&self) {
+        if let Some(interest) = &self.namespace.interest {
+            interest.go(&[]);
+        }
         self.namespace.metrics.abandoned.with_label_values(&[&*self.namespace.name]).inc();
     }
 
