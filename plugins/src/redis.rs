@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -184,13 +184,21 @@ impl Bus for RedisBus {
         }
     }
 
-    /// Waits for Redis's confirmation. While Redis is away it returns at once, and the channels follow with the others.
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         let (feed, subscription) = Subscription::new(self.context.dropped.clone());
-        self.shared.feeds.add(channels, &feed);
-        drop(feed);
-        self.topology.confirmed(channels).await?;
+        self.listen(channels, &feed).await?;
         Ok(subscription)
+    }
+
+    /// Waits for Redis's confirmation. While Redis is away it returns at once, and the channels follow with the others.
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.shared.feeds.add(channels, feed);
+        self.topology.confirmed(channels).await
+    }
+
+    /// Redis is told with the next change of subscriptions, or the next probe.
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.shared.feeds.remove(channels, feed);
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
