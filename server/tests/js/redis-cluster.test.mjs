@@ -10,8 +10,8 @@ import { short } from './lib/soak.mjs';
 import { Stream } from './lib/stream.mjs';
 import { until } from './lib/wait.mjs';
 
-/** Channels that publishes of clients' namespaces go over: not those that shards are proved with. */
-const CHANNELS = /^carillon:(?!probe)/;
+/** The channel that the publishes go over. */
+const CHANNELS = /^carillon:cluster:\{\/proto\}$/;
 
 test('a slot moved under load: publishes flow on in order, and what is missing is counted exactly', async (t) => {
   const redis = await startCluster(t);
@@ -33,15 +33,22 @@ test('a slot moved under load: publishes flow on in order, and what is missing i
 test('a master killed under load: publishes flow again within 2 s of the promotion, and what is missing is counted exactly', async (t) => {
   const redis = await startCluster(t, { replicas: 1 });
   const stream = await Stream.start(t, redis.url);
-  const { node } = await redis.holder(CHANNELS);
-  const promoted = redis.promoted(node);
-  const killed = Date.now();
-  await node.kill();
-  const at = await promoted;
-  const back = await stream.flowsAgain(at);
+  for (let round = 1; round <= short(1, 5); round += 1) {
+    const { node } = await redis.holder(CHANNELS);
+    const promoted = redis.promoted(node);
+    const killed = Date.now();
+    await node.kill();
+    const at = await promoted;
+    const back = await stream.flowsAgain(at);
+    t.diagnostic(`round ${round}: another master ${at - killed} ms after the kill, publishes ${back} ms later`);
+    // It comes back as a replica of the other.
+    await node.start();
+    await until(async () => (await node.cli('INFO', 'replication')).includes('master_link_status:up'), 'the node that was killed follows the other', 20_000);
+    await pause(short(0, 10_000));
+  }
   for (const server of stream.nodes) await told(server, { up: true, status: 'ready' });
   const { sent, missed } = await stream.judged();
-  t.diagnostic(`another master ${at - killed} ms after the kill, publishes ${back} ms later; ${missed} of ${sent} were missed and counted`);
+  t.diagnostic(`${missed} of ${sent} publishes were missed by the other node, which has counted them`);
 });
 
 test('/readyz names a shard that hangs, and is ready again when it goes on', async (t) => {

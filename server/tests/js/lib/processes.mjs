@@ -58,11 +58,6 @@ export class Process {
     this.child.kill(name);
   }
 
-  /** Resolves to when its log had `text`, which is not there yet. */
-  says(text, ms) {
-    return until(() => this.log.includes(text) && Date.now(), () => `${this.address} says "${text}"; it says:\n${this.log}`, ms);
-  }
-
   /** Runs `redis-cli` with one command. */
   cli(...command) {
     return within(new Promise((done, fail) => {
@@ -77,4 +72,10 @@ export class Process {
 /** The arguments that all of them have. */
 export function common(port, folder) {
   return ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', folder];
+}
+
+/** Resolves to when the log of one of these had `text`, from now on. */
+export function firstToSay(processes, text) {
+  const from = processes.map(({ log }) => log.length);
+  return until(() => processes.some(({ log }, at) => log.slice(from[at]).includes(text)) && Date.now(), () => `one of ${processes.map(({ address }) => address)} says "${text}"`, 20_000);
 }

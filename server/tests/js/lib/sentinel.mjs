@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { common, freePort, Process } from './processes.mjs';
+import { common, firstToSay, freePort, Process } from './processes.mjs';
 import { until } from './wait.mjs';
 
 /** What the Sentinels call the master. */
@@ -18,7 +18,7 @@ class Sentinel {
 
   /** Resolves to when another server than `master` became one. */
   promoted(master) {
-    return Promise.race(this.servers.filter((server) => server !== master).map((server) => server.says('MASTER MODE enabled', 20_000)));
+    return firstToSay(this.servers.filter((server) => server !== master), 'MASTER MODE enabled');
   }
 }
 

@@ -1,6 +1,6 @@
 //! A Redis Cluster: masters that share the slots, and replicas of each.
 
-import { common, freePort, Process } from './processes.mjs';
+import { common, firstToSay, freePort, Process } from './processes.mjs';
 import { until } from './wait.mjs';
 
 const SLOTS = 16_384;
@@ -8,7 +8,7 @@ const SLOTS = 16_384;
 class Cluster {
   /** The master whose slots hold Carillon's own channel of that name, and the slots. */
   async holder(pattern) {
-    for (const node of this.nodes) {
+    for (const node of this.nodes.filter(({ child }) => child.exitCode === null && child.signalCode === null)) {
       const channels = (await node.cli('PUBSUB', 'SHARDCHANNELS')).split('\n').filter((channel) => pattern.test(channel));
       if (channels.length === 0) continue;
       const slots = await Promise.all(channels.map((channel) => node.cli('CLUSTER', 'KEYSLOT', channel)));
@@ -29,9 +29,9 @@ class Cluster {
     for (const node of [to, from]) await node.cli('CLUSTER', 'SETSLOT', slot, 'NODE', to.id);
   }
 
-  /** Resolves to when a replica of `master` became a master. */
+  /** Resolves to when another node than `master` became one. */
   promoted(master) {
-    return Promise.race(this.replicas.filter((replica) => replica.of === master).map((replica) => replica.says('Failover election won', 20_000)));
+    return firstToSay(this.nodes.filter((node) => node !== master), 'Failover election won');
   }
 }
 
