@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::envelope::{Envelopes, Wrong};
 pub use self::message::is_understood;
-use self::message::{event, put_together, take_apart};
+pub(crate) use self::message::{event, put_together, take_apart};
 use self::nodes::{Nodes, Turn};
 use crate::bus::{Bus, Message};
 use crate::error::Result;
@@ -238,7 +238,7 @@ impl Receiver<'_> {
         let Some(namespace) = namespaces.get(&*header.namespace) else { return self.counters.count("received") };
         let Ok(event) = event(&header, rest) else { return self.counters.count("malformed") };
         self.counters.count("received");
-        let selection = Selection { to: header.to, clients: header.clients, except: header.except };
+        let selection = header.selection();
         let publisher = namespace.hub.other_nodes();
         match event {
             None => namespace.hub.disconnect(publisher, namespace.space, &selection),

@@ -13,6 +13,7 @@ use crate::answer::fail_call;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
+use crate::journal::Keeper;
 use crate::packet::Item;
 use crate::payload::{Decode, Emit, Payload, encode_event};
 use crate::peer::Peer;
@@ -58,6 +59,11 @@ pub struct Ctx(Arc<Client>);
 impl Ctx {
     pub(crate) fn new(client: &Arc<Client>) -> Self {
         Self(Arc::clone(client))
+    }
+
+    /// The journal of the client's namespace, if it has one.
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.0.namespace.keeper()
     }
 
     pub(crate) fn namespace_arc(&self) -> &Arc<str> {

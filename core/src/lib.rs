@@ -26,6 +26,7 @@ mod hooks;
 mod host;
 pub mod hub;
 pub mod identity;
+pub mod journal;
 pub mod lifecycle;
 mod limits;
 pub mod metrics;

@@ -17,6 +17,7 @@ use crate::failures::Failures;
 use crate::hooks::Hooks;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
 use crate::identity::{self, Authenticate, Identity};
+use crate::journal::{Journals, Keeper, Published};
 use crate::limits::{OwnLimit, RateLimits};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
@@ -49,6 +50,7 @@ pub(crate) struct Services {
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
+    pub(crate) journals: Arc<Journals>,
 }
 
 /// One namespace.
@@ -72,6 +74,8 @@ pub(crate) struct Namespace {
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
+    /// Its journal, where what is published is kept.
+    keeper: Option<Box<Keeper>>,
     /// By route, where any event has a limit of its own.
     own_limits: Option<Box<[Option<OwnLimit>]>>,
     /// Set at the end of boot, before the first client.
@@ -115,7 +119,7 @@ impl Namespace {
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates } = services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, journals } = services;
         let own = outline.events.iter().map(|event| rates.own(name, &event.name, event.limit));
         let own: Box<[_]> = own.collect();
         metrics.preset(name);
@@ -150,6 +154,7 @@ impl Namespace {
             expiries,
             own_limits: own.iter().any(Option::is_some).then_some(own),
             rates,
+            keeper: journals.of(name).map(Box::new),
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }
@@ -210,7 +215,27 @@ impl Namespace {
         series
     }
 
-    /// Fans an encoded event out.
+    /// Its journal, where what is published is kept.
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_deref()
+    }
+
+    /// Whether its clients get on where they left off.
+    pub(crate) fn recovers(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| keeper.recovers)
+    }
+
+    /// Its journal, where some clients get publishes in a form of their own.
+    fn recovering(&self) -> Option<&Keeper> {
+        self.keeper().filter(|keeper| keeper.recovers)
+    }
+
+    /// What a publisher is told who has to wait.
+    pub(crate) fn full(&self) -> Error {
+        Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
+    }
+
+    /// Fans an encoded event out to this node's clients, without keeping it.
     ///
     /// # Errors
     /// `overloaded` when the namespace has too much waiting.
@@ -221,13 +246,13 @@ impl Namespace {
         series: &Arc<Outbound>,
         copy: &(Item, Mode),
     ) -> Result<()> {
-        let order = self.order(publisher, selection, series, copy);
-        self.hub.publish(order).map_err(|Full| {
-            Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
-        })
+        if let Some(keeper) = self.recovering() {
+            return self.publish_apart(keeper, publisher, Published { selection, series, copy });
+        }
+        self.hub.publish(self.order(publisher, selection, series, copy)).map_err(|Full| self.full())
     }
 
-    /// Fans an encoded event out, as soon as there is room for it.
+    /// [`publish_item`](Self::publish_item), as soon as there is room for it.
     pub(crate) async fn publish_item_wait(
         &self,
         publisher: Publisher,
@@ -235,6 +260,9 @@ impl Namespace {
         series: &Arc<Outbound>,
         copy: &(Item, Mode),
     ) {
+        if let Some(keeper) = self.recovering() {
+            return self.publish_apart_wait(keeper, publisher, Published { selection, series, copy }).await;
+        }
         let order = self.order(publisher, selection, series, copy);
         // What may replace or be dropped need not wait for that.
         if !copy.1.is_all() && self.hub.publish(order).is_ok() {

@@ -8,6 +8,7 @@ mod batch;
 pub mod engine;
 mod event;
 pub mod frame;
+mod last;
 pub mod received;
 
 use std::sync::Arc;
