@@ -103,6 +103,13 @@ impl Ctx {
         &self.0.peer
     }
 
+    /// Whether the client has come back and gets on where it left off: it has the id and the rooms it had, and has got what
+    /// it has missed when `connected` runs. What a plugin keeps of it in [`state`](Self::state) is new.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.has_resumed()
+    }
+
     /// Who the client is: what its token or key says. `None` while `auth.mode` is `"open"`: nobody is asked then.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {

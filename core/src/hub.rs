@@ -246,6 +246,11 @@ impl Hub {
 }
 
 impl Seat {
+    /// The same for a client that takes offsets, or for one that does not.
+    pub(crate) fn with_offsets(self, offsets: bool) -> Self {
+        Self { offsets, ..self }
+    }
+
     /// The client gets every publish from now on.
     pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
         let newcomer = Newcomer { key: self.key, id, offsets: self.offsets };

@@ -40,6 +40,7 @@ pub mod plugin;
 pub mod prelude;
 mod question;
 pub mod readiness;
+mod recovery;
 mod refusal;
 pub mod registry;
 pub mod router;

@@ -23,6 +23,7 @@ use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
+use crate::recovery::Sessions;
 use crate::routes::Outline;
 use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
@@ -220,14 +221,10 @@ impl Namespace {
         self.keeper.as_deref()
     }
 
-    /// Whether its clients get on where they left off.
-    pub(crate) fn recovers(&self) -> bool {
-        self.keeper.as_ref().is_some_and(|keeper| keeper.recovers)
-    }
-
-    /// Its journal, where some clients get publishes in a form of their own.
-    fn recovering(&self) -> Option<&Keeper> {
-        self.keeper().filter(|keeper| keeper.recovers)
+    /// Its journal, and what is known of its clients, where they get on where they left off.
+    pub(crate) fn recovering(&self) -> Option<(&Keeper, &Sessions)> {
+        let keeper = self.keeper()?;
+        Some((keeper, keeper.sessions.as_ref()?))
     }
 
     /// What a publisher is told who has to wait.
@@ -246,7 +243,7 @@ impl Namespace {
         series: &Arc<Outbound>,
         copy: &(Item, Mode),
     ) -> Result<()> {
-        if let Some(keeper) = self.recovering() {
+        if let Some((keeper, _)) = self.recovering() {
             return self.publish_apart(keeper, publisher, Published { selection, series, copy });
         }
         self.hub.publish(self.order(publisher, selection, series, copy)).map_err(|Full| self.full())
@@ -260,7 +257,7 @@ impl Namespace {
         series: &Arc<Outbound>,
         copy: &(Item, Mode),
     ) {
-        if let Some(keeper) = self.recovering() {
+        if let Some((keeper, _)) = self.recovering() {
             return self.publish_apart_wait(keeper, publisher, Published { selection, series, copy }).await;
         }
         let order = self.order(publisher, selection, series, copy);
@@ -284,7 +281,11 @@ impl Namespace {
 
     /// Sends one event to one client.
     pub(crate) fn emit<T: Emit + ?Sized>(&self, client: &Client, event: &str, value: &T) -> Result<()> {
-        let item = encode_event(&self.name, event, value)?;
+        let mut item = encode_event(&self.name, event, value)?;
+        if item.ends_in_text() && client.takes_offsets() {
+            // It would be taken for an offset.
+            item = item.with_last(b"null");
+        }
         self.send(client, item, self.series(event));
         Ok(())
     }

@@ -153,6 +153,7 @@ impl Follower {
     }
 
     async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
+        let _gate = keeper.gate.lock().await;
         match Record::read(&keeper.name, entry) {
             Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
             Err(error) => {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::hub::Selection;
 use crate::metrics::{Metrics, Outbound};
 use crate::packet::Item;
+use crate::recovery::{Counts as Recoveries, Sessions};
 use crate::sink::Mode;
 
 /// Publishes of one namespace that wait to be appended; more are refused, or wait.
@@ -25,6 +26,8 @@ pub(crate) struct Journals {
     bus: Arc<dyn Bus>,
     publishes: IntCounterVec,
     gaps: IntCounterVec,
+    recoveries: IntCounterVec,
+    replayed: IntCounterVec,
 }
 
 /// See the module's documentation.
@@ -32,9 +35,11 @@ pub(crate) struct Keeper {
     pub(crate) name: Arc<str>,
     pub(crate) bounds: Bounds,
     pub(crate) bus: Arc<dyn Bus>,
-    /// Whether clients get on where they left off.
-    pub(crate) recovers: bool,
+    /// The clients that get on where they left off, where any do.
+    pub(crate) sessions: Option<Sessions>,
     pub(super) counts: Counts,
+    /// Held while something comes back from the bus and is delivered, or while somebody gets the rest of what it has missed.
+    pub(crate) gate: tokio::sync::Mutex<()>,
     state: Mutex<State>,
     /// What waits to be appended, where the bus is shared: it comes back in the order of all nodes.
     pub(super) outgoing: Option<mpsc::Sender<Outgoing>>,
@@ -75,12 +80,18 @@ impl Journals {
         let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
         let help = "Publishes that were kept no longer when this node came to read them.";
         let gaps = metrics.counter("journal_gaps_total", help, &["namespace"])?;
-        Ok(Self { settings, bus: Arc::clone(bus), publishes, gaps })
+        let help = "Clients that came back with a pid, by what became of that: recovered, unknown (nobody of ours, or gone \
+                    too long), gone (what was missed is kept no longer), forbidden, unavailable, broken_off (it could not be \
+                    sent to the end).";
+        let recoveries = metrics.counter("recoveries_total", help, &["namespace", "result"])?;
+        let help = "Publishes that were sent to clients that came back.";
+        let replayed = metrics.counter("replayed_total", help, &["namespace"])?;
+        Ok(Self { settings, bus: Arc::clone(bus), publishes, gaps, recoveries, replayed })
     }
 
     /// The journal of a namespace, if it has one.
     pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
-        let Self { settings, bus, publishes, gaps } = self;
+        let Self { settings, bus, publishes, gaps, recoveries, replayed } = self;
         let listed = |names: &[String]| names.iter().any(|listed| listed == name);
         if !listed(&settings.namespaces) {
             return None;
@@ -98,8 +109,10 @@ impl Journals {
             name: name.into(),
             bounds: Bounds::new(settings),
             bus: Arc::clone(bus),
-            recovers: listed(&settings.recovery),
+            sessions: listed(&settings.recovery)
+                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
             counts,
+            gate: tokio::sync::Mutex::default(),
             state: Mutex::new(State { last: None, broken: false }),
             outgoing,
             waiting: Mutex::new(waiting),

@@ -139,7 +139,7 @@ impl Namespace {
             None if copy.0.ends_in_text() => "null".to_owned(),
             None => return send(selection, copy),
         };
-        let (takers, others) = if self.recovers() { self.hub.kinds(self.space) } else { (0, 1) };
+        let (takers, others) = if self.recovering().is_some() { self.hub.kinds(self.space) } else { (0, 1) };
         let with_ending = || (copy.0.with_last(ending.as_bytes()), copy.1);
         match (takers, others) {
             (0, _) => send(selection, copy),

@@ -29,6 +29,7 @@ use crate::limits::{Pauses, RateLimits};
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
+use crate::recovery::Writer;
 use crate::registry::{Plan, Registration};
 use crate::router::{HttpRoute, Router};
 use crate::threads::{PluginThreads, Threads};
@@ -173,6 +174,7 @@ impl Ground {
         let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
             tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
+            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));
         }
         Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
