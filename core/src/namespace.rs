@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::cluster::{Interest, Interests};
 use crate::error::{Code, Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
@@ -52,6 +53,8 @@ pub(crate) struct Services {
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
     pub(crate) journals: Arc<Journals>,
+    /// Where the bus is shared with other Carillons.
+    pub(crate) interests: Option<Arc<Interests>>,
 }
 
 /// One namespace.
@@ -77,6 +80,8 @@ pub(crate) struct Namespace {
     pub(crate) rates: Arc<RateLimits>,
     /// Its journal, where what is published is kept.
     keeper: Option<Box<Keeper>>,
+    /// What is to be heard of other nodes, where there may be any.
+    pub(crate) interest: Option<Arc<Interest>>,
     /// By route, where any event has a limit of its own.
     own_limits: Option<Box<[Option<OwnLimit>]>>,
     /// Set at the end of boot, before the first client.
@@ -120,7 +125,8 @@ impl Namespace {
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, journals } = services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals } =
+            services;
         let own = outline.events.iter().map(|event| rates.own(name, &event.name, event.limit));
         let own: Box<[_]> = own.collect();
         metrics.preset(name);
@@ -156,6 +162,7 @@ impl Namespace {
             own_limits: own.iter().any(Option::is_some).then_some(own),
             rates,
             keeper: journals.of(name).map(Box::new),
+            interest: interests.map(|shared| Arc::new(Interest::new(&shared))),
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }

@@ -88,7 +88,8 @@ impl Router {
 
     /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the
     /// CONNECT is being answered; the session gets its events from then on, but nothing is sent before
-    /// [`Session::opened`]. Ready at once where the plugin decides about nobody.
+    /// [`Session::opened`]. Ready at once where the plugin decides about nobody, unless the client is the first of its
+    /// namespace here: then it waits, for a moment, until what other nodes publish comes.
     ///
     /// # Errors
     /// `rate_limited` when too many of its address have failed, `unauthorized` when it has shown nothing valid, `forbidden`
@@ -129,7 +130,11 @@ impl Router {
             Some((claim, resumed)) => self.remember(namespace, &peer, &claim, resumed).await,
             None => None,
         };
-        Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink, membership))))
+        let client = Arc::new(Client::new(peer, Arc::clone(namespace), sink, membership));
+        if let Some(interest) = &namespace.interest {
+            interest.namespace_heard().await;
+        }
+        Ok(Session(client))
     }
 
     /// What a client that is let in may come back with. Whoever has come before with the same is gone from here on.

@@ -59,7 +59,12 @@ impl Client {
         let Some(resumed) = &membership.resumed else { return };
         let mut rooms = self.rooms();
         rooms.names.clone_from(&resumed.rooms);
-        rooms.names.iter().for_each(|room| self.seat.join(Arc::clone(room)));
+        for room in &resumed.rooms {
+            if let Some(interest) = &self.namespace.interest {
+                rooms.unheard |= interest.join(room);
+            }
+            self.seat.join(Arc::clone(room));
+        }
     }
 
     /// It is gone.

@@ -64,11 +64,12 @@ pub(crate) struct Ask {
 
 impl Past {
     fn new(entry: &Entry, record: Record) -> Result<Self> {
+        let payload = record.payload()?;
         Ok(Self {
             offset: entry.offset.to_string(),
             timestamp: written(entry.at),
-            args: record.payload.args()?,
-            attachments: record.payload.attachments().iter().map(|data| STANDARD.encode(data)).collect(),
+            args: payload.args()?,
+            attachments: payload.attachments().iter().map(|data| STANDARD.encode(data)).collect(),
             event: record.event,
         })
     }

@@ -10,7 +10,6 @@ use crate::hub::{Order, Publisher, Selection};
 use crate::metrics::Outbound;
 use crate::namespace::Namespace;
 use crate::packet::Item;
-use crate::payload::encode_event;
 use crate::sink::Mode;
 
 /// A publish: to whom, the series of its event, and the packet with what may become of it.
@@ -79,12 +78,9 @@ impl Namespace {
 
     /// Delivers what stands in the journal at `offset` to this node's clients, as soon as there is room for it.
     pub(super) async fn deliver_kept(&self, keeper: &Keeper, offset: &Offset, record: &Record) {
-        let item = match encode_event(&self.name, &record.event, &record.payload) {
-            Ok(item) => item,
-            Err(error) => return tracing::error!(%error, "a publish in the journal could not be encoded"),
-        };
+        let copy = (record.item.clone(), record.mode);
         let series = self.series(&record.event);
-        let publish = Published { selection: &record.selection, series, copy: &(item, record.mode) };
+        let publish = Published { selection: &record.selection, series, copy: &copy };
         self.room(publish).await;
         let mut state = keeper.state();
         self.deliver(self.space, publish, Some(offset));

@@ -1,13 +1,15 @@
 //! What a journal keeps of a publish: to whom it went, and the event, as nodes tell it to each other.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::Entry;
 use crate::cluster::{event, put_together, take_apart};
 use crate::error::{Error, Result};
 use crate::hub::Selection;
-use crate::packet::Item;
-use crate::payload::Payload;
+use crate::packet::{Item, split_event};
+use crate::payload::{Arguments, Decode, Payload};
 use crate::sink::Mode;
 
 /// A publish that was read from a journal.
@@ -15,7 +17,7 @@ pub(crate) struct Record {
     pub(crate) selection: Selection,
     pub(crate) mode: Mode,
     pub(crate) event: String,
-    pub(crate) payload: Payload,
+    pub(crate) item: Item,
 }
 
 /// What is appended for a publish.
@@ -32,11 +34,11 @@ impl Record {
     ///
     /// # Errors
     /// `bad_payload` when somebody else has written it.
-    pub(crate) fn read(namespace: &str, entry: &Entry) -> Result<Self> {
+    pub(crate) fn read(namespace: &Arc<str>, entry: &Entry) -> Result<Self> {
         let (header, rest) = take_apart(&entry.record)?;
-        let known = event(&header, rest)?.filter(|_| header.namespace == namespace);
-        let (event, payload) = known.ok_or_else(|| Error::bad_payload("not a publish of this namespace"))?;
-        Ok(Self { selection: header.selection(), mode: header.mode, event, payload })
+        let known = event(&header, namespace, rest)?.filter(|_| *header.namespace == **namespace);
+        let (item, event) = known.ok_or_else(|| Error::bad_payload("not a publish of this namespace"))?;
+        Ok(Self { selection: header.selection(), mode: header.mode, event, item })
     }
 
     /// Whether it was for a client of this id in these rooms.
@@ -46,6 +48,16 @@ impl Record {
         let named = to.iter().any(in_room) || clients.iter().any(|client| client == id);
         let everybody = to.is_empty() && clients.is_empty();
         (everybody || named) && !except.iter().any(|name| in_room(name) || name == id)
+    }
+
+    /// Its arguments.
+    ///
+    /// # Errors
+    /// Never for what was published.
+    pub(super) fn payload(&self) -> Result<Payload> {
+        let json = self.item.json();
+        let args = split_event(&json)?.args;
+        Payload::decode(&Arguments::new(json, args, self.item.attachments().to_vec()))
     }
 
     /// Whether it was for everybody.
@@ -64,7 +76,7 @@ mod tests {
     fn read(selection: &Selection, namespace: &str) -> Result<Record> {
         let item = encode_event(&"/n".into(), "e", &"x").unwrap();
         let record = record("/n", selection, &(item, Mode::Latest)).unwrap();
-        Record::read(namespace, &Entry::now(Offset::new("e".into(), 1), record))
+        Record::read(&namespace.into(), &Entry::now(Offset::new("e".into(), 1), record))
     }
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -74,7 +86,7 @@ mod tests {
     #[test]
     fn a_publish_is_read_as_it_was_and_only_where_it_belongs() {
         let record = read(&Selection::default(), "/n").unwrap();
-        assert_eq!((record.mode, &*record.event, record.payload.json()), (Mode::Latest, "e", "\"x\""));
+        assert_eq!((record.mode, &*record.event, record.payload().unwrap().json()), (Mode::Latest, "e", "\"x\""));
         assert!(read(&Selection::default(), "/other").is_err());
     }
 

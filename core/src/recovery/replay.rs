@@ -9,8 +9,6 @@ use super::Resumed;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::journal::{Entry, Keeper, Offset, Page, Record};
-use crate::packet::Item;
-use crate::payload::encode_event;
 use crate::sink::{Pushed, Reason, Sink};
 
 /// Publishes that are read, and leave, together.
@@ -136,8 +134,7 @@ impl Client {
         if !record.is_for(self.peer.id(), &resumed.rooms) {
             return Ok(());
         }
-        let item: Item = encode_event(&self.namespace.name, &record.event, &record.payload)?;
-        let item = item.with_last(format!("\"{}\"", entry.offset).as_bytes());
+        let item = record.item.with_last(format!("\"{}\"", entry.offset).as_bytes());
         if !matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
             return Err(Error::unavailable("the client is gone"));
         }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 
 use async_trait::async_trait;
 use carillon_core::bus::memory::MemoryBus;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::journal::{Bounds, Entry, Offset, Page};
 use futures_util::future::BoxFuture;
 
@@ -75,6 +75,12 @@ impl Bus for SharedBus {
     }
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         self.inner.subscribe(channels).await
+    }
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.inner.listen(channels, feed).await
+    }
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.inner.ignore(channels, feed).await;
     }
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         self.inner()?.get(key).await
