@@ -1,10 +1,11 @@
 //! The house's own sections: `[server]`, `[admin]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[cluster]`, `[log]`, `[auth]`,
-//! `[limits]`.
+//! `[limits]`, `[journal]`.
 mod admin;
 mod auth;
 mod bus;
 mod cluster;
 mod drain;
+mod journal;
 mod limits;
 mod listen;
 mod log;
@@ -18,6 +19,7 @@ pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySe
 pub use bus::BusSettings;
 pub use cluster::ClusterSettings;
 pub use drain::DrainSettings;
+pub use journal::JournalSettings;
 pub use limits::{EventLimitSettings, LimitSettings, Rate};
 pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
@@ -41,6 +43,7 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("log", LogSettings::check),
         Section::of("auth", AuthSettings::check),
         Section::of("limits", LimitSettings::check),
+        Section::of("journal", JournalSettings::check),
     ]
 }
 

@@ -21,7 +21,7 @@ mod nodes;
 mod outgoing;
 mod question;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ use self::incoming::Receiver;
 pub(crate) use self::interest::{Interest, Interests, RoomSet};
 use self::listening::Listening;
 pub use self::message::is_understood;
-use self::message::put_together;
+pub(crate) use self::message::{event, put_together, take_apart};
 use self::outgoing::{Outgoing, Sending};
 pub(crate) use self::question::{Answer, MEMBERS_MAX, Request, act};
 pub use self::question::{AskedNodes, Member};
@@ -69,6 +69,8 @@ pub(crate) struct Cluster {
     counters: Counters,
     refused: Throttle,
     ask_timeout: Duration,
+    /// Namespaces whose clients come back with the id they had, to whichever node.
+    wandering: HashSet<Arc<str>>,
 }
 
 /// The other end: what the node's tasks work with.
@@ -143,6 +145,7 @@ impl Cluster {
         let dropped = counters.messages.with_label_values(&["dropped"]);
         let (outgoing, sending) = Outgoing::new(node, &channels, secret, dropped);
         let (gaps, secret) = (Gaps::new(namespaces), secret.map(str::to_owned));
+        let wandering = namespaces.iter().filter(|(_, here)| here.recovering().is_some()).map(|(name, _)| name);
         let cluster = Self {
             shared: Arc::clone(&shared),
             outgoing,
@@ -150,6 +153,7 @@ impl Cluster {
             counters: counters.clone(),
             refused: Throttle::per_second(),
             ask_timeout,
+            wandering: wandering.map(Arc::clone).collect(),
         };
         let (interests, overflow) = (Arc::clone(interests), metrics.bus_dropped.clone());
         Ok((cluster, Tasks { shared, words: receiver, channels, secret, sending, gaps, counters, interests, overflow }))
@@ -167,13 +171,18 @@ impl Cluster {
 
     /// Clients alone are told of to their nodes, everything else to whoever listens.
     fn send(&self, namespace: &Arc<str>, selection: &Selection, message: impl Fn(&Selection) -> Option<Bytes>) {
-        if !selection.is_of_clients() {
+        if !self.names_nodes(namespace, selection) {
             return self.push(namespace, Part::of(selection), message(selection));
         }
         for (node, clients) in self.by_node(selection) {
-            let selection = Selection { clients, except: selection.except.clone(), to: Vec::new() };
+            let selection = Selection { clients, except: selection.except.clone(), ..Selection::default() };
             self.push(namespace, Part::Node(node), message(&selection));
         }
+    }
+
+    /// Whether the ids of a selection tell who has its clients, and nobody else need be told.
+    fn names_nodes(&self, namespace: &str, selection: &Selection) -> bool {
+        selection.to.is_empty() && !selection.clients.is_empty() && !self.wandering.contains(namespace)
     }
 
     /// Clients of other nodes, by these; those of nodes that are not there are counted.
@@ -212,8 +221,11 @@ impl Cluster {
         what: &Request,
     ) -> (Vec<(NodeId, Answer)>, Vec<NodeId>) {
         let Shared { alive, open, words, .. } = &*self.shared;
-        let nodes =
-            if selection.is_of_clients() { self.by_node(selection).into_keys().collect() } else { alive.others() };
+        let nodes = if self.names_nodes(namespace, selection) {
+            self.by_node(selection).into_keys().collect()
+        } else {
+            alive.others()
+        };
         if nodes.is_empty() {
             return Default::default();
         }

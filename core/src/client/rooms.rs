@@ -17,7 +17,7 @@ pub(crate) struct Rooms {
     /// They stay known for `disconnected`.
     pub(crate) names: Vec<Arc<str>>,
     /// Channels of those of them of which nothing comes yet that other nodes publish.
-    unheard: RoomSet,
+    pub(super) unheard: RoomSet,
 }
 
 impl Client {
@@ -49,6 +49,7 @@ impl Client {
             rooms.unheard |= interest.join(&room);
         }
         self.seat.join(room);
+        self.is_known_otherwise();
         Ok(())
     }
 
@@ -63,6 +64,7 @@ impl Client {
                 interest.leave(&room);
             }
             self.seat.leave(room);
+            self.is_known_otherwise();
         }
     }
 

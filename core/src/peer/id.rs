@@ -55,6 +55,11 @@ impl fmt::Debug for NodeId {
     }
 }
 
+/// A name that nobody else has and nobody guesses, of 120 random bits.
+pub(crate) fn public_id() -> String {
+    random::<CLIENT>().map(char::from).iter().collect()
+}
+
 /// So many random digits.
 #[expect(clippy::expect_used, reason = "without randomness ids could be guessed: better no client than that")]
 fn random<const N: usize>() -> [u8; N] {
