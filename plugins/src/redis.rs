@@ -18,7 +18,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -100,7 +99,6 @@ impl RedisBus {
             probes,
             probe_channel: format!("{}:probe:{:032x}", context.prefix, fastrand::u128(..)).into(),
             confirms: confirms_receiver,
-            throttle: Throttle::per_second(),
         };
         // The publisher ends first, with its last publishes sent; then the subscriber.
         let (stop, stop_subscriber) = (CancellationToken::new(), CancellationToken::new());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::{AsyncConnectionConfig, RedisError, RedisResult, RetryMethod, Script, cmd};
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
@@ -28,7 +27,6 @@ pub(super) struct Commands {
     /// asked first, this plugin could stall the others; so commands run where the bus was made.
     runtime: Handle,
     tasks: TaskTracker,
-    throttle: Throttle,
 }
 
 /// Why there is no answer.
@@ -51,8 +49,7 @@ impl Commands {
             .recycle_timeout(Some(target.timeout / 2))
             .build()?;
         let claim = Arc::new(Script::new(include_str!("claim.lua")));
-        let throttle = Throttle::per_second();
-        Ok(Self { pool, target, link, claim, runtime: Handle::current(), tasks, throttle })
+        Ok(Self { pool, target, link, claim, runtime: Handle::current(), tasks })
     }
 
     pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
@@ -106,34 +103,34 @@ impl Commands {
         };
         let task = timeout(self.target.timeout, task);
         match self.tasks.spawn_on(task, &self.runtime).await? {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(value)) => {
+                self.link.done(name);
+                Ok(value)
+            }
             Ok(Err(failure)) => Err(self.explain(name, failure)),
-            Err(_) => Err(self.doubt(name, "no answer in time")),
+            Err(_) => Err(self.refused(name, "no answer in time")),
         }
     }
 
-    fn explain(&self, name: &str, failure: Failure) -> Error {
+    fn explain(&self, name: &'static str, failure: Failure) -> Error {
         match failure {
             Failure::Away => Error::unavailable("Redis is away"),
             Failure::Pool(PoolError::Timeout(TimeoutType::Wait)) => {
                 Error::overloaded("too many commands wait for Redis")
             }
-            Failure::Pool(error) => self.doubt(name, &error.to_string()),
+            Failure::Pool(error) => self.refused(name, &error.to_string()),
             Failure::Redis(error) => match error.retry_method() {
                 // Such as a key of another type: it will not go away by itself, and the client can do nothing about it.
                 RetryMethod::NoRetry => Error::internal(self.target.scrub(&format!("{name}: {error}"))),
-                _ => self.doubt(name, &error.to_string()),
+                _ => self.refused(name, &error.to_string()),
             },
         }
     }
 
-    /// Redis did not do what it should: tells the log, and has the link looked after.
-    fn doubt(&self, name: &str, why: &str) -> Error {
-        self.link.doubt();
-        if let Some(left_out) = self.throttle.allow() {
-            tracing::warn!(left_out, command = name, "Redis did not answer: {}", self.target.scrub(why));
-        }
-        Error::unavailable("Redis did not answer")
+    /// Redis did not do what it should.
+    fn refused(&self, name: &'static str, why: &str) -> Error {
+        self.link.refused(name, why);
+        Error::unavailable("Redis did not answer as it should")
     }
 }
 

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
 use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, Pipeline, RedisResult, Value};
@@ -102,7 +101,6 @@ pub(super) struct Publisher {
     link: Arc<Link>,
     feeds: Arc<Feeds>,
     series: Series,
-    throttle: Throttle,
 }
 
 impl Publisher {
@@ -117,8 +115,7 @@ impl Publisher {
         let (probe_sender, probes) = mpsc::channel(1);
         let entrance = Queue { sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)), series: series.clone() };
         let batch = Vec::with_capacity(BATCH);
-        let throttle = Throttle::per_second();
-        (Self { queue, probes, batch, connection: None, target, link, feeds, series, throttle }, entrance, probe_sender)
+        (Self { queue, probes, batch, connection: None, target, link, feeds, series }, entrance, probe_sender)
     }
 
     /// Runs until `stop`, then sends what was accepted before. Dropping `_last` lets the subscriber end.
@@ -168,7 +165,7 @@ impl Publisher {
                 for (publish, reply) in self.batch.drain(..).zip(replies) {
                     if let Value::ServerError(error) = reply {
                         locally(&self.feeds, &self.series, &publish);
-                        if let Some(left_out) = self.throttle.allow() {
+                        if let Some(left_out) = self.link.report().allow() {
                             let (channel, why) = (&*publish.channel, self.target.scrub(&error.to_string()));
                             tracing::warn!(left_out, channel, "Redis refuses a publish, which stays local: {why}");
                         }
@@ -179,9 +176,7 @@ impl Publisher {
                 let lost = self.batch.len() as u64;
                 self.batch.clear();
                 self.series.lost_unknown.inc_by(lost);
-                if let Some(left_out) = self.throttle.allow() {
-                    tracing::warn!(left_out, lost, "Redis failed before it answered; these publishes may be lost");
-                }
+                self.link.report().lost(lost);
             }
         }
     }

@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_core::backoff::Backoff;
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
 use deadpool_redis::redis::{Msg, RedisResult};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::address::Target;
@@ -37,8 +36,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Messages handed on before anything else gets a turn.
 const BURST: usize = 256;
-/// So many probes must have come back before the next failure starts with the shortest pause again.
-const STABLE_PROBES: u32 = 2;
+/// A session that delivered for so long starts the pauses from the shortest again. One that is over sooner does not: who is
+/// thrown out at once does not come back ever faster.
+const STABLE: Duration = Duration::from_millis(500);
 
 /// Somebody who waits until Redis has confirmed the channels in [`Feeds`].
 pub(super) type Confirm = oneshot::Sender<Result<()>>;
@@ -53,7 +53,6 @@ pub(super) struct Subscriber {
     /// Of this process alone.
     pub(super) probe_channel: Arc<str>,
     pub(super) confirms: mpsc::Receiver<Confirm>,
-    pub(super) throttle: Throttle,
 }
 
 /// One subscribed connection.
@@ -78,15 +77,15 @@ impl Subscriber {
         let mut session: Session = 0;
         loop {
             session += 1;
-            let mut returned = 0;
+            let mut proved = None;
             let why = tokio::select! {
                 () = stop.cancelled() => break,
-                why = self.session(session, &mut returned) => why,
+                why = self.session(session, &mut proved) => why,
             };
             // Only after the session's last message was handed out: see `link`.
             self.link.ended(&why);
             self.commands.forget_connections();
-            if returned >= STABLE_PROBES {
+            if proved.is_some_and(|at: Instant| at.elapsed() >= STABLE) {
                 backoff.reset();
             }
             tokio::select! {
@@ -98,8 +97,8 @@ impl Subscriber {
         self.feeds.clear();
     }
 
-    /// One connection from beginning to end. Returns why it ended; `returned` counts its probes.
-    async fn session(&mut self, session: Session, returned: &mut u32) -> String {
+    /// One connection from beginning to end. Returns why it ended; `proved` is when its first probe came back.
+    async fn session(&mut self, session: Session, proved: &mut Option<Instant>) -> String {
         let mut open = match self.open().await {
             Ok(open) => open,
             Err(why) => return why,
@@ -110,8 +109,8 @@ impl Subscriber {
             tokio::select! {
                 message = open.stream.next() => match message {
                     Some(message) => {
-                        self.receive(session, &message, &mut probe, returned);
-                        self.receive_waiting(session, &mut open, &mut probe, returned);
+                        self.receive(session, &message, &mut probe, proved);
+                        self.receive_waiting(session, &mut open, &mut probe, proved);
                     }
                     None => break "the connection was closed".to_owned(),
                 },
@@ -135,7 +134,7 @@ impl Subscriber {
             }
         };
         // What has arrived by now came before anything that is delivered locally from here on.
-        self.receive_waiting(session, &mut open, &mut probe, returned);
+        self.receive_waiting(session, &mut open, &mut probe, proved);
         why
     }
 
@@ -196,26 +195,26 @@ impl Subscriber {
     fn refuse(&self, channel: &str, why: &str) -> String {
         self.feeds.end(channel);
         let why = self.target.scrub(&format!("Redis refuses to subscribe to {channel}: {why}"));
-        if let Some(left_out) = self.throttle.allow() {
+        if let Some(left_out) = self.link.report().allow() {
             tracing::warn!(left_out, "{why}");
         }
         why
     }
 
     /// Hands on what has arrived already.
-    fn receive_waiting(&self, session: Session, open: &mut Open, probe: &mut Probe, returned: &mut u32) {
+    fn receive_waiting(&self, session: Session, open: &mut Open, probe: &mut Probe, proved: &mut Option<Instant>) {
         for _ in 0..BURST {
             let Some(Some(message)) = open.stream.next().now_or_never() else { return };
-            self.receive(session, &message, probe, returned);
+            self.receive(session, &message, probe, proved);
         }
     }
 
-    fn receive(&self, session: Session, message: &Msg, probe: &mut Probe, returned: &mut u32) {
+    fn receive(&self, session: Session, message: &Msg, probe: &mut Probe, proved: &mut Option<Instant>) {
         let channel = message.get_channel_name();
         if channel == &*self.probe_channel {
             let number = std::str::from_utf8(message.get_payload_bytes()).ok().and_then(|text| text.parse().ok());
             if let Some(took) = number.and_then(|number| probe.returned(number)) {
-                *returned += 1;
+                proved.get_or_insert_with(Instant::now);
                 self.link.proved(session, took);
             }
         } else {

@@ -72,6 +72,9 @@ test('clients come and go, tokens end, Redis is killed in every round', async (t
       + `${mib(residentBytes(server.child.pid))} resident`);
   }
   clearInterval(looking);
+  const warm = memory.filter(({ at }) => !SOAK || at >= WARM_MS);
+  const rise = slope(warm) * TEN_MINUTES_MS;
+  t.diagnostic(`memory from ${mib(warm[0].value)} to ${mib(warm.at(-1).value)}, ${Math.round(rise)} bytes in ten minutes by ${warm.length} looks`);
   const { calls, shouts, slowest } = await clients.served();
   await root.inOrder();
   traffic.stop();
@@ -81,11 +84,9 @@ test('clients come and go, tokens end, Redis is killed in every round', async (t
   assert.equal(metrics.sum('carillon_connections_total', { namespace: '/proto' }), churn.next - churn.counts.refused + 2);
   assert.equal(metrics.sum('carillon_disconnections_total', { reason: 'token_expired' }), churn.counts.expires);
   assert.equal(metrics.sum('carillon_auth_refused_total'), churn.counts.refused);
+  const outcomes = metrics.match('carillon_deliveries_total').map(({ labels, value }) => `${labels.outcome} ${value}`);
+  t.diagnostic(`${metrics.sum('carillon_deliveries_expected_total')} copies expected: ${outcomes.join(', ')}`);
   const counted = await leftClean(server, before);
   t.diagnostic(`${JSON.stringify(churn.counts)}; ${calls} calls and ${shouts} publishes of those who stay, the slowest in ${Math.round(slowest)} ms; ${JSON.stringify(counted)}`);
-
-  const warm = memory.filter(({ at }) => !SOAK || at >= WARM_MS);
-  const rise = slope(warm) * TEN_MINUTES_MS;
-  t.diagnostic(`memory from ${mib(warm[0].value)} to ${mib(warm.at(-1).value)}, ${Math.round(rise)} bytes in ten minutes by ${warm.length} looks`);
   if (SOAK) assert.ok(rise < MOST_BYTES, `memory grows by ${rise} bytes in ten minutes`);
 });

@@ -14,7 +14,7 @@ export async function footprint(server) {
     const metrics = await server.metrics();
     const files = readdirSync(`/proc/${server.child.pid}/fd`).length;
     if (metrics.sum('carillon_connections_open') === 1) readings.push({ files, tasks: metrics.sum('carillon_tokio_tasks') });
-    return readings.length >= 5;
+    return readings.length === 3;
   }, 'nobody is connected but who asks');
   // Whether the scrape's own connection is closed by then is chance.
   const least = (what) => Math.min(...readings.map((one) => one[what]));
@@ -30,25 +30,26 @@ export function balanced(metrics) {
 
 /**
  * Asserts that nothing is left of a server's clients, all of which are closed: the books balance, gauges are at 0, files and
- * tasks are as many as `before`, nothing panicked, and the process is there. Resolves to what was counted.
+ * tasks are as many as `before` and at most `spare` more, nothing panicked but on purpose, and the process is there. Resolves
+ * to what was counted. Connections over which Redis is asked for keys come and go, so there may be a few more of these.
  */
-export async function leftClean(server, before) {
+export async function leftClean(server, before, { spare = 2, panics = 0 } = {}) {
   await server.closeClients();
   const counted = {};
   await server.metricsSettle((metrics) => {
     counted.deliveries = balanced(metrics);
     for (const gauge of GAUGES) assert.equal(metrics.sum(gauge), 0, gauge);
-    assert.equal(metrics.sum('carillon_panics_total'), 0);
+    assert.equal(metrics.sum('carillon_panics_total'), panics);
   }, 20_000);
   if (before) {
     let now;
     await until(async () => {
       now = await footprint(server);
-      return now.files <= before.files && now.tasks <= before.tasks;
+      return now.files <= before.files + spare && now.tasks <= before.tasks + spare;
     }, () => `files and tasks are as before, ${JSON.stringify(before)}; they are ${JSON.stringify(now)}`);
     Object.assign(counted, now);
   }
-  for (const line of server.log) assert.doesNotMatch(line, /panic/);
+  if (panics === 0) for (const line of server.log) assert.doesNotMatch(line, /panic/);
   assert.equal(server.ended, undefined, 'the process never ends');
   return counted;
 }

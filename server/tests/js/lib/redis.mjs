@@ -19,6 +19,8 @@ export function freePort() {
 class Redis {
   constructor(t, port, args) {
     this.port = port;
+    /** What it said since it was started last. */
+    this.log = '';
     this.args = ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', tempFolder(t), ...args];
     // Number 2 is where the original system keeps its keys.
     this.url = `redis://127.0.0.1:${port}/2`;
@@ -26,15 +28,15 @@ class Redis {
   }
 
   /** Starts it, for the first time or again, and resolves to when it was ready (milliseconds since 1970). */
-  async start() {
+  async start(ms) {
     this.child = spawn('redis-server', this.args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let log = '';
+    this.log = '';
     let ready;
     this.child.stdout.on('data', (chunk) => {
-      log += chunk;
-      if (!ready && log.includes('Ready to accept connections')) ready = Date.now();
+      this.log += chunk;
+      if (!ready && this.log.includes('Ready to accept connections')) ready = Date.now();
     });
-    await until(() => ready, () => `redis-server starts; it says:\n${log}`);
+    await until(() => ready, () => `redis-server starts; it says:\n${this.log}`, ms);
     return ready;
   }
 
