@@ -47,6 +47,14 @@ pub trait Bus: Send + Sync + 'static {
     /// Starts to receive from `channels`.
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription>;
 
+    /// Adds `channels` to those that come to `feed`, made by [`Subscription::new`]: everything published on them after this
+    /// has returned, as with [`subscribe`](Self::subscribe), in one order with what came to it before. Those that come to it
+    /// already stay as they are.
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()>;
+
+    /// What is published on `channels` does not come to `feed` any more.
+    async fn ignore(&self, channels: &[String], feed: &Feed);
+
     /// The value of `key`, if it has one that has not expired.
     async fn get(&self, key: &str) -> Result<Option<Bytes>>;
 
@@ -120,6 +128,12 @@ impl Feed {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
+    }
+
+    /// Whether both feed the same subscription.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.sender.same_channel(&other.sender)
     }
 
     /// Whether the subscriber is still there.

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
+use crate::cluster::RoomSet;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
@@ -59,6 +60,8 @@ pub(crate) struct Rooms {
     open: bool,
     /// They stay known for `disconnected`.
     pub(crate) names: Vec<Arc<str>>,
+    /// Channels of those of them of which nothing comes yet that other nodes publish.
+    unheard: RoomSet,
 }
 
 /// Values by their types.
@@ -68,6 +71,9 @@ impl Client {
     pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
         let seat = namespace.hub.seat(namespace.space, &*sink);
         let sender = namespace.rates.sender(&peer, namespace.limits_events());
+        if let Some(interest) = &namespace.interest {
+            interest.come();
+        }
         Self {
             peer,
             namespace,
@@ -107,15 +113,17 @@ impl Client {
         if !rooms.open {
             return Ok(());
         }
-        let rooms = &mut rooms.names;
-        if rooms.iter().any(|known| &**known == room) {
+        if rooms.names.iter().any(|known| &**known == room) {
             return Ok(());
         }
-        if rooms.len() >= MAX_ROOMS {
+        if rooms.names.len() >= MAX_ROOMS {
             return Err(Error::too_large(format!("a client can be in {MAX_ROOMS} rooms")));
         }
         let room: Arc<str> = room.into();
-        rooms.push(Arc::clone(&room));
+        rooms.names.push(Arc::clone(&room));
+        if let Some(interest) = &self.namespace.interest {
+            rooms.unheard |= interest.join(&room);
+        }
         self.seat.join(room);
         Ok(())
     }
@@ -126,8 +134,21 @@ impl Client {
         if rooms.open
             && let Some(place) = rooms.names.iter().position(|known| &**known == room)
         {
-            self.seat.leave(rooms.names.swap_remove(place));
+            let room = rooms.names.swap_remove(place);
+            if let Some(interest) = &self.namespace.interest {
+                interest.leave(&room);
+            }
+            self.seat.leave(room);
         }
+    }
+
+    /// Waits, for a moment, until what other nodes publish to rooms joined since the last call comes here. `None` where
+    /// there is nothing to wait for.
+    pub(crate) fn rooms_heard(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let interest = self.namespace.interest.as_ref()?;
+        let unheard = std::mem::take(&mut self.rooms().unheard);
+        let interest = (unheard != 0).then(|| Arc::clone(interest))?;
+        Some(async move { interest.rooms_heard(unheard).await })
     }
 
     /// The CONNECT reply is queued: from here on the client gets publishes, and its events run.
@@ -151,7 +172,7 @@ impl Client {
         } else {
             self.peer.forget();
         }
-        self.wake(&mut queue);
+        self.wake(&mut queue, Instant::now());
         drop(queue);
         // Whoever revokes looks for connected clients: one that was let in just before is one since now.
         self.end_if_revoked();
@@ -160,6 +181,8 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let (namespace, limits) = (&self.namespace, self.namespace.limits);
+        // Read once for all of it: the clock is a good part of what an event costs here.
+        let now = Instant::now();
         let identity = self.peer.identity();
         let listed = identity.as_ref().filter(|identity| !identity.sends_all());
         // Most are asked for by nobody. What is no event at all has none, and is left to whoever answers it.
@@ -171,8 +194,8 @@ impl Client {
         if let Some(sender) = &self.sender {
             let claimed = identity.as_ref().and_then(Identity::limits).unwrap_or_default();
             let bytes = event_bytes(&json, &attachments);
-            let counted = self.count_event(sender, &Counted { bytes, claimed, own, refreshes: refresher.is_some() });
-            if let Err(over) = counted {
+            let counted = Counted { bytes, claimed, own, refreshes: refresher.is_some() };
+            if let Err(over) = self.count_event(sender, &counted, now) {
                 return self.over(sender, over, &Job::Event { json, attachments, ack });
             }
         }
@@ -190,10 +213,10 @@ impl Client {
         } else if queue.bytes + size > limits.queue_bytes && !queue.jobs.is_empty() {
             Error::overloaded("too many events are waiting")
         } else {
-            queue.push(job);
+            queue.push(job, now);
             queue.fill(limits.queue_events);
             if queue.phase == Phase::Open {
-                self.wake(&mut queue);
+                self.wake(&mut queue, now);
             }
             return;
         };
@@ -229,14 +252,18 @@ impl Client {
         {
             let mut rooms = self.rooms();
             rooms.open = false;
+            if let Some(interest) = &self.namespace.interest {
+                interest.go(&rooms.names);
+            }
             self.seat.remove(rooms.names.clone());
         }
         self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
         if self.namespace.hooks().disconnected {
-            queue.push(Job::Disconnected(reason));
-            self.wake(&mut queue);
+            let now = Instant::now();
+            queue.push(Job::Disconnected(reason), now);
+            self.wake(&mut queue, now);
         }
         let spent = queue.spent_sink();
         drop(queue);
@@ -263,11 +290,14 @@ impl Client {
 
     /// The client went before its CONNECT was answered.
     fn count_abandoned(&self) {
+        if let Some(interest) = &self.namespace.interest {
+            interest.go(&[]);
+        }
         self.namespace.metrics.abandoned.with_label_values(&[&*self.namespace.name]).inc();
     }
 
     /// Hands the client to the plugin's threads, and to the clock, unless they have it or there is nothing to do.
-    fn wake(self: &Arc<Self>, queue: &mut Queue) {
+    fn wake(self: &Arc<Self>, queue: &mut Queue, now: Instant) {
         if queue.jobs.is_empty() {
             return;
         }
@@ -276,7 +306,7 @@ impl Client {
             self.namespace.clock.watch(Arc::clone(self) as Arc<dyn Timed>);
         }
         if matches!(queue.run, Run::Idle) {
-            queue.run = Run::Handed(Instant::now());
+            queue.run = Run::Handed(now);
             let task = dispatch::work_off(Arc::clone(self));
             self.namespace.clients.spawn_on(task, &self.namespace.threads);
         }

@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::cluster::{Interest, Interests};
 use crate::error::{Code, Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
@@ -49,6 +50,8 @@ pub(crate) struct Services {
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
+    /// Where the bus is shared with other Carillons.
+    pub(crate) interests: Option<Arc<Interests>>,
 }
 
 /// One namespace.
@@ -72,6 +75,8 @@ pub(crate) struct Namespace {
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
+    /// What is to be heard of other nodes, where there may be any.
+    pub(crate) interest: Option<Arc<Interest>>,
     /// By route, where any event has a limit of its own.
     own_limits: Option<Box<[Option<OwnLimit>]>>,
     /// Set at the end of boot, before the first client.
@@ -115,7 +120,7 @@ impl Namespace {
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates } = services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests } = services;
         let own = outline.events.iter().map(|event| rates.own(name, &event.name, event.limit));
         let own: Box<[_]> = own.collect();
         metrics.preset(name);
@@ -150,6 +155,7 @@ impl Namespace {
             expiries,
             own_limits: own.iter().any(Option::is_some).then_some(own),
             rates,
+            interest: interests.map(|shared| Arc::new(Interest::new(&shared))),
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }

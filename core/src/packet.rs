@@ -7,6 +7,7 @@
 mod batch;
 pub mod engine;
 mod event;
+mod forward;
 pub mod frame;
 pub mod received;
 

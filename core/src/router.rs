@@ -86,7 +86,8 @@ impl Router {
 
     /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the
     /// CONNECT is being answered; the session gets its events from then on, but nothing is sent before
-    /// [`Session::opened`]. Ready at once where the plugin decides about nobody.
+    /// [`Session::opened`]. Ready at once where the plugin decides about nobody, unless the client is the first of its
+    /// namespace here: then it waits, for a moment, until what other nodes publish comes.
     ///
     /// # Errors
     /// `rate_limited` when too many of its address have failed, `unauthorized` when it has shown nothing valid, `forbidden`
@@ -106,14 +107,20 @@ impl Router {
             refused(error)
         };
         recognise(namespace, &peer).await.map_err(failed)?;
-        let admitted = |peer| Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
+        let admitted = async |peer| {
+            let client = Arc::new(Client::new(peer, Arc::clone(namespace), sink));
+            if let Some(interest) = &namespace.interest {
+                interest.namespace_heard().await;
+            }
+            Ok(Session(client))
+        };
         if !module.hooks().admit {
-            return admitted(peer);
+            return admitted(peer).await;
         }
         let asking = peer.clone();
         let question = async move { module.admit(asking).await };
         let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await else {
-            return admitted(peer);
+            return admitted(peer).await;
         };
         let error = failure.into_error();
         namespace.failed(|| "admit".to_owned(), &error);

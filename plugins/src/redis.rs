@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -133,11 +133,15 @@ impl Bus for RedisBus {
         self.queue.push(channel, payload).await
     }
 
-    /// Waits for Redis's confirmation. While Redis is away it returns at once, and the channels follow with the others.
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         let (feed, subscription) = Subscription::new(self.context.dropped.clone());
-        self.feeds.add(channels, &feed);
-        drop(feed);
+        self.listen(channels, &feed).await?;
+        Ok(subscription)
+    }
+
+    /// Waits for Redis's confirmation. While Redis is away it returns at once, and the channels follow with the others.
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.feeds.add(channels, feed);
         let (confirm, confirmed) = oneshot::channel();
         // Asked for in any case: the connection may come up just now. Should there be no room, those who asked before have
         // not been answered yet, and what they get includes these channels.
@@ -154,7 +158,12 @@ impl Bus for RedisBus {
                 return Err(refused);
             }
         }
-        Ok(subscription)
+        Ok(())
+    }
+
+    /// Redis is told with the next change of subscriptions, or the next probe.
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.feeds.remove(channels, feed);
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {

@@ -81,13 +81,30 @@ impl Bus for MemoryBus {
 
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         let (feed, subscription) = Subscription::new(self.context.dropped.clone());
+        self.listen(channels, &feed).await?;
+        Ok(subscription)
+    }
+
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
         let mut state = self.state();
         for channel in channels {
             let feeds = state.feeds.entry(channel.as_str().into()).or_default();
-            feeds.retain(Feed::is_open);
+            feeds.retain(|known| known.is_open() && !known.is_same(feed));
             feeds.push(feed.clone());
         }
-        Ok(subscription)
+        Ok(())
+    }
+
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        let mut state = self.state();
+        for channel in channels {
+            if let Some(feeds) = state.feeds.get_mut(&**channel) {
+                feeds.retain(|known| known.is_open() && !known.is_same(feed));
+                if feeds.is_empty() {
+                    state.feeds.remove(&**channel);
+                }
+            }
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
@@ -145,6 +162,30 @@ mod tests {
         bus.shutdown().await;
         assert!(subscription.recv().await.is_none());
         assert_eq!(dropped.get(), 0);
+    }
+
+    /// Channels come and go while a subscription goes on, each of them once.
+    #[tokio::test]
+    async fn a_subscription_gets_more_channels_and_fewer() {
+        let (bus, dropped) = bus();
+        let (feed, mut subscription) = Subscription::new(dropped);
+        let [a, b] = ["a", "b"].map(|name| vec![name.to_owned()]);
+        for channels in [&a, &b, &a] {
+            bus.listen(channels, &feed).await.unwrap();
+        }
+        let publish = async |channel: &str| bus.publish(channel, Bytes::copy_from_slice(channel.as_bytes())).await;
+        for channel in ["a", "b"] {
+            publish(channel).await.unwrap();
+        }
+        bus.ignore(&a, &feed).await;
+        for channel in ["a", "b"] {
+            publish(channel).await.unwrap();
+        }
+        for expected in ["a", "b", "b"] {
+            assert_eq!(subscription.recv().await.unwrap().payload, expected);
+        }
+        bus.ignore(&b, &feed).await;
+        assert!(bus.state().feeds.is_empty());
     }
 
     #[tokio::test]

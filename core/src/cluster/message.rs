@@ -1,5 +1,7 @@
 //! What Carillons say to each other: a line of JSON (to whom), the event's JSON array, then the attachments.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -8,8 +10,7 @@ use super::NAME_MAX;
 use super::envelope::Envelopes;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, Selection};
-use crate::packet::split_event;
-use crate::payload::Payload;
+use crate::packet::Item;
 use crate::sink::Mode;
 
 /// Bytes of a message without its envelope, and of its first line; larger ones are neither sent nor taken.
@@ -91,19 +92,18 @@ pub(super) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
     if header.is_sound(rest.len()) { Ok((header, rest)) } else { Err(malformed()) }
 }
 
-/// The event's name and arguments; `None` for a DISCONNECT.
-pub(super) fn event(header: &Header, mut rest: Bytes) -> Result<Option<(String, Payload)>> {
+/// The event as a packet for clients of `namespace`, and its name; `None` for a DISCONNECT.
+pub(super) fn event(header: &Header, namespace: &Arc<str>, mut rest: Bytes) -> Result<Option<(Item, String)>> {
     if header.json == 0 {
         return Ok(None);
     }
     let json = ByteString::try_from(rest.split_to(header.json))?;
-    let name = split_event(&json)?.name;
+    let attachments: Vec<Bytes> = header.attachments.iter().map(|length| rest.split_to(*length)).collect();
+    let (item, name) = Item::forward(namespace, &json, &attachments)?;
     if name.len() > NAME_MAX {
         return Err(Error::bad_payload("the name of the event is too long"));
     }
-    let name = name.into_owned();
-    let attachments = header.attachments.iter().map(|length| rest.split_to(*length)).collect();
-    Ok(Some((name, Payload::of_event(&json, attachments)?)))
+    Ok(Some((item, name)))
 }
 
 /// Whether this is a message of a Carillon, sound and whole, its event included: what fuzzing asks.
@@ -111,15 +111,18 @@ pub(super) fn event(header: &Header, mut rest: Bytes) -> Result<Option<(String, 
 #[must_use]
 pub fn is_understood(message: &Bytes) -> bool {
     let Ok(opened) = Envelopes::new("", None).open(message) else { return false };
-    take_apart(&message.slice(opened.at..)).and_then(|(header, rest)| event(&header, rest)).is_ok()
+    let taken = take_apart(&message.slice(opened.at..));
+    taken.and_then(|(header, rest)| event(&header, &header.namespace.as_str().into(), rest)).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::payload::encode_event;
+    use crate::payload::{Payload, encode_event};
+
+    fn read(header: &Header, rest: Bytes) -> Result<Option<(Item, String)>> {
+        event(header, &header.namespace.as_str().into(), rest)
+    }
 
     #[test]
     fn a_publish_survives_the_way_to_another_node() {
@@ -129,13 +132,12 @@ mod tests {
         let item = encode_event(&Arc::from("/n"), "e", &payload).unwrap();
         let message = put_together("/n", &selection, Mode::All, &item.json(), item.attachments()).unwrap();
         let (header, rest) = take_apart(&message).unwrap();
-        let (name, arrived) = event(&header, rest).unwrap().unwrap();
+        let (arrived, name) = read(&header, rest).unwrap().unwrap();
         let received = Selection { to: header.to, clients: header.clients, except: header.except };
         assert_eq!(received, selection);
-        assert_eq!((name.as_str(), arrived.json()), ("e", payload.json()));
-        assert_eq!(arrived.attachments(), payload.attachments());
+        assert_eq!((name.as_str(), arrived.frames()), ("e", item.frames()));
         let (header, rest) = take_apart(&put_together("/n", &selection, Mode::All, "", &[]).unwrap()).unwrap();
-        assert!(event(&header, rest).unwrap().is_none());
+        assert!(read(&header, rest).unwrap().is_none());
     }
 
     #[test]
@@ -143,7 +145,7 @@ mod tests {
         let header = r#"{"namespace":"/","json":9}"#;
         for text in ["", "x", "\n", "{}\n[]", &format!("{header}\n[\"e\"]"), &format!("{header}\n[\"e\",nul]")] {
             let taken = take_apart(&Bytes::copy_from_slice(text.as_bytes()));
-            assert!(taken.and_then(|(header, rest)| event(&header, rest)).is_err(), "{text}");
+            assert!(taken.and_then(|(header, rest)| read(&header, rest)).is_err(), "{text}");
         }
     }
 
@@ -174,7 +176,7 @@ mod tests {
         let json = format!("[\"{name}\"]");
         let message = Bytes::from(format!("{{\"namespace\":\"/\",\"json\":{}}}\n{json}", json.len()));
         let (header, rest) = take_apart(&message).unwrap();
-        assert!(event(&header, rest).is_err());
+        assert!(read(&header, rest).is_err());
     }
 
     /// What other nodes would not take is not sent.

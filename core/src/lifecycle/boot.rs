@@ -17,7 +17,7 @@ use crate::answer::Failure;
 use crate::boot_plan::Planned;
 use crate::bus::{self, Bus, BusContext};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Interests};
 use crate::error::{Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
@@ -124,7 +124,8 @@ impl Ground {
         tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
         let rates: LimitSettings = config.get("limits");
         let rates = Arc::new(RateLimits::new(rates, &metrics, Pauses::new(&tasks, &stop)));
-        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates };
+        let interests = bus.is_shared().then(|| Interests::new(&metrics).map(Arc::new)).transpose().map_err(failed)?;
+        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests };
         let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
         Ok(Self { bus, bus_required, secret, hub, tasks, stop, services, step })
     }
@@ -152,12 +153,10 @@ impl Ground {
 
     /// The way to the other Carillons, where the bus is shared with any.
     fn cluster(&self, namespaces: &Arc<Namespaces>) -> Result<Option<Cluster>, BootError> {
-        if !self.bus.is_shared() {
-            return Ok(None);
-        }
+        let Services { metrics, interests: Some(interests), .. } = &self.services else { return Ok(None) };
         let (node, other_nodes) =
-            Cluster::new(&self.services.metrics, &*self.bus, self.secret.as_deref()).map_err(failed)?;
-        self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::downgrade(namespaces), self.stop.clone()));
+            Cluster::new(metrics, &*self.bus, self.secret.as_deref(), namespaces, interests).map_err(failed)?;
+        self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::clone(namespaces), self.stop.clone()));
         Ok(Some(node))
     }
 

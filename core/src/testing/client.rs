@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::RecordingSink;
 use super::declared::Declared;
 use crate::packet::{Item, split_event};
-use crate::payload::Payload;
+use crate::payload::{Arguments, Decode, Payload};
 use crate::router::Session;
 use crate::sink::Reason;
 
@@ -159,7 +159,8 @@ impl TestClient {
         let item = self.within(wanted, at, self.sink.event()).await;
         let json = item.json();
         let name = split_event(&json).map(|event| event.name.into_owned());
-        let payload = Payload::of_event(&json, item.attachments().to_vec());
+        let payload = split_event(&json)
+            .and_then(|event| Payload::decode(&Arguments::new(json.clone(), event.args, item.attachments().to_vec())));
         let (name, payload) =
             name.and_then(|name| Ok((name, payload?))).unwrap_or_else(|error| panic!("event {json}: {error}"));
         if let Some(mistake) = self.declared.mistake(&self.namespace, &name, &payload.args_json()) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::memory::MemoryBus;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::{Error, Result, bus};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -80,6 +80,14 @@ impl Bus for TestBus {
 
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         self.inner()?.subscribe(channels).await
+    }
+
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.inner()?.listen(channels, feed).await
+    }
+
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.inner.ignore(channels, feed).await;
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
