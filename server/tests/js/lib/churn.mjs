@@ -9,6 +9,8 @@ import { ahead, REFUSED, token } from './tokens.mjs';
 const LONG_S = 600;
 /** Long enough to be let in and served first, on a machine that is busy with something else. */
 const SHORT_S = short(3, 8);
+/** When somebody whose token ended must be gone, on such a machine. */
+const LATE_MS = 40_000;
 const sub = 'passer-by';
 const shows = (seconds) => token({ sub, exp: ahead(seconds) });
 
@@ -21,7 +23,7 @@ async function served(client, n) {
 const LIVES = {
   leaves: { seconds: LONG_S, live: (client) => client.close() },
   vanishes: { seconds: LONG_S, live: (client) => (client.io.engine.transport.ws ? client.io.engine.transport.ws.terminate() : client.close()) },
-  expires: { seconds: SHORT_S, live: (client) => disconnected(client) },
+  expires: { seconds: SHORT_S, live: (client) => disconnected(client, LATE_MS) },
   refreshes: {
     seconds: SHORT_S,
     live: async (client) => {
