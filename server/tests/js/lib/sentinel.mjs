@@ -50,7 +50,7 @@ export async function startSentinel(t, { replicas = 2, downAfterMs = 1_000 } = {
       ].join('\n'));
       return [file, '--sentinel'];
     });
-    await sentinel.start(`monitor master ${NAME}`);
+    await sentinel.start({ ready: `monitor master ${NAME}` });
     redis.sentinels.push(sentinel);
   }
   redis.url = `redis+sentinel://${redis.sentinels.map(({ address }) => address).join(',')}/2/${NAME}`;
