@@ -8,6 +8,7 @@
 //! - `status()` says up while a probe published every 2 s comes back. A dead, hanging, refusing or exchanged Redis shows
 //!   within 7 s; messages flow again within 2 s of a usable one. It never has to be there at the
 //!   start.
+//! - Journals are streams: see [`journal`].
 //! - Keys and leases are Redis's own, under the names given. They answer `unavailable` at once while Redis is away.
 //!
 //! Subscriptions, publishes and keys have a connection each (keys a small pool): a slow command delays no message.
@@ -18,6 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
+use carillon_core::journal::{Bounds, Entry, Offset, Page};
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
@@ -30,6 +32,7 @@ use tokio_util::task::TaskTracker;
 use address::Target;
 use commands::Commands;
 use feeds::Feeds;
+use journal::Journal;
 use link::Link;
 use publisher::{Publisher, Queue};
 use series::Series;
@@ -38,6 +41,7 @@ use subscriber::{Confirm, SUBSCRIBE_TIMEOUT, Subscriber};
 mod address;
 mod commands;
 mod feeds;
+mod journal;
 mod link;
 mod probe;
 mod publisher;
@@ -178,6 +182,29 @@ impl Bus for RedisBus {
 
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
         self.commands.claim(key, owner, ttl).await
+    }
+
+    /// With a hash tag: the keys of a journal have the same.
+    fn journal_channel(&self, name: &str) -> String {
+        self.own(&format!("journal:{{{name}}}"))
+    }
+
+    async fn append(
+        &self,
+        name: &str,
+        records: &[Bytes],
+        bounds: Bounds,
+        known: Option<&Offset>,
+    ) -> Vec<Result<Entry>> {
+        Journal::new(&self.commands, self.journal_channel(name)).append(records, bounds, known).await
+    }
+
+    async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, _: Bounds) -> Result<Page> {
+        Journal::new(&self.commands, self.journal_channel(name)).read(after, limit).await
+    }
+
+    async fn renew(&self, name: &str, known: &Offset, _: Bounds) -> Result<()> {
+        Journal::new(&self.commands, self.journal_channel(name)).renew(known).await
     }
 
     fn status(&self) -> BusStatus {

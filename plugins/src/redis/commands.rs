@@ -84,12 +84,18 @@ impl Commands {
         self.pool.retain(|_, _| false);
     }
 
+    /// Whether Redis is there; waits a moment when it was lost just now.
+    pub(super) async fn are_usable(&self) -> bool {
+        self.link.usable().await
+    }
+
     /// Ends the pool.
     pub(super) fn close(&self) {
         self.pool.close();
     }
 
-    async fn run<T, W, F>(&self, name: &'static str, work: W) -> Result<T>
+    /// Has a connection do something, within its time.
+    pub(super) async fn run<T, W, F>(&self, name: &'static str, work: W) -> Result<T>
     where
         T: Send + 'static,
         W: FnOnce(Connection) -> F + Send + 'static,
