@@ -53,7 +53,7 @@ test: ## run every check and test, in Rust and with stock JavaScript clients
 	$(need_node)
 	@node server/tests/run.mjs $(ONLY)
 
-soak: ## let the tests that could go on for ever go on for half an hour
+soak: ## let the tests that could go on for ever go on for an hour
 	$(need_cargo)
 	$(need_node)
 	@node server/tests/run.mjs fixture soak

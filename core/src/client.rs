@@ -28,7 +28,7 @@ use crate::answer::refuse;
 use crate::clock::Timed;
 use crate::dispatch;
 use crate::error::Error;
-use crate::hub::Seat;
+use crate::hub::{Newcomer, Seat};
 use crate::identity::Identity;
 use crate::journal::State;
 use crate::limits::{Counted, Sender};
@@ -69,8 +69,7 @@ impl Client {
         sink: Arc<dyn Sink>,
         membership: Option<Membership>,
     ) -> Self {
-        let takes_offsets = membership.as_ref().is_some_and(|membership| membership.takes_offsets);
-        let seat = namespace.hub.seat(namespace.space, &*sink).with_offsets(takes_offsets);
+        let seat = namespace.hub.seat(namespace.space, &*sink);
         let sender = namespace.rates.sender(&peer, namespace.limits_events());
         if let Some(interest) = &namespace.interest {
             interest.come();
@@ -110,7 +109,8 @@ impl Client {
         self.begin_term();
         self.rooms().open = true;
         let transport = sink.transport();
-        self.seat.add_client(self.peer.shared_id(), Arc::downgrade(self), sink);
+        let (id, offsets) = (self.peer.shared_id(), self.takes_offsets());
+        self.seat.add(Newcomer { id, offsets, client: Arc::downgrade(self) }, sink);
         self.comes_back(state);
         self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];

@@ -69,8 +69,8 @@ pub(crate) struct Cluster {
     counters: Counters,
     refused: Throttle,
     ask_timeout: Duration,
-    /// Namespaces whose clients come back with the id they had, to whichever node.
-    wandering: HashSet<Arc<str>>,
+    /// Namespaces whose clients may come back, to whichever node.
+    roaming: HashSet<Arc<str>>,
 }
 
 /// The other end: what the node's tasks work with.
@@ -142,10 +142,11 @@ impl Cluster {
                 shared.alive.count();
             }
         });
+        let roaming = namespaces.values().filter(|namespace| namespace.recovering().is_some());
+        let roaming = roaming.map(|namespace| Arc::clone(&namespace.name)).collect();
         let dropped = counters.messages.with_label_values(&["dropped"]);
         let (outgoing, sending) = Outgoing::new(node, &channels, secret, dropped);
         let (gaps, secret) = (Gaps::new(namespaces), secret.map(str::to_owned));
-        let wandering = namespaces.iter().filter(|(_, here)| here.recovering().is_some()).map(|(name, _)| name);
         let cluster = Self {
             shared: Arc::clone(&shared),
             outgoing,
@@ -153,7 +154,7 @@ impl Cluster {
             counters: counters.clone(),
             refused: Throttle::per_second(),
             ask_timeout,
-            wandering: wandering.map(Arc::clone).collect(),
+            roaming,
         };
         let (interests, overflow) = (Arc::clone(interests), metrics.bus_dropped.clone());
         Ok((cluster, Tasks { shared, words: receiver, channels, secret, sending, gaps, counters, interests, overflow }))
@@ -171,7 +172,7 @@ impl Cluster {
 
     /// Clients alone are told of to their nodes, everything else to whoever listens.
     fn send(&self, namespace: &Arc<str>, selection: &Selection, message: impl Fn(&Selection) -> Option<Bytes>) {
-        if !self.names_nodes(namespace, selection) {
+        if !self.tells_nodes(namespace, selection) {
             return self.push(namespace, Part::of(selection), message(selection));
         }
         for (node, clients) in self.by_node(selection) {
@@ -180,9 +181,9 @@ impl Cluster {
         }
     }
 
-    /// Whether the ids of a selection tell who has its clients, and nobody else need be told.
-    fn names_nodes(&self, namespace: &str, selection: &Selection) -> bool {
-        selection.to.is_empty() && !selection.clients.is_empty() && !self.wandering.contains(namespace)
+    /// Whether ids tell which nodes have the clients. Who comes back to a namespace keeps its id, whichever node it comes to.
+    fn tells_nodes(&self, namespace: &str, selection: &Selection) -> bool {
+        selection.is_of_clients() && !self.roaming.contains(namespace)
     }
 
     /// Clients of other nodes, by these; those of nodes that are not there are counted.
@@ -221,7 +222,7 @@ impl Cluster {
         what: &Request,
     ) -> (Vec<(NodeId, Answer)>, Vec<NodeId>) {
         let Shared { alive, open, words, .. } = &*self.shared;
-        let nodes = if self.names_nodes(namespace, selection) {
+        let nodes = if self.tells_nodes(namespace, selection) {
             self.by_node(selection).into_keys().collect()
         } else {
             alive.others()

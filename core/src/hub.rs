@@ -16,7 +16,7 @@ mod tests;
 mod view;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +24,8 @@ use tokio_util::task::TaskTracker;
 
 use self::lane::Publish;
 pub(crate) use self::lane::Publisher;
-pub(crate) use self::members::{Key, Selection};
-use self::members::{Newcomer, Reached};
+use self::members::Reached;
+pub(crate) use self::members::{Key, Newcomer, Selection};
 pub(crate) use self::quota::Bounds;
 use self::quota::{Permit, Quota, Used};
 use self::shard::{Replaced, Shard};
@@ -56,8 +56,6 @@ pub(crate) struct Seat {
     quota: Arc<Quota>,
     space: Space,
     key: Key,
-    /// Whether what is published ends with its offset for this client.
-    offsets: bool,
     /// Its connection's place in the shard, once it has been added.
     slot: OnceLock<Slot>,
 }
@@ -114,7 +112,6 @@ impl Hub {
             quota: Arc::clone(&self.quotas[space]),
             space,
             key: self.keys.fetch_add(1, Ordering::Relaxed),
-            offsets: false,
             slot: OnceLock::new(),
         }
     }
@@ -234,6 +231,12 @@ impl Hub {
         self.shards.iter().map(|shard| shard.count(space, selection)).sum()
     }
 
+    /// How many members of a namespace take offsets, and how many do not.
+    pub(crate) fn kinds(&self, space: Space) -> (usize, usize) {
+        let kinds = self.shards.iter().map(|shard| shard.kinds(space));
+        kinds.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    }
+
     /// Those of a selection who are there now, up to so many.
     pub(crate) fn clients(&self, space: Space, selection: &Selection, most: usize) -> Vec<Arc<Client>> {
         let mut clients = Vec::new();
@@ -243,12 +246,6 @@ impl Hub {
         clients
     }
 
-    /// How many members of a namespace take offsets, and how many do not.
-    pub(crate) fn kinds(&self, space: Space) -> (usize, usize) {
-        let kinds = self.shards.iter().map(|shard| shard.kinds(space));
-        kinds.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
-    }
-
     /// How many connections are in any namespace.
     pub(crate) fn connections(&self) -> usize {
         self.shards.iter().map(|shard| shard.connections()).sum()
@@ -256,21 +253,9 @@ impl Hub {
 }
 
 impl Seat {
-    /// The same for a client that takes offsets, or for one that does not.
-    pub(crate) fn with_offsets(self, offsets: bool) -> Self {
-        Self { offsets, ..self }
-    }
-
-    /// Somebody who is only an id gets every publish from now on.
-    #[cfg(any(test, feature = "bench"))]
-    pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
-        self.add_client(id, Weak::new(), sink);
-    }
-
     /// The client gets every publish from now on.
-    pub(crate) fn add_client(&self, id: Arc<str>, client: Weak<Client>, sink: Arc<dyn Sink>) {
-        let newcomer = Newcomer { key: self.key, id, client, offsets: self.offsets };
-        let slot = self.shard.add(self.space, newcomer, sink);
+    pub(crate) fn add(&self, newcomer: Newcomer, sink: Arc<dyn Sink>) {
+        let slot = self.shard.add(self.space, (self.key, newcomer), sink);
         self.slot.get_or_init(|| slot);
     }
 

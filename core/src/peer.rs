@@ -4,9 +4,8 @@
 //! namespace, and cookies and tokens have no place in memory, logs and core dumps.
 
 mod group;
+mod handshake;
 mod id;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +18,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
 pub use self::group::address_group;
+pub use self::handshake::Handshake;
 pub(crate) use self::id::{NodeId, public_id};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
@@ -27,97 +27,12 @@ use crate::params::Params;
 use crate::payload::argument;
 use crate::sink::Transport;
 
-/// Headers a plugin may look at, beside all that begin with `x-forwarded-`.
-const HEADERS: [&str; 5] = ["authorization", "cookie", "origin", "user-agent", "x-api-key"];
-
-/// The request that opened a session, as far as plugins may see it. Shared by all namespaces of the session.
-pub struct Handshake {
-    address: SocketAddr,
-    secure: bool,
-    path: ByteString,
-    query: ByteString,
-    headers: Box<[(ByteString, ByteString)]>,
-    /// It offers to compress what it says over its WebSocket.
-    deflates: bool,
-    /// What the session's clients have sent lately, once it has any.
-    meter: OnceLock<Slot>,
-}
-
-impl Handshake {
-    /// A handshake from `address`, over TLS or not, with its query string.
-    #[must_use]
-    pub fn new(address: SocketAddr, secure: bool, query: impl Into<ByteString>) -> Self {
-        let (path, query) = (ByteString::default(), query.into());
-        Self { address, secure, path, query, headers: Box::default(), deflates: false, meter: OnceLock::new() }
-    }
-
-    /// Sets the path of the URL, as the client wrote it.
-    #[must_use]
-    pub fn with_path(mut self, path: impl Into<ByteString>) -> Self {
-        self.path = path.into();
-        self
-    }
-
-    /// Takes those of the headers that plugins may see. Names are in lower case.
-    #[must_use]
-    pub fn with_headers<'a>(mut self, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let deflates = &mut self.deflates;
-        let kept = headers.filter(|(name, value)| {
-            *deflates |= *name == "sec-websocket-extensions" && value.contains("permessage-deflate");
-            HEADERS.contains(name) || name.starts_with("x-forwarded-")
-        });
-        self.headers = kept.map(|(name, value)| (name.into(), value.into())).collect();
-        self
-    }
-
-    /// Whether it was the stock client in JavaScript that sent it, in a browser or in Node.js, as far as that can be told:
-    /// it writes the query in an order of its own, and what sends it there has its own `User-Agent`, or none over a
-    /// WebSocket that may be compressed. What looks otherwise is no such client here.
-    fn is_stock_javascript(&self) -> bool {
-        let agent = self.headers.iter().find(|(name, _)| name == "user-agent").map(|(_, value)| &**value);
-        let sender = match agent {
-            Some(agent) => agent.starts_with("Mozilla/") || agent == "node-XMLHttpRequest" || agent == "node",
-            None => self.deflates,
-        };
-        sender && self.query.contains("EIO=4&transport=")
-    }
-
-    /// Where the client is.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Bytes that are kept for as long as the session lasts.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.path.len()
-            + self.query.len()
-            + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
-    }
-
-    /// Whether nothing is kept.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Without what may be a secret.
-impl fmt::Debug for Handshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
-        let Self { address, secure, .. } = self;
-        f.debug_struct("Handshake").field("address", address).field("secure", secure).field("headers", &names).finish()
-    }
-}
-
 /// A client as it connected. Cheap to clone.
 #[derive(Clone)]
 pub struct Peer(Arc<Facts>);
 
 struct Facts {
-    /// Given by the router, or made when somebody asks before; that of a client that has come back is the one it had.
+    /// Given by the router, unless the client has come back and has one, or made when somebody asks before.
     id: OnceLock<Arc<str>>,
     address: SocketAddr,
     secure: bool,
@@ -323,5 +238,74 @@ impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Facts { address, transport, .. } = &*self.0;
         f.debug_struct("Peer").field("id", &self.id()).field("address", address).field("transport", transport).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_decoded_pair_by_pair_and_as_a_type() {
+        #[derive(Debug, PartialEq, serde::Deserialize, JsonSchema)]
+        struct Query {
+            token: String,
+            version: u32,
+            beta: Option<bool>,
+        }
+        let peer = |query: &str| Peer::new(([127, 0, 0, 1], 1).into(), Transport::Polling, query.to_owned(), None);
+        let good = peer("EIO=4&transport=polling&token=a%20b+c&version=7");
+        let pairs = good.query_pairs();
+        assert_eq!(pairs[2], ("token".to_owned(), "a b c".to_owned()));
+        assert_eq!(good.query_as::<Query>().unwrap(), Query { token: "a b c".to_owned(), version: 7, beta: None });
+        let error = peer("token=a&version=x").query_as::<Query>().unwrap_err();
+        assert_eq!(error.code(), crate::error::Code::Forbidden);
+        assert!(
+            error.message().starts_with("malformed query: parameter `version`: expected a whole number"),
+            "{error}"
+        );
+        assert!(good.connected_at() <= SystemTime::now());
+    }
+
+    #[test]
+    fn auth_of_any_shape_is_kept_and_typed_on_demand() {
+        #[derive(Debug, serde::Deserialize, JsonSchema)]
+        #[expect(dead_code, reason = "only asked for")]
+        struct Auth {
+            user: String,
+        }
+        let peer = |auth: Option<&'static str>| {
+            Peer::new(([127, 0, 0, 1], 1).into(), Transport::Polling, String::new(), auth.map(ByteString::from_static))
+        };
+        assert_eq!(peer(Some("7")).auth_as::<u8>().unwrap(), 7);
+        let told = |auth| peer(auth).auth_as::<Auth>().unwrap_err().message().to_owned();
+        assert_eq!(told(Some("{}")), "malformed auth: `user` is missing: expected a string");
+        assert_eq!(told(Some(r#"{"user":7}"#)), "malformed auth: `user`: expected a string, got 7");
+        assert_eq!(told(Some("null")), "malformed auth: expected an object with `user`, got null");
+        assert_eq!(told(None), "authentication required");
+        assert_ne!(peer(None).id(), peer(None).id());
+        assert_eq!(peer(None).id().len(), 24);
+    }
+
+    /// A6, A13: headers of the list are told until the client is in; nothing of it is shown or kept afterwards.
+    #[test]
+    fn what_was_sent_to_be_let_in_is_told_and_forgotten() {
+        let sent = [("cookie", "id=s3cr3t"), ("x-forwarded-for", "10.0.0.1"), ("accept", "*/*"), ("cookie", "second")];
+        let handshake = Handshake::new(([10, 0, 0, 1], 0).into(), true, "token=s3cr3t").with_headers(sent.into_iter());
+        let handshake = handshake.with_path("/socket.io/");
+        let handshake = Arc::new(handshake);
+        let peer = Peer::of(&handshake, Transport::Polling, Some("\"s3cr3t\"".into()));
+        let header = |name| peer.header(name).map(|value| value.to_string());
+        assert_eq!(header("cookie").as_deref(), Some("id=s3cr3t"));
+        assert_eq!(header("x-forwarded-for").as_deref(), Some("10.0.0.1"));
+        assert_eq!((header("accept"), header("origin")), (None, None));
+        assert_eq!((&*peer.query(), peer.is_secure()), ("token=s3cr3t", true));
+        assert_eq!(&*peer.path(), "/socket.io/");
+        let shown = format!("{peer:?} {handshake:?}");
+        assert!(shown.contains("10.0.0.1") && !shown.contains("s3cr3t"), "{shown}");
+        let copy = peer.clone();
+        peer.forget();
+        assert_eq!((copy.auth(), copy.header("cookie"), &*copy.query(), &*copy.path()), (None, None, "", ""));
+        assert_eq!(Arc::strong_count(&handshake), 1);
     }
 }

@@ -86,7 +86,7 @@ impl From<&Selection> for Addressed {
 
 impl From<Addressed> for Selection {
     fn from(Addressed { to, clients, except }: Addressed) -> Self {
-        Self { to, clients, except, ..Self::default() }
+        Self { to, clients, except, offsets: None }
     }
 }
 

@@ -118,11 +118,7 @@ pub(crate) async fn act(node: NodeId, namespace: &Namespace, selection: &Selecti
         tokio::task::yield_now().await;
     }
     match what {
-        Request::Join { room } if count > 0 => {
-            if let Some(interest) = &namespace.interest {
-                interest.room_heard(room).await;
-            }
-        }
+        Request::Join { room } if count > 0 => namespace.room_heard(room).await,
         Request::Close { reason } if count > 0 => {
             let reason = &reason[..reason.floor_char_boundary(REASON_MAX)];
             tracing::info!(namespace = &*namespace.name, clients = count, reason, "closed by a plugin");

@@ -132,7 +132,8 @@ impl Ground {
         let rates: LimitSettings = config.get("limits");
         let rates = Arc::new(RateLimits::new(rates, &metrics, Pauses::new(&tasks, &stop)));
         let journal: JournalSettings = config.get("journal");
-        let journals = Arc::new(Journals::new(journal, &bus, &metrics).map_err(failed)?);
+        let journals =
+            Arc::new(Journals::new(journal, bus_settings.secret.as_deref(), &bus, &metrics).map_err(failed)?);
         let interests = bus.is_shared().then(|| Interests::new(&metrics).map(Arc::new)).transpose().map_err(failed)?;
         let services =
             Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals };

@@ -55,7 +55,7 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// A name that nobody else has and nobody guesses, of 120 random bits.
+/// A name that nobody else has or guesses: 120 random bits in base 32.
 pub(crate) fn public_id() -> String {
     random::<CLIENT>().map(char::from).iter().collect()
 }

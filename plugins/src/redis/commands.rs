@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::{
     AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, RetryMethod, Script, ServerErrorKind, cmd,
@@ -32,7 +31,6 @@ pub(super) struct Commands {
     /// asked first, this plugin could stall the others; so commands run where the bus was made.
     runtime: Handle,
     tasks: TaskTracker,
-    throttle: Throttle,
 }
 
 /// Why there is no answer.
@@ -64,8 +62,7 @@ pub(super) type Answer<T> = Result<std::result::Result<T, Redirect>>;
 impl Commands {
     pub(super) fn new(target: Target, link: Arc<Link>, tasks: TaskTracker) -> Self {
         let claim = Arc::new(Script::new(include_str!("claim.lua")));
-        let throttle = Throttle::per_second();
-        Self { pool: Mutex::new(None), target, link, claim, runtime: Handle::current(), tasks, throttle }
+        Self { pool: Mutex::new(None), target, link, claim, runtime: Handle::current(), tasks }
     }
 
     /// Connections to the server that the link leads to.
@@ -129,7 +126,8 @@ impl Commands {
         }
     }
 
-    async fn run<T, W, F>(&self, name: &'static str, asking: bool, work: W) -> Answer<T>
+    /// Has a connection do something, within its time.
+    pub(super) async fn run<T, W, F>(&self, name: &'static str, asking: bool, work: W) -> Answer<T>
     where
         T: Send + 'static,
         W: FnOnce(Connection) -> F + Send + 'static,
@@ -149,36 +147,36 @@ impl Commands {
             work(connection).await.map_err(Failure::Redis)
         };
         match self.tasks.spawn_on(timeout_at(deadline, task), &self.runtime).await? {
-            Ok(Ok(value)) => Ok(Ok(value)),
+            Ok(Ok(value)) => {
+                self.link.done(name);
+                Ok(Ok(value))
+            }
             Ok(Err(failure)) => match failure.redirect() {
                 Some(redirect) => Ok(Err(redirect)),
                 None => Err(self.explain(name, failure)),
             },
-            Err(_) => Err(self.doubt(name, "no answer in time")),
+            Err(_) => Err(self.refused(name, "no answer in time")),
         }
     }
 
-    fn explain(&self, name: &str, failure: Failure) -> Error {
+    fn explain(&self, name: &'static str, failure: Failure) -> Error {
         match failure {
             Failure::Pool(PoolError::Timeout(TimeoutType::Wait)) => {
                 Error::overloaded("too many commands wait for Redis")
             }
-            Failure::Pool(error) => self.doubt(name, &error.to_string()),
+            Failure::Pool(error) => self.refused(name, &error.to_string()),
             Failure::Redis(error) => match error.retry_method() {
                 // Such as a key of another type: it will not go away by itself, and the client can do nothing about it.
                 RetryMethod::NoRetry => Error::internal(self.target.scrub(&format!("{name}: {error}"))),
-                _ => self.doubt(name, &error.to_string()),
+                _ => self.refused(name, &error.to_string()),
             },
         }
     }
 
-    /// Redis did not do what it should: tells the log, and has the link looked after.
-    fn doubt(&self, name: &str, why: &str) -> Error {
-        self.link.doubt();
-        if let Some(left_out) = self.throttle.allow() {
-            tracing::warn!(left_out, command = name, "Redis did not answer: {}", self.target.scrub(why));
-        }
-        Error::unavailable("Redis did not answer")
+    /// Redis did not do what it should.
+    fn refused(&self, name: &'static str, why: &str) -> Error {
+        self.link.refused(name, why);
+        Error::unavailable("Redis did not answer as it should")
     }
 }
 

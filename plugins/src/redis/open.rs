@@ -98,7 +98,7 @@ async fn subscribe_to_probe(inbox: &mut Inbox, probe: &str) -> Result<(), String
 fn refuse(of: &Subscriber, channel: &str, why: &str) -> String {
     of.feeds.end(channel);
     let why = of.target.scrub(&format!("Redis refuses to subscribe to {channel}: {why}"));
-    if let Some(left_out) = of.throttle.allow() {
+    if let Some(left_out) = of.link.report().allow() {
         tracing::warn!(left_out, "{why}");
     }
     why

@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
 use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, Pipeline, RedisResult, Value};
@@ -119,7 +118,6 @@ pub(super) struct Publisher {
     link: Arc<Link>,
     feeds: Arc<Feeds>,
     series: Series,
-    throttle: Throttle,
 }
 
 impl Publisher {
@@ -130,8 +128,8 @@ impl Publisher {
         let (give_back, moved) = Moved::new();
         let entrance = Queue { sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)), series: series.clone() };
         let ends = Ends { queue: entrance, probes: probe_sender, give_back };
-        let (batch, throttle) = (Vec::with_capacity(BATCH), Throttle::per_second());
-        (Self { queue, probes, moved, batch, connection: None, target, link, feeds, series, throttle }, ends)
+        let batch = Vec::with_capacity(BATCH);
+        (Self { queue, probes, moved, batch, connection: None, target, link, feeds, series }, ends)
     }
 
     /// Runs until `stop`, then sends what was accepted before. Dropping `_last` lets the subscriber end.
@@ -190,7 +188,7 @@ impl Publisher {
                             continue;
                         }
                         locally(&self.feeds, &self.series, &publish);
-                        if let Some(left_out) = self.throttle.allow() {
+                        if let Some(left_out) = self.link.report().allow() {
                             let (channel, why) = (&*publish.channel, self.target.scrub(&error.to_string()));
                             tracing::warn!(left_out, channel, "Redis refuses a publish, which stays local: {why}");
                         }
@@ -202,9 +200,7 @@ impl Publisher {
                 let lost = self.batch.len() as u64;
                 self.batch.clear();
                 self.series.lost_unknown.inc_by(lost);
-                if let Some(left_out) = self.throttle.allow() {
-                    tracing::warn!(left_out, lost, "Redis failed before it answered; these publishes may be lost");
-                }
+                self.link.report().lost(lost);
             }
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use carillon_core::Result;
 use carillon_core::bus::BusContext;
-use carillon_core::throttle::Throttle;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -72,7 +71,6 @@ impl Seat {
             probes,
             probe_name,
             confirms: confirms_receiver,
-            throttle: Throttle::per_second(),
         };
         // The publisher ends first, with its last publishes sent; then the subscriber.
         let (stop, stop_subscriber) = (CancellationToken::new(), CancellationToken::new());

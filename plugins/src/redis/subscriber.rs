@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_core::backoff::Backoff;
-use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::Msg;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::address::Server;
@@ -38,8 +37,9 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Messages handed on before anything else gets a turn.
 const BURST: usize = 256;
-/// So many probes must have come back before the next failure starts with the shortest pause again.
-const STABLE_PROBES: u32 = 2;
+/// A session that delivered for so long starts the pauses from the shortest again. One that is over sooner does not: who is
+/// thrown out at once does not come back ever faster.
+const STABLE: Duration = Duration::from_millis(500);
 
 /// Somebody who waits until Redis has confirmed the channels in [`Feeds`].
 pub(super) type Confirm = oneshot::Sender<Result<()>>;
@@ -54,7 +54,6 @@ pub(super) struct Subscriber {
     /// What names of channels for probes begin with: of this process alone.
     pub(super) probe_name: Arc<str>,
     pub(super) confirms: mpsc::Receiver<Confirm>,
-    pub(super) throttle: Throttle,
 }
 
 impl Subscriber {
@@ -65,15 +64,15 @@ impl Subscriber {
         let mut tried = None;
         loop {
             session += 1;
-            let mut returned = 0;
+            let mut proved = None;
             let why = tokio::select! {
                 () = stop.cancelled() => break,
-                why = self.session(session, &mut returned, &mut tried) => why,
+                why = self.session(session, &mut proved, &mut tried) => why,
             };
             // Only after the session's last message was handed out: see `link`.
             self.link.ended(&why);
             self.commands.forget_connections();
-            if returned >= STABLE_PROBES {
+            if proved.is_some_and(|at: Instant| at.elapsed() >= STABLE) {
                 backoff.reset();
             }
             tokio::select! {
@@ -86,8 +85,14 @@ impl Subscriber {
         self.feeds.clear();
     }
 
-    /// One connection from beginning to end. Returns why it ended; `returned` counts its probes, and `tried` is whom with.
-    async fn session(&mut self, session: Session, returned: &mut u32, tried: &mut Option<Arc<Server>>) -> String {
+    /// One connection from beginning to end. Returns why it ended; `proved` is when its first probe came back, and `tried` whom
+    /// it was with.
+    async fn session(
+        &mut self,
+        session: Session,
+        proved: &mut Option<Instant>,
+        tried: &mut Option<Arc<Server>>,
+    ) -> String {
         let server = match self.target.find().await {
             Ok(server) => Arc::clone(tried.insert(server)),
             Err(why) => return why,
@@ -110,8 +115,8 @@ impl Subscriber {
             tokio::select! {
                 incoming = open.inbox.next() => match incoming {
                     Some(incoming) => {
-                        self.receive(session, incoming, &mut open, &mut probe, returned);
-                        self.receive_waiting(session, &mut open, &mut probe, returned);
+                        self.receive(session, incoming, &mut open, &mut probe, proved);
+                        self.receive_waiting(session, &mut open, &mut probe, proved);
                     }
                     None => break "the connection was closed".to_owned(),
                 },
@@ -141,7 +146,7 @@ impl Subscriber {
             }
         };
         // What has arrived by now came before anything that is delivered locally from here on.
-        self.receive_waiting(session, &mut open, &mut probe, returned);
+        self.receive_waiting(session, &mut open, &mut probe, proved);
         why
     }
 
@@ -152,26 +157,33 @@ impl Subscriber {
     }
 
     /// Hands on what has arrived already.
-    fn receive_waiting(&self, session: Session, open: &mut Open, probe: &mut Probe, returned: &mut u32) {
+    fn receive_waiting(&self, session: Session, open: &mut Open, probe: &mut Probe, proved: &mut Option<Instant>) {
         for _ in 0..BURST {
             let Some(incoming) = open.inbox.waiting() else { return };
-            self.receive(session, incoming, open, probe, returned);
+            self.receive(session, incoming, open, probe, proved);
         }
     }
 
-    fn receive(&self, session: Session, incoming: Incoming, open: &mut Open, probe: &mut Probe, returned: &mut u32) {
+    fn receive(
+        &self,
+        session: Session,
+        incoming: Incoming,
+        open: &mut Open,
+        probe: &mut Probe,
+        proved: &mut Option<Instant>,
+    ) {
         match incoming {
-            Incoming::Message(message) => self.message(session, &message, open, probe, returned),
+            Incoming::Message(message) => self.message(session, &message, open, probe, proved),
             Incoming::Ended(channel) => open.ended(&channel, self),
         }
     }
 
-    fn message(&self, session: Session, message: &Msg, open: &Open, probe: &mut Probe, returned: &mut u32) {
+    fn message(&self, session: Session, message: &Msg, open: &Open, probe: &mut Probe, proved: &mut Option<Instant>) {
         let channel = message.get_channel_name();
         if channel == &*open.probe {
             let number = std::str::from_utf8(message.get_payload_bytes()).ok().and_then(|text| text.parse().ok());
             if let Some(took) = number.and_then(|number| probe.returned(number)) {
-                *returned += 1;
+                proved.get_or_insert_with(Instant::now);
                 self.link.proved(session, took);
             }
         } else if self.target.as_shard().is_none_or(|shard| shard.may_deliver(channel)) {

@@ -33,7 +33,7 @@ export class Process {
   }
 
   /** Starts it, for the first time or again, and resolves to when it was ready (milliseconds since 1970). */
-  async start(ready = 'Ready to accept connections') {
+  async start({ ready = 'Ready to accept connections', ms } = {}) {
     this.child = spawn('redis-server', this.args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const begin = this.log.length;
     let at;
@@ -41,7 +41,7 @@ export class Process {
       this.log += chunk;
       if (!at && this.log.slice(begin).includes(ready)) at = Date.now();
     });
-    await until(() => at, () => `redis-server starts; it says:\n${this.log.slice(begin)}`);
+    await until(() => at, () => `redis-server starts; it says:\n${this.log.slice(begin)}`, ms);
     return at;
   }
 
