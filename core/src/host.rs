@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::everywhere::{Members, Reached};
 use crate::bus::Bus;
-use crate::cluster::{Cluster, Missed};
+use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
 use crate::journal::{History, Keeper, Published, read_all};
@@ -166,19 +166,6 @@ impl Host {
     #[must_use]
     pub fn namespaces(&self) -> Vec<&str> {
         self.shared.namespaces()
-    }
-
-    /// This Carillon's id, made anew at each start: the first 8 characters of its clients' ids.
-    #[must_use]
-    pub fn node(&self) -> &str {
-        self.shared.node.as_str()
-    }
-
-    /// Tells, from now on, of publishes of other Carillons to `namespace` that never came: for a plugin that then says
-    /// anew what its clients should know.
-    #[must_use]
-    pub fn missed(&self, namespace: &str) -> Missed {
-        self.shared.cluster.as_ref().map_or_else(Missed::nothing, |cluster| cluster.gaps().of(namespace))
     }
 
     /// Starts a task on the plugin's threads; from `init` on, where it may begin before other plugins are there. It is

@@ -1,10 +1,11 @@
-//! What a plugin asks of clients on every node at once: who they are, to join or leave a room, to be closed.
+//! What a plugin asks of clients on every node at once: who they are, to join or leave a room, to be closed; and what it
+//! is told of the nodes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Target;
-use crate::cluster::{Answer, AskedNodes, MEMBERS_MAX, Member, Request, act};
+use super::{Host, Target};
+use crate::cluster::{Answer, AskedNodes, MEMBERS_MAX, Member, Missed, Request, act};
 use crate::error::{Error, Result};
 use crate::hub::MAX_ROOM_NAME;
 
@@ -35,6 +36,21 @@ pub struct Reached {
 impl From<Members> for Reached {
     fn from(Members { count, nodes, complete, .. }: Members) -> Self {
         Self { members: count, nodes, complete }
+    }
+}
+
+impl Host {
+    /// This Carillon's id, made anew at each start: the first 8 characters of its clients' ids.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        self.shared.node.as_str()
+    }
+
+    /// Tells, from now on, of publishes of other Carillons to `namespace` that never came: for a plugin that then says
+    /// anew what its clients should know.
+    #[must_use]
+    pub fn missed(&self, namespace: &str) -> Missed {
+        self.shared.cluster.as_ref().map_or_else(Missed::nothing, |cluster| cluster.gaps().of(namespace))
     }
 }
 
