@@ -17,7 +17,13 @@ impl Throttle {
     /// One a second.
     #[must_use]
     pub fn per_second() -> Self {
-        Self { period: Duration::from_secs(1), state: Mutex::default() }
+        Self::every(Duration::from_secs(1))
+    }
+
+    /// One in this time, the first at once.
+    #[must_use]
+    pub fn every(period: Duration) -> Self {
+        Self { period, state: Mutex::default() }
     }
 
     /// `Some(left_out)` when a line may be written now, with the number of lines left out since the last one: as a field

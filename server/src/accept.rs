@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use carillon_core::backoff::Backoff;
+use carillon_core::throttle::Throttle;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -32,6 +33,8 @@ const BACKLOG: u32 = 4096;
 const HEAD_MAX: usize = 32 << 10;
 /// First and longest wait after a failed accept.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// That it fails is logged at once, and again after this time.
+const REPEAT: Duration = Duration::from_secs(10);
 /// Connections there is no room for that are told so at the same time, and for how long; others are just closed.
 const REFUSALS: usize = 64;
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
@@ -86,15 +89,17 @@ pub(crate) async fn run(
     let permits = Arc::new(Semaphore::new(settings.max_connections.min(Semaphore::MAX_PERMITS)));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+    let log = Throttle::every(REPEAT);
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) if is_of_the_peer(&error) => continue,
             Err(error) => {
                 metrics.accept_errors.inc();
-                let pause = backoff.pause();
-                tracing::error!(%error, "cannot accept connections, trying again in {} ms", pause.as_millis());
-                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                if let Some(left_out) = log.allow() {
+                    tracing::error!(left_out, %error, "cannot accept connections, trying again");
+                }
+                stop.run_until_cancelled(tokio::time::sleep(backoff.pause())).await;
                 continue;
             }
         };

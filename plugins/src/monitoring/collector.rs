@@ -18,6 +18,9 @@ use crate::cluster::{
 /// the CPU work for a while.
 const FIRST_ROUND: Duration = Duration::from_secs(1);
 
+/// That rounds fail is logged at once, and again after this time while they do.
+const REPEAT: Duration = Duration::from_secs(30);
+
 /// Where metrics come from.
 pub(super) trait Source: Send {
     /// How many nodes it asks.
@@ -60,7 +63,7 @@ impl Collector {
             locale: config.locale,
             published: rounds.with_label_values(&["published"]),
             failed: rounds.with_label_values(&["failed"]),
-            log: Throttle::per_second(),
+            log: Throttle::every(REPEAT),
         }
     }
 

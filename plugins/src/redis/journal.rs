@@ -10,6 +10,7 @@ use carillon_core::journal::{Bounds, Entry, Offset, Page, new_epoch};
 use carillon_core::{Code, Error, Result};
 use deadpool_redis::redis::Script;
 
+use super::Topology;
 use super::commands::Commands;
 
 /// Bytes of the records of one script, unless the first has more, and of those that are read at once.
@@ -28,14 +29,14 @@ type Found = (String, u64, String, Vec<(u64, String, u64, Vec<u8>)>);
 
 /// The keys of a journal.
 pub(super) struct Journal<'a> {
-    commands: &'a Commands,
+    topology: &'a Topology,
     stream: String,
 }
 
 impl<'a> Journal<'a> {
     /// The journal that is kept, and told of, under this name.
-    pub(super) fn new(commands: &'a Commands, stream: String) -> Self {
-        Self { commands, stream }
+    pub(super) fn new(topology: &'a Topology, stream: String) -> Self {
+        Self { topology, stream }
     }
 
     fn state(&self) -> String {
@@ -68,23 +69,27 @@ impl<'a> Journal<'a> {
     }
 
     async fn append_some(&self, records: &[Bytes], bounds: Bounds, known: Option<&Offset>) -> Result<Vec<Entry>> {
-        if !self.commands.are_usable().await {
-            return Err(Error::unavailable("Redis is away"));
-        }
-        let mut script = APPEND.prepare_invoke();
-        script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
-        script.arg(known.map_or("", Offset::epoch)).arg(known.map_or(0, Offset::number));
-        script.arg(bounds.events).arg(bounds.age.as_millis() as u64).arg(bounds.bytes);
-        for record in records {
-            script.arg(&**record);
-        }
-        let work = async move |mut redis| script.invoke_async::<Appended>(&mut redis).await;
-        let answer = self.commands.run("append", work).await;
-        let (epoch, last, at, count, why) = answer.map_err(|error| match error.code() {
-            // Nobody was asked.
-            Code::Overloaded => error,
-            _ => unknown(),
-        })?;
+        // A cluster's own channels belong to a shard.
+        let publish = if matches!(self.topology, Topology::Shards(_)) { "SPUBLISH" } else { "PUBLISH" };
+        let append = async |commands: Arc<Commands>, asking| {
+            if !commands.are_usable().await {
+                return Err(Error::unavailable("Redis is away"));
+            }
+            let mut script = APPEND.prepare_invoke();
+            script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
+            script.arg(known.map_or("", Offset::epoch)).arg(known.map_or(0, Offset::number));
+            script.arg(bounds.events).arg(bounds.age.as_millis() as u64).arg(bounds.bytes).arg(publish);
+            for record in records {
+                script.arg(&**record);
+            }
+            let work = async move |mut redis| script.invoke_async::<Appended>(&mut redis).await;
+            commands.run("append", asking, work).await.map_err(|error| match error.code() {
+                // Nobody was asked.
+                Code::Overloaded => error,
+                _ => unknown(),
+            })
+        };
+        let (epoch, last, at, count, why) = self.topology.ask(&self.stream, append).await?;
         if !why.is_empty() {
             tracing::warn!("Redis refuses to append: {why}");
         }
@@ -100,12 +105,15 @@ impl<'a> Journal<'a> {
 
     /// See [`Bus::read`](carillon_core::bus::Bus::read).
     pub(super) async fn read(&self, after: Option<&Offset>, limit: usize) -> Result<Page> {
-        let mut script = READ.prepare_invoke();
-        script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
-        script.arg(after.map_or_else(String::new, |after| after.number().to_string()));
-        script.arg(limit.min(ENTRIES)).arg(BYTES).arg(after.map_or("", Offset::epoch));
-        let work = async move |mut redis| script.invoke_async::<Found>(&mut redis).await;
-        let (epoch, last, oldest, found) = self.commands.run("read", work).await?;
+        let read = async |commands: Arc<Commands>, asking| {
+            let mut script = READ.prepare_invoke();
+            script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
+            script.arg(after.map_or_else(String::new, |after| after.number().to_string()));
+            script.arg(limit.min(ENTRIES)).arg(BYTES).arg(after.map_or("", Offset::epoch));
+            let work = async move |mut redis| script.invoke_async::<Found>(&mut redis).await;
+            commands.run("read", asking, work).await
+        };
+        let (epoch, last, oldest, found) = self.topology.ask(&self.stream, read).await?;
         let last = Offset::new(epoch.into(), last);
         // With nothing kept, what was last is the only place that nothing is missing after.
         let oldest = oldest.parse().unwrap_or(last.number() + 1);
@@ -122,10 +130,13 @@ impl<'a> Journal<'a> {
 
     /// See [`Bus::renew`](carillon_core::bus::Bus::renew).
     pub(super) async fn renew(&self, known: &Offset) -> Result<()> {
-        let mut script = RENEW.prepare_invoke();
-        script.key(&*self.stream).key(self.state()).arg(known.epoch()).arg(&*new_epoch());
-        let work = async move |mut redis| script.invoke_async::<u64>(&mut redis).await;
-        self.commands.run("renew", work).await.map(drop)
+        let renew = async |commands: Arc<Commands>, asking| {
+            let mut script = RENEW.prepare_invoke();
+            script.key(&*self.stream).key(self.state()).arg(known.epoch()).arg(&*new_epoch());
+            let work = async move |mut redis| script.invoke_async::<u64>(&mut redis).await;
+            commands.run("renew", asking, work).await
+        };
+        self.topology.ask(&self.stream, renew).await.map(drop)
     }
 }
 

@@ -1,6 +1,6 @@
 -- Appends records to the journal KEYS[1], a stream, whose epoch, last number and bytes are in the hash KEYS[2], and publishes each on
 -- the channel KEYS[1] with its place. ARGV: a name for a new epoch; the epoch and the number that somebody knows of; publishes,
--- milliseconds and bytes that are kept; the records. Answers the epoch, the number of the last one that was appended, the time, how
+-- milliseconds and bytes that are kept; the command that publishes; the records. Answers the epoch, the number of the last one that was appended, the time, how
 -- many were, and why no more.
 local stream, state = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', state, 'e', 'n', 'b')
@@ -17,14 +17,14 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local at = string.format('%.0f', now)
 local appended, why = 0, ''
-for index = 7, #ARGV do
+for index = 8, #ARGV do
   local record, number = ARGV[index], string.format('%.0f', last + 1)
   local added = redis.pcall('XADD', stream, number .. '-0', 'e', epoch, 't', at, 'r', record)
   if type(added) == 'table' and added.err then
     why = added.err
     break
   end
-  redis.call('PUBLISH', stream, epoch .. '-' .. number .. ' ' .. at .. '\n' .. record)
+  redis.call(ARGV[7], stream, epoch .. '-' .. number .. ' ' .. at .. '\n' .. record)
   last, held, appended = last + 1, held + #record, appended + 1
 end
 local kept = redis.call('XLEN', stream)

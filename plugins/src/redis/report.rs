@@ -1,6 +1,7 @@
-//! What the log says about the link: that Redis is away, and that it delivers.
+//! What the log says about Redis: at most one line a second, whoever has something to say, and in the end whether it delivers.
 
-use std::sync::{Mutex, PoisonError};
+use std::num::NonZeroU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use carillon_core::throttle::Throttle;
@@ -9,39 +10,135 @@ use tokio::time::Instant;
 /// A trouble that does not change is logged again after this time.
 const REPEAT: Duration = Duration::from_secs(30);
 
-/// Two kinds of lines, neither more than once a second.
+/// One for all that has to do with one server, wherever that is now.
 pub(super) struct Report {
-    address: String,
-    away: Throttle,
-    delivers: Throttle,
-    /// The trouble that was logged last, and when.
-    said: Mutex<Option<(String, Instant)>>,
+    lines: Throttle,
+    state: Mutex<State>,
+}
+
+/// A trouble as it was logged last, and when.
+#[derive(Default)]
+struct Said(Option<(String, Instant)>);
+
+impl Said {
+    fn is_news(&self, why: &str) -> bool {
+        self.0.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT)
+    }
+
+    fn now(why: &str) -> Self {
+        Self(Some((why.to_owned(), Instant::now())))
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// That Redis is away.
+    away: Said,
+    /// That it does not do what a command asks for.
+    refuses: Said,
+    /// Redis delivers, after so long, and the log does not say so yet.
+    unsaid: Option<Duration>,
+    /// Publishes of which nobody knows whether Redis took them, and the log does not say so yet.
+    lost: u64,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self { lines: Throttle::per_second(), state: Mutex::default() }
+    }
 }
 
 impl Report {
-    /// About the Redis at this address.
-    pub(super) fn new(address: &str) -> Self {
-        let (away, delivers) = (Throttle::per_second(), Throttle::per_second());
-        Self { address: address.to_owned(), away, delivers, said: Mutex::default() }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Redis is away: one line when the trouble is new, and now and then while it stays.
-    pub(super) fn away(&self, why: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = said.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT);
-        if news && let Some(left_out) = self.away.allow() {
-            let address = self.address.as_str();
-            tracing::warn!(left_out, address, "Redis is away: {why}; own clients are served on, trying again");
-            *said = Some((why.to_owned(), Instant::now()));
+    /// `Some` when anybody may write a line now; see [`Throttle::allow`].
+    pub(super) fn allow(&self) -> Option<Option<NonZeroU64>> {
+        self.lines.allow()
+    }
+
+    /// Redis may have seen these publishes, or not: the next line about it tells.
+    pub(super) fn lost(&self, publishes: u64) {
+        self.state().lost += publishes;
+    }
+
+    /// Redis is away: one line when the trouble is new, and now and then while it stays. Whoever tries to reach it calls
+    /// again and again, so what cannot be said now is said soon.
+    pub(super) fn away(&self, address: &str, why: &str) {
+        let mut state = self.state();
+        state.unsaid = None;
+        if state.away.is_news(why)
+            && let Some(left_out) = self.lines.allow()
+        {
+            let lost = NonZeroU64::new(std::mem::take(&mut state.lost));
+            tracing::warn!(left_out, lost, address, "Redis is away: {why}; own clients are served on, trying again");
+            state.away = Said::now(why);
+        }
+    }
+
+    /// Redis does not do what a command asks for: likewise.
+    pub(super) fn refuses(&self, address: &str, why: &str) {
+        let mut state = self.state();
+        if state.refuses.is_news(why)
+            && let Some(left_out) = self.lines.allow()
+        {
+            tracing::warn!(left_out, address, "Redis does not answer as it should: {why}");
+            state.refuses = Said::now(why);
         }
     }
 
     /// Redis delivers, after so long.
-    pub(super) fn delivers(&self, after: Duration) {
-        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        if let Some(left_out) = self.delivers.allow() {
-            let (address, after_ms) = (self.address.as_str(), u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-            tracing::info!(left_out, address, after_ms, "Redis delivers");
+    pub(super) fn delivers(&self, address: &str, after: Duration) {
+        self.state().unsaid = Some(after);
+        self.still_delivers(address);
+    }
+
+    /// Redis delivers as before: says so if that could not be said when it began.
+    pub(super) fn still_delivers(&self, address: &str) {
+        let mut state = self.state();
+        if let Some(after) = state.unsaid
+            && let Some(left_out) = self.lines.allow()
+        {
+            let lost = NonZeroU64::new(std::mem::take(&mut state.lost));
+            let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(left_out, lost, address, after_ms, "Redis delivers");
+            (state.away, state.unsaid) = (Said::default(), None);
         }
+    }
+
+    /// Nobody will say anything later.
+    pub(super) fn close(&self, address: &str) {
+        if let Some(lost) = NonZeroU64::new(std::mem::take(&mut self.state().lost)) {
+            tracing::warn!(lost, address, "Redis did not answer before the end: these publishes may be lost");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    /// Whatever else was said within the second, the log ends with what is.
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_said_now_is_said_later() {
+        let report = Report::default();
+        let unsaid = || report.state().unsaid.is_some();
+        report.away("test", "closed");
+        assert!(report.allow().is_none(), "of one second all");
+        report.lost(3);
+        report.delivers("test", Duration::ZERO);
+        report.still_delivers("test");
+        assert!(unsaid() && report.state().lost == 3);
+        advance(Duration::from_secs(1)).await;
+        report.still_delivers("test");
+        assert!(!unsaid() && report.state().lost == 0);
+        assert!(report.state().away.0.is_none(), "the same trouble is news again");
+        report.away("test", "closed");
+        assert!(report.state().away.0.is_none(), "not yet");
+        advance(Duration::from_secs(1)).await;
+        report.away("test", "closed");
+        assert!(report.state().away.0.is_some());
     }
 }

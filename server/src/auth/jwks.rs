@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use carillon_config::AuthSettings;
+use carillon_core::throttle::Throttle;
 use futures_util::future::BoxFuture;
 use prometheus::{IntCounterVec, IntGauge, Opts};
 use tokio::sync::{Notify, watch};
@@ -21,6 +22,9 @@ use super::key::Key;
 
 /// The least time between two fetches.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// A trouble is logged at once, and again after this time.
+const REPEAT: Duration = Duration::from_secs(30);
 
 /// The published keys, shared by who looks them up and who fetches them.
 pub(super) struct Jwks {
@@ -107,12 +111,15 @@ impl Jwks {
     pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
         stop.run_until_cancelled(async {
             let refresh = Duration::from_millis(self.settings.jwks_refresh_ms);
+            let log = Throttle::every(REPEAT);
             loop {
                 let begun = Instant::now();
                 let fetched = self.fetch().await;
-                if let Err(why) = &fetched {
+                if let Err(why) = &fetched
+                    && let Some(left_out) = log.allow()
+                {
                     let kept = self.keys().len();
-                    tracing::warn!(kept, "the keys of {} stay as they were: {why}", self.source);
+                    tracing::warn!(left_out, kept, "the keys of {} stay as they were: {why}", self.source);
                 }
                 let next = begun + if fetched.is_ok() { refresh } else { AGAIN.min(refresh) };
                 tokio::select! {

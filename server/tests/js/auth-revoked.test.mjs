@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
-import { openGap } from './lib/gap.mjs';
 import { told } from './lib/outage.mjs';
 import { freePort, prepareRedis, startRedis } from './lib/redis.mjs';
 import { answered, returning } from './lib/returning.mjs';
 import { runToEnd, start } from './lib/server.mjs';
+import { openProxy } from './lib/tcp-proxy.mjs';
 import { ahead, KEYS, REFUSED, sha256, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -92,7 +92,7 @@ test('one token, those issued before a time, and API keys are revoked; a token t
 
 test('a node that was cut off learns of it when it is back; a Redis that forgot is told again', async (t) => {
   const redis = await startRedis(t);
-  const gap = await openGap(t, redis.port);
+  const gap = await openProxy(t, redis.port);
   const server = await node(t, gap.url);
   await told(server, { up: true, status: 'ready' });
   const client = await returning(server, 'websocket', () => of('ann'));

@@ -3,11 +3,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { openGap } from './lib/gap.mjs';
 import { told } from './lib/outage.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
+import { openProxy } from './lib/tcp-proxy.mjs';
 import { until } from './lib/wait.mjs';
 
 /** What everybody in `/proto` is told by other nodes. */
@@ -16,7 +16,7 @@ const CLUSTER = ['carillon:cluster:{/proto}'];
 /** Two Carillons, the second one by a way that can be cut. */
 async function pair(t, options) {
   const redis = await startRedis(t);
-  const gap = await openGap(t, redis.port);
+  const gap = await openProxy(t, redis.port);
   const [a, b] = await Promise.all([redis.url, gap.url].map((url) => start(t, { program: 'fixture', args: ['--bus', url], ...options })));
   for (const server of [a, b]) await told(server, { up: true, status: 'ready' });
   return { redis, gap, a, b };

@@ -72,7 +72,7 @@ export class Server {
       this.ended = { code, signal };
       done(this.ended);
     }));
-    for (const stream of [child.stdout, child.stderr]) {
+    for (const stream of [child.stdout, child.stderr].filter(Boolean)) {
       let rest = '';
       stream.on('data', (chunk) => {
         const lines = (rest + chunk).split('\n');
@@ -157,9 +157,10 @@ export class Server {
 
 /**
  * Starts a program and waits until it listens. When the test ends its clients are closed, it gets a SIGTERM,
- * and it must exit 0; a test that ended it already has its own word on the exit code.
+ * and it must exit 0; a test that ended it already has its own word on the exit code. `logTo` is a file for its log;
+ * then `listen` names the port.
  */
-export async function start(t, { program = 'carillon', args = [], config, env = {}, listen = '127.0.0.1:0', openFiles } = {}) {
+export async function start(t, { program = 'carillon', args = [], config, env = {}, listen = '127.0.0.1:0', openFiles, logTo } = {}) {
   // Without an address the settings say where.
   const command = ['serve', ...(listen === null ? [] : ['--listen', listen]), ...args];
   if (config !== undefined) {
@@ -173,7 +174,7 @@ export async function start(t, { program = 'carillon', args = [], config, env = 
   const child = spawn(first, rest, {
     // A short drain: what a client left unread is not what a test waits for.
     env: cleanEnv({ CARILLON_DRAIN__WINDOW_MS: '100', CARILLON_DRAIN__DEADLINE_MS: '5000', ...env }),
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', logTo ?? 'pipe'],
   });
   const server = new Server(child);
   t.after(async () => {
@@ -181,10 +182,11 @@ export async function start(t, { program = 'carillon', args = [], config, env = 
     const { code, signal } = await server.stop();
     assert.deepEqual({ code, signal }, { code: 0, signal: null }, `a clean stop; the log ends:\n${server.log.slice(-20).join('\n')}`);
   });
-  const [, url] = await server.logged(/listening on (https?:\/\/\S+?:\d+)/);
+  const [, url] = logTo === undefined ? await server.logged(/listening on (https?:\/\/\S+?:\d+)/) : ['', `http://${listen}`];
   server.url = url;
   server.operators = server.log.map((line) => /operators find .* on (http:\/\/\S+?:\d+)/.exec(line)?.[1]).find(Boolean) ?? url;
   server.port = Number(new URL(url).port);
+  if (logTo !== undefined) await until(() => server.ended || server.fetch('/livez').then(({ ok }) => ok, () => false), 'it answers');
   server.listeningAt = Date.now();
   return server;
 }
