@@ -143,6 +143,22 @@ impl Topology {
         }
     }
 
+    /// Whether the server that has `key` is there; waits a moment when it was lost just now.
+    async fn is_usable(&self, key: &str) -> bool {
+        match self {
+            Self::One(seat) => seat.link.usable().await,
+            Self::Shards(shards) => shards.is_usable(key).await,
+        }
+    }
+
+    /// What publishes on a channel of ours, in a script.
+    fn publishes(&self) -> &'static str {
+        match self {
+            Self::One(_) => "PUBLISH",
+            Self::Shards(_) => "SPUBLISH",
+        }
+    }
+
     /// Asks the server that has `key`.
     async fn ask<T, W, F>(&self, key: &str, work: W) -> Result<T>
     where

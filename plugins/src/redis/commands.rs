@@ -119,11 +119,6 @@ impl Commands {
         }
     }
 
-    /// Whether Redis is there; waits a moment when it was lost just now.
-    pub(super) async fn are_usable(&self) -> bool {
-        self.link.usable().await
-    }
-
     /// Ends the pool.
     pub(super) fn close(&self) {
         if let Some((_, pool)) = self.pool.lock().unwrap_or_else(PoisonError::into_inner).take() {

@@ -69,27 +69,27 @@ impl<'a> Journal<'a> {
     }
 
     async fn append_some(&self, records: &[Bytes], bounds: Bounds, known: Option<&Offset>) -> Result<Vec<Entry>> {
-        // A cluster's own channels belong to a shard.
-        let publish = if matches!(self.topology, Topology::Shards(_)) { "SPUBLISH" } else { "PUBLISH" };
-        let append = async |commands: Arc<Commands>, asking| {
-            if !commands.are_usable().await {
-                return Err(Error::unavailable("Redis is away"));
-            }
+        if !self.topology.is_usable(&self.stream).await {
+            return Err(Error::unavailable("Redis is away"));
+        }
+        let ask = async |commands: Arc<Commands>, asking| {
             let mut script = APPEND.prepare_invoke();
             script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
             script.arg(known.map_or("", Offset::epoch)).arg(known.map_or(0, Offset::number));
-            script.arg(bounds.events).arg(bounds.age.as_millis() as u64).arg(bounds.bytes).arg(publish);
+            script.arg(bounds.events).arg(bounds.age.as_millis() as u64).arg(bounds.bytes);
+            script.arg(self.topology.publishes());
             for record in records {
                 script.arg(&**record);
             }
             let work = async move |mut redis| script.invoke_async::<Appended>(&mut redis).await;
-            commands.run("append", asking, work).await.map_err(|error| match error.code() {
-                // Nobody was asked.
-                Code::Overloaded => error,
-                _ => unknown(),
-            })
+            commands.run("append", asking, work).await
         };
-        let (epoch, last, at, count, why) = self.topology.ask(&self.stream, append).await?;
+        let answer = self.topology.ask(&self.stream, ask).await;
+        let (epoch, last, at, count, why) = answer.map_err(|error| match error.code() {
+            // Nobody was asked.
+            Code::Overloaded => error,
+            _ => unknown(),
+        })?;
         if !why.is_empty() {
             tracing::warn!("Redis refuses to append: {why}");
         }
@@ -105,7 +105,7 @@ impl<'a> Journal<'a> {
 
     /// See [`Bus::read`](carillon_core::bus::Bus::read).
     pub(super) async fn read(&self, after: Option<&Offset>, limit: usize) -> Result<Page> {
-        let read = async |commands: Arc<Commands>, asking| {
+        let ask = async |commands: Arc<Commands>, asking| {
             let mut script = READ.prepare_invoke();
             script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
             script.arg(after.map_or_else(String::new, |after| after.number().to_string()));
@@ -113,7 +113,7 @@ impl<'a> Journal<'a> {
             let work = async move |mut redis| script.invoke_async::<Found>(&mut redis).await;
             commands.run("read", asking, work).await
         };
-        let (epoch, last, oldest, found) = self.topology.ask(&self.stream, read).await?;
+        let (epoch, last, oldest, found) = self.topology.ask(&self.stream, ask).await?;
         let last = Offset::new(epoch.into(), last);
         // With nothing kept, what was last is the only place that nothing is missing after.
         let oldest = oldest.parse().unwrap_or(last.number() + 1);
@@ -130,13 +130,13 @@ impl<'a> Journal<'a> {
 
     /// See [`Bus::renew`](carillon_core::bus::Bus::renew).
     pub(super) async fn renew(&self, known: &Offset) -> Result<()> {
-        let renew = async |commands: Arc<Commands>, asking| {
+        let ask = async |commands: Arc<Commands>, asking| {
             let mut script = RENEW.prepare_invoke();
             script.key(&*self.stream).key(self.state()).arg(known.epoch()).arg(&*new_epoch());
             let work = async move |mut redis| script.invoke_async::<u64>(&mut redis).await;
             commands.run("renew", asking, work).await
         };
-        self.topology.ask(&self.stream, renew).await.map(drop)
+        self.topology.ask(&self.stream, ask).await.map(drop)
     }
 }
 

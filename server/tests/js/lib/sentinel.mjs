@@ -16,9 +16,9 @@ class Sentinel {
     return this.servers.find((server) => server.port === Number(port));
   }
 
-  /** Resolves to when another server than `master` became one. */
-  promoted(master) {
-    return firstToSay(this.servers.filter((server) => server !== master), 'MASTER MODE enabled');
+  /** Resolves to when a Sentinel saw that another server had become a master: nobody can know it sooner. */
+  promoted() {
+    return firstToSay(this.sentinels, '+promoted-slave');
   }
 }
 
