@@ -5,6 +5,7 @@
 
 mod group;
 mod handshake;
+mod id;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::group::address_group;
 pub use self::handshake::Handshake;
+pub(crate) use self::id::{NodeId, public_id};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::limits::Slot;
@@ -30,7 +32,7 @@ use crate::sink::Transport;
 pub struct Peer(Arc<Facts>);
 
 struct Facts {
-    /// Made when it is first asked for, unless the client has come back and has one.
+    /// Given by the router, unless the client has come back and has one, or made when somebody asks before.
     id: OnceLock<Arc<str>>,
     address: SocketAddr,
     secure: bool,
@@ -72,19 +74,25 @@ impl Peer {
         }))
     }
 
-    /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
+    /// The public id: unique, safe to show and log. Its first 8 characters tell the Carillon that has the client, and are the
+    /// same for all of that one's; nobody guesses the others. It is not the Engine.IO session id, which is a bearer handle.
     #[must_use]
     pub fn id(&self) -> &str {
         self.known_id()
     }
 
     fn known_id(&self) -> &Arc<str> {
-        self.0.id.get_or_init(|| public_id().into())
+        self.0.id.get_or_init(|| NodeId::random().client())
     }
 
     /// The same, to be kept.
     pub(crate) fn shared_id(&self) -> Arc<str> {
         Arc::clone(self.known_id())
+    }
+
+    /// Makes it a client of this node, by its id, unless it has one.
+    pub(crate) fn belongs_to(&self, node: NodeId) {
+        self.0.id.get_or_init(|| node.client());
     }
 
     /// The client has come back and has the id it had before. Before anybody has asked for one.
@@ -231,16 +239,6 @@ impl fmt::Debug for Peer {
         let Facts { address, transport, .. } = &*self.0;
         f.debug_struct("Peer").field("id", &self.id()).field("address", address).field("transport", transport).finish()
     }
-}
-
-/// 120 random bits in base 32: collisions across nodes need no coordination to be ruled out in practice, and nobody
-/// guesses another's.
-#[expect(clippy::expect_used, reason = "without randomness ids could be guessed: better no client than that")]
-pub(crate) fn public_id() -> String {
-    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
-    bytes.iter().map(|byte| char::from(DIGITS[usize::from(byte & 31)])).collect()
 }
 
 #[cfg(test)]
