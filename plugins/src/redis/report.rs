@@ -17,26 +17,12 @@ pub(super) struct Report {
     state: Mutex<State>,
 }
 
-/// A trouble as it was logged last, and when.
-#[derive(Default)]
-struct Said(Option<(String, Instant)>);
-
-impl Said {
-    fn is_news(&self, why: &str) -> bool {
-        self.0.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT)
-    }
-
-    fn now(why: &str) -> Self {
-        Self(Some((why.to_owned(), Instant::now())))
-    }
-}
-
 #[derive(Default)]
 struct State {
-    /// That Redis is away.
-    away: Said,
-    /// That it does not do what a command asks for.
-    refuses: Said,
+    /// Why Redis is away, as it was logged last, and when.
+    away: Option<(String, Instant)>,
+    /// When it was logged last that it does not do what a command asks for.
+    refuses: Option<Instant>,
     /// Redis delivers, after so long, and the log does not say so yet.
     unsaid: Option<Duration>,
     /// Publishes of which nobody knows whether Redis took them, and the log does not say so yet.
@@ -68,23 +54,24 @@ impl Report {
     pub(super) fn away(&self, why: &str) {
         let mut state = self.state();
         state.unsaid = None;
-        if state.away.is_news(why)
+        if state.away.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT)
             && let Some(left_out) = self.lines.allow()
         {
             let (address, lost) = (self.address.as_str(), NonZeroU64::new(std::mem::take(&mut state.lost)));
             tracing::warn!(left_out, lost, address, "Redis is away: {why}; own clients are served on, trying again");
-            state.away = Said::now(why);
+            state.away = Some((why.to_owned(), Instant::now()));
         }
     }
 
-    /// Redis does not do what a command asks for: likewise.
+    /// Redis does not do what a command asks for: one line, and now and then while it stays so. Each command has words of its own
+    /// for one cause, so they are not compared.
     pub(super) fn refuses(&self, why: &str) {
         let mut state = self.state();
-        if state.refuses.is_news(why)
+        if state.refuses.is_none_or(|at| at.elapsed() >= REPEAT)
             && let Some(left_out) = self.lines.allow()
         {
             tracing::warn!(left_out, address = self.address, "Redis does not answer as it should: {why}");
-            state.refuses = Said::now(why);
+            state.refuses = Some(Instant::now());
         }
     }
 
@@ -103,7 +90,7 @@ impl Report {
             let (address, lost) = (self.address.as_str(), NonZeroU64::new(std::mem::take(&mut state.lost)));
             let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(left_out, lost, address, after_ms, "Redis delivers");
-            (state.away, state.unsaid) = (Said::default(), None);
+            (state.away, state.unsaid) = (None, None);
         }
     }
 
@@ -138,11 +125,11 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         report.still_delivers();
         assert!(!unsaid() && report.state().lost == 0);
-        assert!(report.state().away.0.is_none(), "the same trouble is news again");
+        assert!(report.state().away.is_none(), "the same trouble is news again");
         report.away("closed");
-        assert!(report.state().away.0.is_none(), "not yet");
+        assert!(report.state().away.is_none(), "not yet");
         advance(Duration::from_secs(1)).await;
         report.away("closed");
-        assert!(report.state().away.0.is_some());
+        assert!(report.state().away.is_some());
     }
 }
