@@ -58,6 +58,7 @@ fn run(what: What) -> Result<bool> {
         What::Idle(options) => options.run(),
         What::Slow(options) => options.run(),
         What::Relay(options) => options.run(),
+        What::Nodes(options) => options.run(),
         What::Ack(options) => options.run(),
         What::Ingress(options) => options.run(),
         What::Connect(options) => options.run(),

@@ -2,6 +2,7 @@
 
 mod limited;
 mod queue;
+mod recovery;
 mod refresh;
 mod watch;
 mod work;
@@ -28,10 +29,12 @@ use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::identity::Identity;
+use crate::journal::State;
 use crate::limits::{Counted, Sender};
 use crate::namespace::Namespace;
 use crate::packet::split_event;
 use crate::peer::Peer;
+use crate::recovery::Membership;
 use crate::sink::{Reason, Sink, Transport};
 
 /// A client, from CONNECT to its end.
@@ -49,6 +52,8 @@ pub(crate) struct Client {
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+    /// What it may come back with.
+    membership: Option<Box<Membership>>,
     /// How long it may stay. Taken with the queue locked or without, and never the other way round.
     term: Mutex<Term>,
 }
@@ -68,8 +73,14 @@ pub(crate) struct Rooms {
 type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 impl Client {
-    pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
-        let seat = namespace.hub.seat(namespace.space, &*sink);
+    pub(crate) fn new(
+        peer: Peer,
+        namespace: Arc<Namespace>,
+        sink: Arc<dyn Sink>,
+        membership: Option<Membership>,
+    ) -> Self {
+        let takes_offsets = membership.as_ref().is_some_and(|membership| membership.takes_offsets);
+        let seat = namespace.hub.seat(namespace.space, &*sink).with_offsets(takes_offsets);
         let sender = namespace.rates.sender(&peer, namespace.limits_events());
         if let Some(interest) = &namespace.interest {
             interest.come();
@@ -84,6 +95,7 @@ impl Client {
             deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
+            membership: membership.map(Box::new),
             term: Mutex::default(),
         }
     }
@@ -125,6 +137,7 @@ impl Client {
             rooms.unheard |= interest.join(&room);
         }
         self.seat.join(room);
+        self.is_known_otherwise();
         Ok(())
     }
 
@@ -139,6 +152,7 @@ impl Client {
                 interest.leave(&room);
             }
             self.seat.leave(room);
+            self.is_known_otherwise();
         }
     }
 
@@ -151,8 +165,8 @@ impl Client {
         Some(async move { interest.rooms_heard(unheard).await })
     }
 
-    /// The CONNECT reply is queued: from here on the client gets publishes, and its events run.
-    pub(crate) fn opened(self: &Arc<Self>) {
+    /// From here on the client gets publishes, and its events run. Where clients come back, the journal's state is locked.
+    pub(crate) fn open_in(self: &Arc<Self>, state: Option<&State>) {
         let mut queue = self.queue();
         if queue.phase != Phase::Admitted {
             return;
@@ -163,6 +177,7 @@ impl Client {
         self.rooms().open = true;
         let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
+        self.comes_back(state);
         self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
@@ -256,6 +271,7 @@ impl Client {
                 interest.go(&rooms.names);
             }
             self.seat.remove(rooms.names.clone());
+            self.goes(reason, &rooms.names);
         }
         self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];

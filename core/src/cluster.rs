@@ -33,7 +33,7 @@ use self::incoming::Receiver;
 pub(crate) use self::interest::{Interest, Interests, RoomSet};
 use self::listening::Listening;
 pub use self::message::is_understood;
-use self::message::put_together;
+pub(crate) use self::message::{event, put_together, take_apart};
 use self::outgoing::{Outgoing, Sending};
 use crate::bus::{Bus, Subscription};
 use crate::error::Result;

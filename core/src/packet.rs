@@ -9,6 +9,7 @@ pub mod engine;
 mod event;
 mod forward;
 pub mod frame;
+mod last;
 pub mod received;
 
 use std::sync::Arc;

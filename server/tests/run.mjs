@@ -91,7 +91,7 @@ const OPTIONAL = ['soak', 'deb', 'pages'];
 // It needs root, and to fetch and build what packs.
 const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['differential', 'relay', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['differential', 'relay', 'redis-sentinel', 'redis-cluster', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
 // Likewise; they mostly wait for what they have broken.
 const FAULTS = ['redis-outage', 'faults-redis', 'faults-answers', 'faults-system'].map((name) => `${name}.test.mjs`);
 

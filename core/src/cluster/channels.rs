@@ -139,6 +139,7 @@ mod tests {
             to: rooms.iter().map(|room| (*room).to_owned()).collect(),
             clients: clients.iter().map(|id| (*id).to_owned()).collect(),
             except: vec!["x".to_owned()],
+            offsets: None,
         };
         assert_eq!(Part::of(&to(&["red"], &[])), Part::Rooms(room_channel("red")));
         for (rooms, clients) in [(&[][..], &[][..]), (&["a", "b"], &[]), (&["a"], &["c"])] {

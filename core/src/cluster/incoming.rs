@@ -12,7 +12,6 @@ use super::message::{event, take_apart};
 use super::nodes::{Nodes, Turn};
 use super::{Counters, Namespaces};
 use crate::bus::{Message, Subscription};
-use crate::hub::Selection;
 use crate::namespace::Namespace;
 use crate::throttle::Throttle;
 
@@ -127,7 +126,7 @@ impl Line {
             return counters.count("malformed");
         };
         counters.received(self.part);
-        let selection = Selection { to: header.to, clients: header.clients, except: header.except };
+        let selection = header.selection();
         let publisher = namespace.hub.other_nodes();
         match event {
             None => namespace.hub.disconnect(publisher, namespace.space, &selection),

@@ -21,8 +21,8 @@ const ATTACHMENTS_MAX: usize = 1024;
 
 /// The first line of a message.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) namespace: String,
+pub(crate) struct Header {
+    pub(crate) namespace: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) to: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -30,7 +30,7 @@ pub(super) struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) except: Vec<String>,
     #[serde(default)]
-    pub(super) mode: Mode,
+    pub(crate) mode: Mode,
     /// Bytes of the JSON array; 0 asks for a DISCONNECT of the clients addressed.
     pub(super) json: usize,
     /// Bytes of each attachment.
@@ -39,6 +39,12 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// To whom.
+    pub(crate) fn selection(&self) -> Selection {
+        let (to, clients, except) = (self.to.clone(), self.clients.clone(), self.except.clone());
+        Selection { to, clients, except, offsets: None }
+    }
+
     /// Names and sizes are such as a node may send; `rest` bytes follow the line.
     pub(super) fn is_sound(&self, rest: usize) -> bool {
         let names = self.to.iter().chain(&self.clients).chain(&self.except);
@@ -54,7 +60,7 @@ impl Header {
 
 /// An event, or a DISCONNECT where `json` is empty, for other nodes; `None` when it is larger, or named longer, than they
 /// take.
-pub(super) fn put_together(
+pub(crate) fn put_together(
     namespace: &str,
     selection: &Selection,
     mode: Mode,
@@ -80,7 +86,7 @@ pub(super) fn put_together(
 }
 
 /// To whom, and the bytes of the event: checked before anything is made of them.
-pub(super) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
+pub(crate) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
     let malformed = || Error::bad_payload("not a message of a Carillon");
     if message.len() > MESSAGE_MAX {
         return Err(malformed());
@@ -93,7 +99,7 @@ pub(super) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
 }
 
 /// The event as a packet for clients of `namespace`, and its name; `None` for a DISCONNECT.
-pub(super) fn event(header: &Header, namespace: &Arc<str>, mut rest: Bytes) -> Result<Option<(Item, String)>> {
+pub(crate) fn event(header: &Header, namespace: &Arc<str>, mut rest: Bytes) -> Result<Option<(Item, String)>> {
     if header.json == 0 {
         return Ok(None);
     }
@@ -126,15 +132,14 @@ mod tests {
 
     #[test]
     fn a_publish_survives_the_way_to_another_node() {
-        let selection =
-            Selection { to: vec!["r\n\"".to_owned()], clients: vec!["c".to_owned()], except: vec!["x".to_owned()] };
+        let own = |name: &str| vec![name.to_owned()];
+        let selection = Selection { to: own("r\n\""), clients: own("c"), except: own("x"), offsets: None };
         let payload = Payload::binary(Bytes::from_static(b"\n\0"));
         let item = encode_event(&Arc::from("/n"), "e", &payload).unwrap();
         let message = put_together("/n", &selection, Mode::All, &item.json(), item.attachments()).unwrap();
         let (header, rest) = take_apart(&message).unwrap();
         let (arrived, name) = read(&header, rest).unwrap().unwrap();
-        let received = Selection { to: header.to, clients: header.clients, except: header.except };
-        assert_eq!(received, selection);
+        assert_eq!(header.selection(), selection);
         assert_eq!((name.as_str(), arrived.frames()), ("e", item.frames()));
         let (header, rest) = take_apart(&put_together("/n", &selection, Mode::All, "", &[]).unwrap()).unwrap();
         assert!(read(&header, rest).unwrap().is_none());

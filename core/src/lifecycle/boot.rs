@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_config::{AuthSettings, BusSettings, LimitSettings, Loaded, RouterSettings};
+use carillon_config::{AuthSettings, BusSettings, JournalSettings, LimitSettings, Loaded, RouterSettings};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,10 +24,12 @@ use crate::failures::Failures;
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub, Publisher};
 use crate::identity::Authenticate;
+use crate::journal::{Follower, Journals};
 use crate::limits::{Pauses, RateLimits};
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
+use crate::recovery::Writer;
 use crate::registry::{Plan, Registration};
 use crate::router::{HttpRoute, Router};
 use crate::threads::{PluginThreads, Threads};
@@ -124,8 +126,11 @@ impl Ground {
         tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
         let rates: LimitSettings = config.get("limits");
         let rates = Arc::new(RateLimits::new(rates, &metrics, Pauses::new(&tasks, &stop)));
+        let journal: JournalSettings = config.get("journal");
+        let journals = Arc::new(Journals::new(journal, &bus, &metrics).map_err(failed)?);
         let interests = bus.is_shared().then(|| Interests::new(&metrics).map(Arc::new)).transpose().map_err(failed)?;
-        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests };
+        let services =
+            Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals };
         let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
         Ok(Self { bus, bus_required, secret, hub, tasks, stop, services, step })
     }
@@ -167,6 +172,10 @@ impl Ground {
         let Services { clients, metrics, clock, failures, expiries, .. } = services;
         let failing = AtomicUsize::new(0);
         let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
+        for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
+            tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
+            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));
+        }
         Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared,

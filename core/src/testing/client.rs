@@ -40,6 +40,12 @@ impl TestClient {
         self.session.id()
     }
 
+    /// What it was told at its CONNECT, to show it as `auth.pid` when it comes back.
+    #[must_use]
+    pub fn pid(&self) -> Option<&str> {
+        self.session.pid()
+    }
+
     /// Sends an event with one argument and waits for the ack's first argument: the envelope, or the plain answer.
     ///
     /// # Panics

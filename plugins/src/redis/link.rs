@@ -4,16 +4,18 @@
 //! that one is over, after it stopped to hand out that session's messages. Whoever else meets trouble reports it with
 //! [`Link::fail`] and waits. So what is delivered locally afterwards can neither overtake nor repeat what came from Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_core::bus::BusStatus;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::address::Target;
+use super::address::Server;
 use super::probe::{FRESH, Probe};
 use super::report::Report;
 use super::series::Series;
+use super::target::Target;
 
 /// The number of one connection of the subscriber.
 pub(super) type Session = u64;
@@ -21,9 +23,6 @@ pub(super) type Session = u64;
 /// How long publishes and commands wait for Redis after it was lost, before they do without it. Covers the first
 /// attempts to reconnect, so that a connection that merely broke costs no message.
 const HOLD: Duration = Duration::from_millis(300);
-
-/// How long `/readyz` tells of a command that failed, if nobody asks Redis for another one.
-const TOLD: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -47,14 +46,8 @@ struct State {
     counted: Instant,
     was_up: bool,
     why: String,
-    trouble: Option<Trouble>,
-}
-
-/// A command that Redis did not do, and none of its kind since that it did.
-struct Trouble {
-    command: &'static str,
-    why: String,
-    at: Instant,
+    /// Whom the session is with, or the last one was.
+    server: Option<Arc<Server>>,
 }
 
 impl State {
@@ -121,9 +114,8 @@ impl Link {
         let now = Instant::now();
         let why = "not connected yet".to_owned();
         let state =
-            State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why, trouble: None };
-        let report = Report::new(&target.address);
-        Self { state: watch::Sender::new(state), doubt: Notify::new(), target, series, report }
+            State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why, server: None };
+        Self { state: watch::Sender::new(state), doubt: Notify::new(), target, series, report: Report::default() }
     }
 
     /// What to do with a publish now.
@@ -153,8 +145,20 @@ impl Link {
     }
 
     /// The subscriber is subscribed.
-    pub(super) fn opened(&self, session: Session) {
-        self.state.send_modify(|state| state.enter(Phase::Open(session), &self.series));
+    pub(super) fn opened(&self, session: Session, server: &Arc<Server>) {
+        self.state.send_modify(|state| {
+            state.server = Some(Arc::clone(server));
+            state.enter(Phase::Open(session), &self.series);
+        });
+    }
+
+    /// The server that the subscriber is connected to, or was last: whoever else connects goes there too.
+    pub(super) fn server(&self) -> Option<Arc<Server>> {
+        self.state.borrow().server.clone()
+    }
+
+    fn address(&self) -> String {
+        self.target.address(self.state.borrow().server.as_deref())
     }
 
     /// A probe came back.
@@ -176,10 +180,10 @@ impl Link {
             if again {
                 self.series.reconnects.inc();
             }
-            self.report.delivers(away);
+            self.report.delivers(&self.address(), away);
         }
         if up {
-            self.report.still_delivers();
+            self.report.still_delivers(&self.address());
         }
     }
 
@@ -210,10 +214,9 @@ impl Link {
         let why = self.target.scrub(why);
         self.state.send_modify(|state| {
             state.why.clone_from(&why);
-            state.trouble = None;
             state.enter(Phase::Away, &self.series);
         });
-        self.report.away(&why);
+        self.report.away(&self.address(), &why);
     }
 
     /// The bus has shut down.
@@ -222,7 +225,7 @@ impl Link {
             "shut down".clone_into(&mut state.why);
             state.enter(Phase::Away, &self.series);
         });
-        self.report.close();
+        self.report.close(&self.address());
     }
 
     /// What the log says about all this, for others with something to say.
@@ -230,26 +233,10 @@ impl Link {
         &self.report
     }
 
-    /// Redis did not do what a command asks for: told by `/readyz` and the log, and the subscriber looks at once.
+    /// Redis did not do what a command asks for: told, and the subscriber looks at once.
     pub(super) fn refused(&self, command: &'static str, why: &str) {
-        let why = self.target.scrub(why);
-        self.report.refuses(&format!("{command}: {why}"));
-        self.state.send_if_modified(|state| {
-            state.trouble = Some(Trouble { command, why, at: Instant::now() });
-            false
-        });
+        self.report.refused(&self.address(), command, self.target.scrub(why));
         self.doubt.notify_one();
-    }
-
-    /// Redis did what a command asks for.
-    pub(super) fn done(&self, command: &'static str) {
-        let in_trouble = |state: &State| state.trouble.as_ref().is_some_and(|trouble| trouble.command == command);
-        if in_trouble(&self.state.borrow()) {
-            self.state.send_if_modified(|state| {
-                state.trouble = None;
-                false
-            });
-        }
     }
 
     /// Returns once somebody doubts.
@@ -268,14 +255,12 @@ impl Link {
     /// For `/readyz`. A link whose last proof is old is not up, whatever the reason.
     pub(super) fn status(&self) -> BusStatus {
         let state = self.state.borrow();
-        let address = &self.target.address;
+        let address = self.target.address(state.server.as_deref());
         let (up, quiet) = (state.is_up(), state.proved.elapsed());
         let detail = match (up, quiet <= FRESH) {
-            (true, true) => match &state.trouble {
-                Some(Trouble { command, why, at }) if at.elapsed() < TOLD => {
-                    format!("{address} delivers, but {command} failed {} s ago: {why}", at.elapsed().as_secs())
-                }
-                _ => format!("{address} delivers"),
+            (true, true) => match self.report.trouble() {
+                Some(trouble) => format!("{address} delivers, but {trouble}"),
+                None => format!("{address} delivers"),
             },
             (true, false) => format!("{address}: no message came through for {} s", quiet.as_secs()),
             _ => format!("{address} away for {} s: {}", state.since.elapsed().as_secs(), state.why),
@@ -286,12 +271,20 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::{Address, Kind};
     use super::*;
     use carillon_core::metrics::Metrics;
     use tokio::time::advance;
 
+    fn server() -> Arc<Server> {
+        match Address::parse("redis://:s3cret@localhost:1/").unwrap().kind {
+            Kind::One(server) => server,
+            _ => panic!("another kind"),
+        }
+    }
+
     fn link() -> Link {
-        let target = Target::parse("redis://:s3cret@localhost:1/").unwrap();
+        let target = Target::fixed(server(), Duration::from_millis(500), ["s3cret".to_owned()].into());
         Link::new(target, Series::new(&Metrics::new().unwrap()).unwrap())
     }
 
@@ -299,7 +292,7 @@ mod tests {
     async fn publishes_wait_a_moment_for_a_lost_link_and_then_stay_local() {
         let link = link();
         assert_eq!(link.verdict(), Verdict::Wait(Some(Instant::now() + HOLD)), "at the start");
-        link.opened(1);
+        link.opened(1, &server());
         link.proved(1, Duration::ZERO);
         assert!(link.usable().await);
         assert_eq!(link.verdict(), Verdict::Redis(1));
@@ -311,7 +304,7 @@ mod tests {
         assert_eq!(link.failing(1).await, "broken");
         link.ended("broken");
         assert!(!link.usable().await);
-        link.opened(2);
+        link.opened(2, &server());
         assert_eq!(link.verdict(), Verdict::Locally, "not proved yet");
         link.proved(2, Duration::ZERO);
         assert_eq!(link.verdict(), Verdict::Redis(2));
@@ -321,26 +314,26 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn up_means_proved_lately_and_nothing_tells_the_password() {
         let link = link();
-        link.opened(1);
+        link.opened(1, &server());
         assert!(!link.status().up);
         link.proved(1, Duration::ZERO);
         assert!(link.status().up);
         link.refused("SET", "READONLY, not even for s3cret");
-        link.done("GET");
+        link.report().done("GET");
         assert!(link.status().detail.ends_with("delivers, but SET failed 0 s ago: READONLY, not even for ***"));
-        link.done("SET");
+        link.report().done("SET");
         assert!(link.status().detail.ends_with("delivers"));
         advance(FRESH + Duration::from_millis(1)).await;
         assert!(!link.status().up);
         link.fail(1, "unknown command AUTH s3cret");
         link.count();
-        assert!(link.series.unsubscribed_seconds.get() > FRESH.as_secs_f64(), "since the last proof");
+        let silent = link.series.unsubscribed_seconds.get();
+        assert!(silent > FRESH.as_secs_f64(), "since the last proof");
         assert!(link.status().detail.ends_with("AUTH ***"), "{}", link.status().detail);
         link.ended("s3cret");
         assert!(!link.status().detail.contains("s3cret"));
-        let before = link.series.unsubscribed_seconds.get();
         advance(Duration::from_secs(2)).await;
         link.count();
-        assert!((link.series.unsubscribed_seconds.get() - before - 2.0).abs() < 1e-6);
+        assert!((link.series.unsubscribed_seconds.get() - silent - 2.0).abs() < 1e-6);
     }
 }
