@@ -20,6 +20,7 @@ use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
 use crate::readiness::Status;
 use crate::sink::Mode;
+use crate::undeclared::Undeclared;
 
 /// What all plugins of an application share.
 pub(crate) struct Shared {
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) failing: AtomicUsize,
     /// The other nodes, when the bus is shared with any.
     pub(crate) cluster: Option<Cluster>,
+    /// What was sent to namespaces that nobody serves.
+    pub(crate) unserved: Undeclared,
 }
 
 impl Shared {
@@ -268,6 +271,7 @@ impl Target {
         if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
             let known = self.shared.namespaces().join(", ");
             let namespace = &self.namespace;
+            self.shared.unserved.note_unserved(namespace, event, at);
             return Err(Error::internal(format!(
                 "no plugin serves {namespace}, published to at {at}; there are: {known}"
             )));

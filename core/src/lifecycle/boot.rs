@@ -31,6 +31,7 @@ use crate::question::ask;
 use crate::registry::{Plan, Registration};
 use crate::router::{HttpRoute, Router};
 use crate::threads::{PluginThreads, Threads};
+use crate::undeclared::Undeclared;
 
 type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
 
@@ -167,7 +168,9 @@ impl Ground {
         let Self { bus, bus_required, secret: _, hub, tasks, stop, services, step } = self;
         let Services { clients, metrics, clock, failures, expiries, .. } = services;
         let failing = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
+        let unserved = Undeclared::default();
+        let shared = Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster, unserved };
+        let shared = Arc::new(shared);
         Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared,
