@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev web test soak deb deb-test lint bench bench-page bench-peers bench-micro measure-web docs
+.PHONY: help run dev cluster web test soak deb deb-test lint bench bench-page bench-peers bench-micro measure-web docs
 
 # Fails with one clear line when a program is missing: $(call need,program,how to get it)
 need = @command -v $(1) >/dev/null || { echo "$(1) is missing: $(2)" >&2; exit 2; }
@@ -29,6 +29,14 @@ run: ## build and start the server on http://127.0.0.1:8085, nothing to configur
 dev: ## the same from a build without optimisation, for writing plugins: seconds after a change; `make web` once, for the pages
 	$(need_cargo)
 	cargo run --locked -p carillon-server --bin carillon -- serve
+
+cluster: ## start Redis (REDIS=single, sentinel or cluster) and NODES=3 Carillons on loopback, until Ctrl-C
+	$(need_cargo)
+	$(need_node)
+	$(call need,redis-server,install redis-server 7 (apt-get install redis-server))
+	cargo build --locked -p carillon-server --bin carillon
+	@cd server/tests/js && { [ -d node_modules ] || npm ci --no-audit --no-fund; }
+	@exec node server/tests/js/lib/lab.mjs $(or $(REDIS),single) $(or $(NODES),3)
 
 web: $(page) ## build the pages and the client bundle that the server takes in
 

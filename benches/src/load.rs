@@ -24,6 +24,7 @@ mod nats;
 pub(crate) mod packet;
 mod polling;
 pub(crate) mod shape;
+mod stream;
 mod tally;
 pub(crate) mod target;
 
@@ -31,6 +32,7 @@ use self::calling::Calling;
 use self::connection::Connection;
 pub(crate) use self::connection::{Heard, Role, Stage};
 use self::shape::Shape;
+use self::stream::Stream;
 pub(crate) use self::tally::{Tally, histogram};
 pub(crate) use self::target::Target;
 use crate::{Result, clock};
@@ -176,9 +178,9 @@ impl Load {
             }
             _ => {}
         }
-        let mut client = Connection::new(TcpStream::from_std(socket.into()), index, target);
+        let mut client = Connection::new(Stream::new(TcpStream::from_std(socket.into()), target)?, index, target);
         let token = Token(id * GROUP + index);
-        self.poll.registry().register(client.stream(), token, Interest::READABLE | Interest::WRITABLE)?;
+        self.poll.registry().register(client.socket(), token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(client)
     }
 

@@ -27,7 +27,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>
 
 fn main() -> ExitCode {
     // Carillon under test is this program: `carillon-benches serve` is `carillon serve` with one more plugin.
-    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("serve")) {
+    if std::env::args_os().nth(1).is_some_and(|first| first == "serve" || first == "token") {
         machine::die_with_parent();
         return carillon_server::main();
     }
@@ -58,6 +58,7 @@ fn run(what: What) -> Result<bool> {
         What::Idle(options) => options.run(),
         What::Slow(options) => options.run(),
         What::Relay(options) => options.run(),
+        What::Nodes(options) => options.run(),
         What::Ack(options) => options.run(),
         What::Ingress(options) => options.run(),
         What::Connect(options) => options.run(),

@@ -9,6 +9,7 @@ mod fanout;
 mod idle;
 mod ingress;
 mod metrics;
+mod nodes;
 mod overload;
 mod poll;
 mod relay;

@@ -20,10 +20,11 @@ mod publisher;
 mod python;
 pub(crate) mod socketioxide;
 
+use self::carillon::guarded::{self, Access, Certificate};
 pub(crate) use self::child::Server;
-use crate::Result;
 use crate::load::feed::Inlet;
 use crate::load::packet::Dialect;
+use crate::{Result, machine};
 
 /// How often every server pings, in milliseconds.
 pub(crate) const PING_INTERVAL: u64 = 25_000;
@@ -55,6 +56,12 @@ pub(crate) enum Peer {
     /// Carillon on its second engine, see --engine
     #[value(skip)]
     OnSocketioxide,
+    /// Carillon with TLS
+    Tls,
+    /// Carillon with nginx before it, which speaks TLS
+    Nginx,
+    /// Carillon whose clients must show a token
+    Tokens,
     /// No peer
     None,
 }
@@ -72,6 +79,9 @@ impl fmt::Display for Peer {
             Self::Python => "python",
             Self::Before => "before",
             Self::OnSocketioxide => "carillon on socketioxide",
+            Self::Tls => "carillon with TLS",
+            Self::Nginx => "nginx with TLS before carillon",
+            Self::Tokens => "carillon with tokens",
             Self::None => "none",
         })
     }
@@ -125,6 +135,15 @@ pub(crate) struct Options {
     pub(crate) engines: Vec<Engine>,
 }
 
+impl Options {
+    /// The same with more settings.
+    fn with(&self, more: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut options = self.clone();
+        options.settings.extend(more);
+        options
+    }
+}
+
 impl Peer {
     /// Everybody Carillon is set beside, the floor included.
     pub(crate) const FANOUT: [Self; 7] =
@@ -135,6 +154,8 @@ impl Peer {
     /// Those that answer calls.
     pub(crate) const ACK: [Self; 4] = [Self::Socketioxide, Self::Bun, Self::Node, Self::Python];
 
+    /// Carillon, reached in other ways.
+    pub(crate) const GUARDED: [Self; 3] = [Self::Tls, Self::Nginx, Self::Tokens];
     /// Those that can address messages otherwise than to everybody.
     pub(crate) const SHAPES: [Self; 3] = [Self::Socketioxide, Self::Bun, Self::Node];
 
@@ -149,7 +170,7 @@ impl Peer {
 
     /// Whether it is Carillon, of whatever build and on whatever engine.
     pub(crate) fn is_carillon(self) -> bool {
-        matches!(self, Self::Carillon | Self::Before | Self::OnSocketioxide)
+        matches!(self, Self::Carillon | Self::Before | Self::OnSocketioxide) || Self::GUARDED.contains(&self)
     }
 
     /// Whether it answers calls.
@@ -174,16 +195,18 @@ impl Peer {
             Self::Bun => bun::missing(),
             Self::Node => node::missing(),
             Self::Python => python::missing(),
-            Self::Carillon | Self::Before | Self::OnSocketioxide | Self::Floor | Self::Socketioxide | Self::None => {
-                None
+            Self::Nginx => {
+                machine::find(guarded::PROXY).is_none().then(|| "there is no nginx: apt-get install nginx".to_owned())
             }
+            Self::Carillon | Self::Before | Self::OnSocketioxide | Self::Tls | Self::Tokens => None,
+            Self::Floor | Self::Socketioxide | Self::None => None,
         }
     }
 
     /// The version under test; what else matters follows in parentheses.
     pub(crate) fn version(self) -> String {
         match self {
-            Self::Carillon | Self::OnSocketioxide => carillon::version(),
+            Self::Carillon | Self::OnSocketioxide | Self::Tls | Self::Nginx | Self::Tokens => carillon::version(),
             Self::Before | Self::Floor | Self::None => String::new(),
             Self::Socketioxide => socketioxide::version(),
             Self::Nats => nats::version(),
@@ -197,36 +220,51 @@ impl Peer {
     /// Starts it.
     pub(crate) fn start(self, options: &Options) -> Result<Server> {
         let address = Server::free_address()?;
-        // Only NATS takes messages elsewhere than from its clients.
-        let inlet = if self == Self::Nats { Server::free_address()? } else { address };
+        // Only NATS takes messages elsewhere than from its clients, and only nginx is before another.
+        let inner = if matches!(self, Self::Nats | Self::Nginx) { Server::free_address()? } else { address };
+        let mut access = Access::default();
         let own = |role: &str| -> Result<Command> {
             let mut command = Command::new(std::env::current_exe()?);
             command.args([role, &address.to_string(), &options.workers.to_string()]);
             Ok(command)
         };
+        let this = |options: &Options, address| carillon::command(options, address, std::env::current_exe()?);
         let command = match self {
             Self::Carillon | Self::OnSocketioxide => {
-                let mut options = options.clone();
                 let engine = options.engines.iter().find(|engine| engine.peer() == self).copied();
-                options.settings.extend(engine.map(Engine::setting));
-                carillon::command(&options, address, std::env::current_exe()?)?
+                let options = options.with(engine.map(Engine::setting));
+                this(&options, address)?
             }
             Self::Before => {
                 let old = options.old.clone().ok_or("--old names no other build")?;
                 carillon::command(options, address, old.canonicalize()?)?
             }
+            Self::Tls | Self::Nginx => {
+                let certificate = Certificate::new(&options.directory)?;
+                access = certificate.access();
+                if self == Self::Tls {
+                    this(&options.with(certificate.settings()), address)?
+                } else {
+                    certificate.proxy(options, (address, inner), &this(options, inner)?)?
+                }
+            }
+            Self::Tokens => {
+                let (settings, token) = guarded::tokens()?;
+                access = token;
+                this(&options.with(settings), address)?
+            }
             Self::Floor | Self::None => own("serve-floor")?,
             Self::Socketioxide => own("serve-socketioxide")?,
-            Self::Nats => nats::command(options, address, inlet)?,
+            Self::Nats => nats::command(options, address, inner)?,
             Self::Nchan => nchan::command(options, address)?,
             Self::Bun => bun::command(address)?,
             Self::Node => node::command(address),
             Self::Python => python::command(address)?,
         };
         let log = log_file(&options.directory, self);
-        let mut server = Server::start(command, address, (&options.server_cores, &options.load_cores), &log)
+        let mut server = Server::start(command, [address, inner], (&options.server_cores, &options.load_cores), &log)
             .map_err(|error| format!("{self}: {error}"))?;
-        server.inlet = inlet;
+        server.access = access;
         Ok(server)
     }
 }

@@ -48,7 +48,8 @@ pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
     AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName,
-    EventLimitSettings, LimitSettings, ListenAddress, LogFormat, LogSettings, Rate, RouterSettings, ServerSettings,
-    TlsFiles, TlsSettings, TokenKeySettings, TransportName, WireSettings, all_sections, digest, house_sections,
+    EventLimitSettings, JournalSettings, LimitSettings, ListenAddress, LogFormat, LogSettings, Rate, RouterSettings,
+    ServerSettings, TlsFiles, TlsSettings, TokenKeySettings, TransportName, WireSettings, all_sections, digest,
+    house_sections,
 };
 pub use source::{Position, Source};

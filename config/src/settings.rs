@@ -1,9 +1,10 @@
 //! The house's own sections: `[server]`, `[admin]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`,
-//! `[limits]`.
+//! `[limits]`, `[journal]`.
 mod admin;
 mod auth;
 mod bus;
 mod drain;
+mod journal;
 mod limits;
 mod listen;
 mod log;
@@ -16,6 +17,7 @@ pub use admin::AdminSettings;
 pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings, digest};
 pub use bus::BusSettings;
 pub use drain::DrainSettings;
+pub use journal::JournalSettings;
 pub use limits::{EventLimitSettings, LimitSettings, Rate};
 pub use listen::ListenAddress;
 pub use log::{LogFormat, LogSettings};
@@ -38,6 +40,7 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("log", LogSettings::check),
         Section::of("auth", AuthSettings::check),
         Section::of("limits", LimitSettings::check),
+        Section::of("journal", JournalSettings::check),
     ]
 }
 

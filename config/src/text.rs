@@ -125,7 +125,7 @@ fn mask(value: &Value) -> Value {
 }
 
 /// Parameters of an address that hold a secret.
-const SECRETS: [&str; 3] = ["pass", "password", "token"];
+const SECRETS: [&str; 4] = ["pass", "password", "sentinel_password", "token"];
 
 /// `redis://user:password@host` becomes `redis://user:***@host`, and `unix:///run/redis?pass=secret` loses its secret
 /// too. Everything up to the last `@` counts as credentials, because a password may hold any character when its writer
@@ -197,6 +197,10 @@ mod tests {
             ("unix:///run/redis.sock?db=1&pass=s3cr3t", "unix:///run/redis.sock?db=1&pass=***"),
             ("unix:///run/redis.sock?PASS=s3@cr&user=me", "unix:///run/redis.sock?PASS=***&user=me"),
             ("redis://me:s3?pass=cr3t@host", "redis://me:***@host"),
+            (
+                "redis+sentinel://me:s3cr3t@a,b:1/0/m?sentinel_password=s3cr3t&sentinel_user=u",
+                "redis+sentinel://me:***@a,b:1/0/m?sentinel_password=***&sentinel_user=u",
+            ),
             ("me@example.org", "me@example.org"),
         ] {
             assert_eq!(mask_address(text), masked);

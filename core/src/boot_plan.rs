@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use carillon_config::{BusSettings, EventLimitSettings, LimitSettings, Loaded};
+use carillon_config::{BusSettings, EventLimitSettings, JournalSettings, LimitSettings, Loaded};
 
 use crate::bus;
 use crate::identity::Authenticate;
@@ -67,6 +67,7 @@ impl BootPlan {
         check_namespaces(&plugins, &mut problems);
         check_paths(&plugins, &mut problems);
         check_limits(&plugins, &disabled, &config.get("limits"), &mut problems);
+        check_journals(&plugins, &disabled, &config.get("journal"), &mut problems);
         share_emits(&mut plugins, &disabled, &mut problems);
         let plan = Self { plugins, disabled, authenticate: None };
         problems.extend(refuse(&plan.describe()));
@@ -184,6 +185,22 @@ fn check_limits(
             problems.push(format!("{place}.namespace: no plugin serves {namespace:?}; there are: {there_are}"));
         } else if !known.contains(&&**event) {
             problems.push(format!("{place}.event: {namespace} has no event {event:?}; there are: {there_are}"));
+        }
+    }
+}
+
+/// What is to be kept is published somewhere; what belongs to a disabled plugin need not be.
+fn check_journals(
+    planned: &[Planned],
+    disabled: &HashSet<&'static str>,
+    journal: &JournalSettings,
+    problems: &mut Vec<String>,
+) {
+    let known: Vec<&str> = planned.iter().map(|planned| planned.entry.namespace()).collect();
+    for (at, name) in journal.namespaces.iter().enumerate() {
+        if !known.contains(&&**name) && !disabled.contains(&**name) {
+            let there_are = known.join(", ");
+            problems.push(format!("journal.namespaces[{at}]: no plugin serves {name:?}; there are: {there_are}"));
         }
     }
 }

@@ -11,6 +11,7 @@ use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
 use crate::error::{Error, Result};
+use crate::journal::{Bounds, Entry, Offset, Page};
 use crate::metrics::Metrics;
 
 pub mod memory;
@@ -24,6 +25,10 @@ pub const SUBSCRIPTION_DEPTH: usize = 10_000;
 /// subscription sees everything published after [`Bus::subscribe`] returned, as long as the bus is up and the
 /// subscriber keeps pace ([`SUBSCRIPTION_DEPTH`]). Keys are last-writer-wins. No call blocks longer than the
 /// implementation's own timeout.
+///
+/// Journals: what is [appended](Bus::append) to one gets its place in it and is published on its
+/// [channel](Bus::journal_channel) in one step, so that all who follow it have one order. A bus that others share answers
+/// in its own time, one of this process at once. A bus that keeps no journals need not say so.
 #[async_trait]
 pub trait Bus: Send + Sync + 'static {
     /// The implementation's name, such as `memory`.
@@ -47,6 +52,14 @@ pub trait Bus: Send + Sync + 'static {
     /// Starts to receive from `channels`.
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription>;
 
+    /// Adds `channels` to those that come to `feed`, made by [`Subscription::new`]: everything published on them after this
+    /// has returned, as with [`subscribe`](Self::subscribe), in one order with what came to it before. Those that come to it
+    /// already stay as they are.
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()>;
+
+    /// What is published on `channels` does not come to `feed` any more.
+    async fn ignore(&self, channels: &[String], feed: &Feed);
+
     /// The value of `key`, if it has one that has not expired.
     async fn get(&self, key: &str) -> Result<Option<Bytes>>;
 
@@ -56,11 +69,44 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes or renews the lease `key` for `owner`: true when `owner` holds it for `ttl` from now. Atomic.
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool>;
 
+    /// The channel of the journal `name`. What comes there is what [`Entry::open`] opens.
+    fn journal_channel(&self, name: &str) -> String {
+        self.own(&format!("journal:{name}"))
+    }
+
+    /// Appends `records` to the journal `name`, in order, and publishes each on the journal's channel with its place: all of
+    /// them, or those in front of an error. What has no room any more within `bounds` is forgotten.
+    ///
+    /// # Errors
+    /// For each record that was not appended: `timeout` when nobody knows whether it was, another code when it surely was
+    /// not. What follows it was not appended either.
+    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
+        let _ = (name, bounds);
+        records.iter().map(|_| Err(no_journals())).collect()
+    }
+
+    /// Up to `limit` entries of the journal `name`: those that follow `after`, or the newest.
+    async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
+        let _ = (name, after, limit, bounds);
+        Err(no_journals())
+    }
+
+    /// Begins a new epoch of the journal `name`, unless the one of `known` is over already: something was published that
+    /// is not in it.
+    async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {
+        let _ = (name, known, bounds);
+        Err(no_journals())
+    }
+
     /// Whether messages get through now.
     fn status(&self) -> BusStatus;
 
     /// Ends the bus's own tasks.
     async fn shutdown(&self);
+}
+
+fn no_journals() -> Error {
+    Error::unavailable("this bus keeps no journals")
 }
 
 /// Whether a bus delivers, for `/readyz` and `carillon_bus_up`.
@@ -120,6 +166,12 @@ impl Feed {
             }
             Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
+    }
+
+    /// Whether both feed the same subscription.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.sender.same_channel(&other.sender)
     }
 
     /// Whether the subscriber is still there.

@@ -2,6 +2,7 @@
 
 mod limited;
 mod queue;
+mod recovery;
 mod refresh;
 mod watch;
 mod work;
@@ -23,14 +24,17 @@ use tokio::time::Instant;
 use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
+use crate::cluster::RoomSet;
 use crate::dispatch;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
 use crate::identity::Identity;
+use crate::journal::State;
 use crate::limits::{Counted, Sender};
 use crate::namespace::Namespace;
 use crate::packet::split_event;
 use crate::peer::Peer;
+use crate::recovery::Membership;
 use crate::sink::{Reason, Sink, Transport};
 
 /// A client, from CONNECT to its end.
@@ -48,6 +52,8 @@ pub(crate) struct Client {
     /// The plugin's own per-client values, by type, once there are any.
     state: Mutex<Option<Box<Values>>>,
     queue: Mutex<Queue>,
+    /// What it may come back with.
+    membership: Option<Box<Membership>>,
     /// How long it may stay. Taken with the queue locked or without, and never the other way round.
     term: Mutex<Term>,
 }
@@ -59,15 +65,26 @@ pub(crate) struct Rooms {
     open: bool,
     /// They stay known for `disconnected`.
     pub(crate) names: Vec<Arc<str>>,
+    /// Channels of those of them of which nothing comes yet that other nodes publish.
+    unheard: RoomSet,
 }
 
 /// Values by their types.
 type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
 impl Client {
-    pub(crate) fn new(peer: Peer, namespace: Arc<Namespace>, sink: Arc<dyn Sink>) -> Self {
-        let seat = namespace.hub.seat(namespace.space, &*sink);
+    pub(crate) fn new(
+        peer: Peer,
+        namespace: Arc<Namespace>,
+        sink: Arc<dyn Sink>,
+        membership: Option<Membership>,
+    ) -> Self {
+        let takes_offsets = membership.as_ref().is_some_and(|membership| membership.takes_offsets);
+        let seat = namespace.hub.seat(namespace.space, &*sink).with_offsets(takes_offsets);
         let sender = namespace.rates.sender(&peer, namespace.limits_events());
+        if let Some(interest) = &namespace.interest {
+            interest.come();
+        }
         Self {
             peer,
             namespace,
@@ -78,6 +95,7 @@ impl Client {
             deferred: Deferred::default(),
             state: Mutex::default(),
             queue: Mutex::new(Queue::new(sink)),
+            membership: membership.map(Box::new),
             term: Mutex::default(),
         }
     }
@@ -107,16 +125,19 @@ impl Client {
         if !rooms.open {
             return Ok(());
         }
-        let rooms = &mut rooms.names;
-        if rooms.iter().any(|known| &**known == room) {
+        if rooms.names.iter().any(|known| &**known == room) {
             return Ok(());
         }
-        if rooms.len() >= MAX_ROOMS {
+        if rooms.names.len() >= MAX_ROOMS {
             return Err(Error::too_large(format!("a client can be in {MAX_ROOMS} rooms")));
         }
         let room: Arc<str> = room.into();
-        rooms.push(Arc::clone(&room));
+        rooms.names.push(Arc::clone(&room));
+        if let Some(interest) = &self.namespace.interest {
+            rooms.unheard |= interest.join(&room);
+        }
         self.seat.join(room);
+        self.is_known_otherwise();
         Ok(())
     }
 
@@ -126,12 +147,26 @@ impl Client {
         if rooms.open
             && let Some(place) = rooms.names.iter().position(|known| &**known == room)
         {
-            self.seat.leave(rooms.names.swap_remove(place));
+            let room = rooms.names.swap_remove(place);
+            if let Some(interest) = &self.namespace.interest {
+                interest.leave(&room);
+            }
+            self.seat.leave(room);
+            self.is_known_otherwise();
         }
     }
 
-    /// The CONNECT reply is queued: from here on the client gets publishes, and its events run.
-    pub(crate) fn opened(self: &Arc<Self>) {
+    /// Waits, for a moment, until what other nodes publish to rooms joined since the last call comes here. `None` where
+    /// there is nothing to wait for.
+    pub(crate) fn rooms_heard(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let interest = self.namespace.interest.as_ref()?;
+        let unheard = std::mem::take(&mut self.rooms().unheard);
+        let interest = (unheard != 0).then(|| Arc::clone(interest))?;
+        Some(async move { interest.rooms_heard(unheard).await })
+    }
+
+    /// From here on the client gets publishes, and its events run. Where clients come back, the journal's state is locked.
+    pub(crate) fn open_in(self: &Arc<Self>, state: Option<&State>) {
         let mut queue = self.queue();
         if queue.phase != Phase::Admitted {
             return;
@@ -142,6 +177,7 @@ impl Client {
         self.rooms().open = true;
         let transport = sink.transport();
         self.seat.add(self.peer.shared_id(), sink);
+        self.comes_back(state);
         self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
@@ -151,7 +187,7 @@ impl Client {
         } else {
             self.peer.forget();
         }
-        self.wake(&mut queue);
+        self.wake(&mut queue, Instant::now());
         drop(queue);
         // Whoever revokes looks for connected clients: one that was let in just before is one since now.
         self.end_if_revoked();
@@ -160,6 +196,8 @@ impl Client {
     /// One received event, in the order of reading.
     pub(crate) fn event(self: &Arc<Self>, json: ByteString, attachments: Vec<Bytes>, ack: Option<i64>) {
         let (namespace, limits) = (&self.namespace, self.namespace.limits);
+        // Read once for all of it: the clock is a good part of what an event costs here.
+        let now = Instant::now();
         let identity = self.peer.identity();
         let listed = identity.as_ref().filter(|identity| !identity.sends_all());
         // Most are asked for by nobody. What is no event at all has none, and is left to whoever answers it.
@@ -171,8 +209,8 @@ impl Client {
         if let Some(sender) = &self.sender {
             let claimed = identity.as_ref().and_then(Identity::limits).unwrap_or_default();
             let bytes = event_bytes(&json, &attachments);
-            let counted = self.count_event(sender, &Counted { bytes, claimed, own, refreshes: refresher.is_some() });
-            if let Err(over) = counted {
+            let counted = Counted { bytes, claimed, own, refreshes: refresher.is_some() };
+            if let Err(over) = self.count_event(sender, &counted, now) {
                 return self.over(sender, over, &Job::Event { json, attachments, ack });
             }
         }
@@ -190,10 +228,10 @@ impl Client {
         } else if queue.bytes + size > limits.queue_bytes && !queue.jobs.is_empty() {
             Error::overloaded("too many events are waiting")
         } else {
-            queue.push(job);
+            queue.push(job, now);
             queue.fill(limits.queue_events);
             if queue.phase == Phase::Open {
-                self.wake(&mut queue);
+                self.wake(&mut queue, now);
             }
             return;
         };
@@ -229,14 +267,19 @@ impl Client {
         {
             let mut rooms = self.rooms();
             rooms.open = false;
+            if let Some(interest) = &self.namespace.interest {
+                interest.go(&rooms.names);
+            }
             self.seat.remove(rooms.names.clone());
+            self.goes(reason, &rooms.names);
         }
         self.count(&mut queue, None);
         let labels = [&*self.namespace.name, reason.as_str()];
         self.namespace.metrics.disconnections.with_label_values(&labels).inc();
         if self.namespace.hooks().disconnected {
-            queue.push(Job::Disconnected(reason));
-            self.wake(&mut queue);
+            let now = Instant::now();
+            queue.push(Job::Disconnected(reason), now);
+            self.wake(&mut queue, now);
         }
         let spent = queue.spent_sink();
         drop(queue);
@@ -263,11 +306,14 @@ impl Client {
 
     /// The client went before its CONNECT was answered.
     fn count_abandoned(&self) {
+        if let Some(interest) = &self.namespace.interest {
+            interest.go(&[]);
+        }
         self.namespace.metrics.abandoned.with_label_values(&[&*self.namespace.name]).inc();
     }
 
     /// Hands the client to the plugin's threads, and to the clock, unless they have it or there is nothing to do.
-    fn wake(self: &Arc<Self>, queue: &mut Queue) {
+    fn wake(self: &Arc<Self>, queue: &mut Queue, now: Instant) {
         if queue.jobs.is_empty() {
             return;
         }
@@ -276,7 +322,7 @@ impl Client {
             self.namespace.clock.watch(Arc::clone(self) as Arc<dyn Timed>);
         }
         if matches!(queue.run, Run::Idle) {
-            queue.run = Run::Handed(Instant::now());
+            queue.run = Run::Handed(now);
             let task = dispatch::work_off(Arc::clone(self));
             self.namespace.clients.spawn_on(task, &self.namespace.threads);
         }

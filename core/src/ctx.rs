@@ -13,6 +13,7 @@ use crate::answer::fail_call;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
+use crate::journal::Keeper;
 use crate::packet::Item;
 use crate::payload::{Decode, Emit, Payload, encode_event};
 use crate::peer::Peer;
@@ -60,6 +61,11 @@ impl Ctx {
         Self(Arc::clone(client))
     }
 
+    /// The journal of the client's namespace, if it has one.
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.0.namespace.keeper()
+    }
+
     pub(crate) fn namespace_arc(&self) -> &Arc<str> {
         &self.0.namespace.name
     }
@@ -95,6 +101,13 @@ impl Ctx {
     #[must_use]
     pub fn peer(&self) -> &Peer {
         &self.0.peer
+    }
+
+    /// Whether the client has come back and gets on where it left off: it has the id and the rooms it had, and has got what
+    /// it has missed when `connected` runs. What a plugin keeps of it in [`state`](Self::state) is new.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.has_resumed()
     }
 
     /// Who the client is: what its token or key says. `None` while `auth.mode` is `"open"`: nobody is asked then.

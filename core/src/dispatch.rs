@@ -135,7 +135,10 @@ impl Running<'_> {
 
     /// Runs the plugin's code to its end, or until the clock has answered for it. Its panic is caught wherever it comes:
     /// in decoding, before the first await, between two, or when what is left of it is dropped.
-    async fn drive<T>(&mut self, start: impl FnOnce() -> Result<BoxFuture<'static, Result<T>>>) -> Outcome<T> {
+    async fn drive<T: Send + 'static>(
+        &mut self,
+        start: impl FnOnce() -> Result<BoxFuture<'static, Result<T>>>,
+    ) -> Outcome<T> {
         let _counted = InFlight::begin(&self.client.namespace.in_flight);
         let mut future = match caught(start) {
             Ok(Ok(future)) => Some(future),
@@ -148,7 +151,20 @@ impl Running<'_> {
             if waited && !self.client.unpark() {
                 return Poll::Ready(Err(Failure::Late));
             }
-            match caught(|| running.as_mut().poll(context)) {
+            let mut poll = caught(|| running.as_mut().poll(context));
+            // Whoever is told of a room is in it, whichever node is publishing.
+            if matches!(poll, Ok(Poll::Ready(_)))
+                && let Some(heard) = self.client.rooms_heard()
+            {
+                let ended = std::mem::replace(&mut poll, Ok(Poll::Pending));
+                let waiting = Box::pin(async move {
+                    heard.await;
+                    if let Ok(Poll::Ready(result)) = ended { result } else { std::future::pending().await }
+                });
+                let ended = std::mem::replace(running, waiting);
+                poll = caught(|| drop(ended)).and_then(|()| caught(|| running.as_mut().poll(context)));
+            }
+            match poll {
                 Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(Failure::Error)),
                 Err(panic) => Poll::Ready(Err(panic)),
                 Ok(Poll::Pending) => {

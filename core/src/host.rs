@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bus::Bus;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Missed};
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
+use crate::journal::{History, Keeper, Published, read_all};
 use crate::metrics::{Metrics, Outbound};
 use crate::namespace::Namespace;
 use crate::packet::Item;
@@ -111,6 +112,29 @@ impl Host {
         &*self.shared.bus
     }
 
+    /// What was published to `namespace` and is kept in its journal (`journal.namespaces`): up to `limit` publishes (1,000 at
+    /// most) that follow `since`, or the newest. `since` is the offset of a [`Past`](crate::journal::Past) or of a
+    /// [`History`].
+    ///
+    /// # Errors
+    /// `not_found` when nothing is kept of this namespace, `bad_payload` when `since` is no offset, `unavailable` while the
+    /// journal is away.
+    pub async fn history(&self, namespace: &str, since: Option<&str>, limit: usize) -> Result<History> {
+        read_all(self.keeper(namespace)?, since, limit, |_| true).await
+    }
+
+    /// Whether what is published to `namespace` is kept in a journal.
+    #[must_use]
+    pub fn keeps(&self, namespace: &str) -> bool {
+        self.keeper(namespace).is_ok()
+    }
+
+    /// The journal of a namespace.
+    pub(crate) fn keeper(&self, namespace: &str) -> Result<&Keeper> {
+        let keeper = self.shared.namespaces.get(namespace).and_then(|namespace| namespace.keeper());
+        keeper.ok_or_else(|| Error::not_found(format!("nothing is kept of {namespace}")))
+    }
+
     /// The application's metrics, for counters of the plugin's own.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -139,6 +163,13 @@ impl Host {
     #[must_use]
     pub fn namespaces(&self) -> Vec<&str> {
         self.shared.namespaces()
+    }
+
+    /// Tells, from now on, of publishes of other Carillons to `namespace` that never came: for a plugin that then says
+    /// anew what its clients should know.
+    #[must_use]
+    pub fn missed(&self, namespace: &str) -> Missed {
+        self.shared.cluster.as_ref().map_or_else(Missed::nothing, |cluster| cluster.gaps().of(namespace))
     }
 
     /// Starts a task on the plugin's threads; from `init` on, where it may begin before other plugins are there. It is
@@ -225,8 +256,14 @@ impl Target {
         self.shared.cluster.as_ref().filter(|_| !self.local)
     }
 
+    /// The journal that keeps this, if any does.
+    fn keeper(&self) -> Option<&Keeper> {
+        self.here.as_ref().and_then(|namespace| namespace.keeper()).filter(|_| !self.local)
+    }
+
     /// Sends an event to every client addressed, on every Carillon of the bus. The value is encoded once, whatever the
-    /// number of clients. This node's clients are served at once, the others' as soon as the bus allows.
+    /// number of clients. This node's clients are served at once, the others' as soon as the bus allows. Where it is kept in
+    /// a journal (`journal.namespaces`) that others share, all are served in the order of the journal.
     ///
     /// # Errors
     /// `overloaded` when the namespace has too much waiting already (`router.max_pending_bytes`,
@@ -236,6 +273,9 @@ impl Target {
     pub fn publish<T: Emit + ?Sized>(&self, event: &str, value: &T) -> Result<()> {
         let (here, copy) = self.encode(event, value, Location::caller())?;
         if let Some((namespace, series)) = here {
+            if let Some(keeper) = self.keeper() {
+                return namespace.publish_kept(keeper, Published { selection: &self.selection, series, copy: &copy });
+            }
             namespace.publish_item(self.publisher, &self.selection, series, &copy)?;
         }
         self.to_other_nodes(&copy);
@@ -253,6 +293,10 @@ impl Target {
         async move {
             let (here, copy) = self.encode(event, value, at)?;
             if let Some((namespace, series)) = here {
+                if let Some(keeper) = self.keeper() {
+                    let publish = Published { selection: &self.selection, series, copy: &copy };
+                    return namespace.publish_kept_wait(keeper, publish).await;
+                }
                 namespace.publish_item_wait(self.publisher, &self.selection, series, &copy).await;
             }
             self.to_other_nodes(&copy);

@@ -24,8 +24,8 @@ use tokio_util::task::TaskTracker;
 
 use self::lane::Publish;
 pub(crate) use self::lane::Publisher;
-use self::members::Reached;
 pub(crate) use self::members::{Key, Selection};
+use self::members::{Newcomer, Reached};
 pub(crate) use self::quota::Bounds;
 use self::quota::{Permit, Quota, Used};
 use self::shard::{Replaced, Shard};
@@ -55,6 +55,8 @@ pub(crate) struct Seat {
     quota: Arc<Quota>,
     space: Space,
     key: Key,
+    /// Whether what is published ends with its offset for this client.
+    offsets: bool,
     /// Its connection's place in the shard, once it has been added.
     slot: OnceLock<Slot>,
 }
@@ -111,6 +113,7 @@ impl Hub {
             quota: Arc::clone(&self.quotas[space]),
             space,
             key: self.keys.fetch_add(1, Ordering::Relaxed),
+            offsets: false,
             slot: OnceLock::new(),
         }
     }
@@ -156,6 +159,24 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// Hands a publish to every shard, whatever the namespace has waiting: whether there was room for it was asked before.
+    pub(crate) fn publish_at_any_rate(&self, order: Order<'_>) {
+        if self.publish(order).is_err() {
+            let permit = self.quotas[order.space].exceed(order.copy.0.wire_len());
+            self.enqueue(order.publisher, &order.with(permit));
+        }
+    }
+
+    /// Whether there is room for one more publish of so many bytes in a namespace.
+    pub(crate) fn has_room(&self, space: Space, bytes: usize) -> bool {
+        self.quotas[space].take(bytes).is_some()
+    }
+
+    /// Waits until there is room for one more publish of so many bytes in a namespace.
+    pub(crate) async fn room(&self, space: Space, bytes: usize) {
+        drop(self.quotas[space].wait(bytes).await);
     }
 
     /// Hands a publish to every shard, as soon as the namespace has room for it.
@@ -212,6 +233,12 @@ impl Hub {
         self.shards.iter().map(|shard| shard.count(space, selection)).sum()
     }
 
+    /// How many members of a namespace take offsets, and how many do not.
+    pub(crate) fn kinds(&self, space: Space) -> (usize, usize) {
+        let kinds = self.shards.iter().map(|shard| shard.kinds(space));
+        kinds.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
+    }
+
     /// How many connections are in any namespace.
     pub(crate) fn connections(&self) -> usize {
         self.shards.iter().map(|shard| shard.connections()).sum()
@@ -219,9 +246,15 @@ impl Hub {
 }
 
 impl Seat {
+    /// The same for a client that takes offsets, or for one that does not.
+    pub(crate) fn with_offsets(self, offsets: bool) -> Self {
+        Self { offsets, ..self }
+    }
+
     /// The client gets every publish from now on.
     pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
-        let slot = self.shard.add(self.space, (self.key, id), sink);
+        let newcomer = Newcomer { key: self.key, id, offsets: self.offsets };
+        let slot = self.shard.add(self.space, newcomer, sink);
         self.slot.get_or_init(|| slot);
     }
 

@@ -15,20 +15,18 @@ mod ticks;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_config::{EventLimitSettings, LimitSettings, Rate};
-use governor::clock::Clock;
 use governor::nanos::Nanos;
-use governor::state::NotKeyed;
-use governor::{NotUntil, Quota};
+use governor::state::{InMemoryState, NotKeyed};
 use prometheus::IntCounter;
+use tokio::time::Instant;
 
 use self::debt::Debt;
+use self::meter::Meter;
 pub(crate) use self::meter::Slot;
-use self::meter::{Meter, Meters};
 pub(crate) use self::own::OwnLimit;
 pub(crate) use self::pauses::Pauses;
 pub(crate) use self::scope::{Over, Scope};
@@ -47,8 +45,10 @@ pub(crate) struct RateLimits {
     ticks: Ticks,
     /// Makes keys of names, in a way that nobody can foretell.
     keys: RandomState,
-    meters: Meters,
+    connection_events: Option<Debt>,
     connection_bytes: Option<Debt>,
+    /// Of one connection, until it is closed.
+    refusals: Option<Debt>,
     subjects: Subjects,
     failed_connects: Option<(Debt, Table)>,
     /// Limits of single events in the settings.
@@ -67,6 +67,12 @@ pub(crate) struct Sender {
     subject: Option<u64>,
 }
 
+impl Sender {
+    fn meter(&self) -> &Meter {
+        self.slot.get_or_init(Box::default)
+    }
+}
+
 /// What counts of an event.
 #[derive(Default)]
 pub(crate) struct Counted<'a> {
@@ -80,13 +86,9 @@ pub(crate) struct Counted<'a> {
     pub(crate) refreshes: bool,
 }
 
-fn quota(rate: Rate) -> Option<Quota> {
-    let (per_s, burst) = (NonZeroU32::new(rate.per_s)?, NonZeroU32::new(rate.burst)?);
-    Some(Quota::per_second(per_s).allow_burst(burst))
-}
-
-fn wait(until: &NotUntil<Nanos>, clock: &Ticks) -> Duration {
-    until.wait_time_from(clock.now())
+/// Takes so many from a cell of one connection.
+fn take(debt: &Debt, cell: &InMemoryState, count: u64, now: Nanos) -> Result<Option<Duration>, Duration> {
+    debt.take((cell, &NotKeyed::NonKey), count, now)
 }
 
 impl RateLimits {
@@ -96,8 +98,9 @@ impl RateLimits {
         Self {
             ticks,
             keys: RandomState::new(),
-            meters: Meters::new(settings.connection_events(), settings.refusals()),
+            connection_events: Debt::new(settings.connection_events()),
             connection_bytes: Debt::new(settings.connection_bytes()),
+            refusals: Debt::new(settings.refusals()),
             subjects: Subjects::new(&settings, ticks),
             failed_connects: Debt::new(settings.failed_connects()).map(|debt| (debt, table())),
             own: Arc::new(table()),
@@ -113,62 +116,68 @@ impl RateLimits {
         let set = self.events.iter().find(|limit| limit.namespace == namespace && limit.event == event);
         let set = set.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst });
         let rate = set.or(declared.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst }))?;
-        Some(OwnLimit::new(rate, &self.own, self.ticks))
+        Some(OwnLimit::new(rate, &self.own))
     }
 
     /// Whose the events of `peer` are; `None` where nothing is limited. `own` tells that some event is.
     pub(crate) fn sender(&self, peer: &Peer, own: bool) -> Option<Sender> {
         let subject = peer.identity().map(|identity| self.keys.hash_one(identity.subject()));
         // A newer token may say what this one does not.
-        let any = self.meters.events.is_some() || self.connection_bytes.is_some() || own || subject.is_some();
+        let any = self.connection_events.is_some() || self.connection_bytes.is_some() || own || subject.is_some();
         any.then(|| Sender { slot: peer.meter(), subject })
     }
 
-    fn meter<'a>(&self, sender: &'a Sender) -> &'a Meter {
-        sender.slot.get_or_init(|| Box::new(self.meters.make(self.ticks)))
-    }
-
-    /// Takes an event of so many bytes: for how long its connection is not to be read from then, if so, and whether it gets
+    /// Takes an event of so many bytes that came at `moment`: for how long its connection is not to be read from then, if so, and whether it gets
     /// through; what is over a limit is counted. A refusal can come with a pause: the event has been read all the same.
-    pub(crate) fn take(&self, sender: &Sender, event: &Counted<'_>) -> (Option<Duration>, Result<(), Over>) {
-        let (pause, in_bytes) = self.take_bytes(sender, event.claimed.bytes, event.bytes as u64);
+    pub(crate) fn take(
+        &self,
+        sender: &Sender,
+        event: &Counted<'_>,
+        moment: Instant,
+    ) -> (Option<Duration>, Result<(), Over>) {
+        let now = self.ticks.at(moment);
+        let (pause, in_bytes) = self.take_bytes(sender, event.claimed.bytes, event.bytes as u64, now);
         let in_bytes = if event.refreshes { Ok(()) } else { in_bytes };
         let taken = in_bytes.and_then(|()| match event.own {
             Some(own) => {
-                let key = sender.subject.unwrap_or_else(|| self.meter(sender).key);
-                own.take(key).map_err(|wait| Over { scope: Scope::Event, wait })
+                let key = sender.subject.unwrap_or_else(|| sender.meter().key);
+                own.take(key, now).map_err(|wait| Over { scope: Scope::Event, wait })
             }
-            None => self.take_event(sender, event.claimed.events),
+            None => self.take_event(sender, event.claimed.events, now),
         });
         (pause, taken.inspect_err(|over| self.count(*over)))
     }
 
     /// Bytes that are over a limit pause whichever connection they come over, for as long as it takes.
-    fn take_bytes(&self, sender: &Sender, claimed: Option<Rate>, bytes: u64) -> (Option<Duration>, Result<(), Over>) {
+    fn take_bytes(
+        &self,
+        sender: &Sender,
+        claimed: Option<Rate>,
+        bytes: u64,
+        now: Nanos,
+    ) -> (Option<Duration>, Result<(), Over>) {
         let connection = match &self.connection_bytes {
-            Some(debt) => debt.take((&self.meter(sender).bytes, &NotKeyed::NonKey), bytes, self.ticks.now()),
+            Some(debt) => take(debt, &sender.meter().bytes, bytes, now),
             None => Ok(None),
         };
         let connection = match connection {
             Ok(pause) => pause,
             Err(wait) => return (Some(wait), Err(Over { scope: Scope::ConnectionBytes, wait })),
         };
-        let subject = sender.subject.map(|subject| self.subjects.take_bytes(subject, claimed, bytes, self.ticks));
+        let subject = sender.subject.map(|subject| self.subjects.take_bytes(subject, claimed, bytes, now));
         match subject.unwrap_or(Ok(None)) {
             Ok(pause) => (connection.max(pause), Ok(())),
             Err(over) => (connection.max(Some(over.wait)), Err(over)),
         }
     }
 
-    fn take_event(&self, sender: &Sender, claimed: Option<Rate>) -> Result<(), Over> {
+    fn take_event(&self, sender: &Sender, claimed: Option<Rate>, now: Nanos) -> Result<(), Over> {
         // Without a limit no meter is made for it.
-        if self.meters.events.is_some()
-            && let Some(limiter) = &self.meter(sender).events
-        {
-            let over = |until| Over { scope: Scope::ConnectionEvents, wait: wait(&until, &self.ticks) };
-            limiter.check().map_err(over)?;
+        if let Some(debt) = &self.connection_events {
+            let over = |wait| Over { scope: Scope::ConnectionEvents, wait };
+            take(debt, &sender.meter().events, 1, now).map_err(over)?;
         }
-        sender.subject.map_or(Ok(()), |subject| self.subjects.take_event(subject, claimed, self.ticks))
+        sender.subject.map_or(Ok(()), |subject| self.subjects.take_event(subject, claimed, now))
     }
 
     fn count(&self, Over { scope, .. }: Over) {
@@ -177,7 +186,8 @@ impl RateLimits {
 
     /// An event was refused. Whether that was one too many.
     pub(crate) fn goes_on(&self, sender: &Sender) -> bool {
-        self.meter(sender).refusals.as_ref().is_some_and(|refusals| refusals.check().is_err())
+        let refused = |debt| take(debt, &sender.meter().refusals, 1, self.ticks.now()).is_err();
+        self.refusals.as_ref().is_some_and(refused)
     }
 
     /// Asks whether a client of this address may try to connect.

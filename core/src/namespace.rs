@@ -11,17 +11,20 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::cluster::{Interest, Interests};
 use crate::error::{Code, Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::hooks::Hooks;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
 use crate::identity::{self, Authenticate, Identity};
+use crate::journal::{Journals, Keeper, Published};
 use crate::limits::{OwnLimit, RateLimits};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
 use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
+use crate::recovery::Sessions;
 use crate::routes::Outline;
 use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
@@ -49,6 +52,9 @@ pub(crate) struct Services {
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
+    pub(crate) journals: Arc<Journals>,
+    /// Where the bus is shared with other Carillons.
+    pub(crate) interests: Option<Arc<Interests>>,
 }
 
 /// One namespace.
@@ -72,6 +78,10 @@ pub(crate) struct Namespace {
     pub(crate) authenticate: Option<Arc<dyn Authenticate>>,
     pub(crate) expiries: Arc<Expiries>,
     pub(crate) rates: Arc<RateLimits>,
+    /// Its journal, where what is published is kept.
+    keeper: Option<Box<Keeper>>,
+    /// What is to be heard of other nodes, where there may be any.
+    pub(crate) interest: Option<Arc<Interest>>,
     /// By route, where any event has a limit of its own.
     own_limits: Option<Box<[Option<OwnLimit>]>>,
     /// Set at the end of boot, before the first client.
@@ -115,7 +125,8 @@ impl Namespace {
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates } = services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals } =
+            services;
         let own = outline.events.iter().map(|event| rates.own(name, &event.name, event.limit));
         let own: Box<[_]> = own.collect();
         metrics.preset(name);
@@ -150,6 +161,8 @@ impl Namespace {
             expiries,
             own_limits: own.iter().any(Option::is_some).then_some(own),
             rates,
+            keeper: journals.of(name).map(Box::new),
+            interest: interests.map(|shared| Arc::new(Interest::new(&shared))),
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }
@@ -210,7 +223,23 @@ impl Namespace {
         series
     }
 
-    /// Fans an encoded event out.
+    /// Its journal, where what is published is kept.
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.as_deref()
+    }
+
+    /// Its journal, and what is known of its clients, where they get on where they left off.
+    pub(crate) fn recovering(&self) -> Option<(&Keeper, &Sessions)> {
+        let keeper = self.keeper()?;
+        Some((keeper, keeper.sessions.as_ref()?))
+    }
+
+    /// What a publisher is told who has to wait.
+    pub(crate) fn full(&self) -> Error {
+        Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
+    }
+
+    /// Fans an encoded event out to this node's clients, without keeping it.
     ///
     /// # Errors
     /// `overloaded` when the namespace has too much waiting.
@@ -221,13 +250,13 @@ impl Namespace {
         series: &Arc<Outbound>,
         copy: &(Item, Mode),
     ) -> Result<()> {
-        let order = self.order(publisher, selection, series, copy);
-        self.hub.publish(order).map_err(|Full| {
-            Error::overloaded(format!("too much waits to be sent in {}; publish_wait waits for room", self.name))
-        })
+        if let Some((keeper, _)) = self.recovering() {
+            return self.publish_apart(keeper, publisher, Published { selection, series, copy });
+        }
+        self.hub.publish(self.order(publisher, selection, series, copy)).map_err(|Full| self.full())
     }
 
-    /// Fans an encoded event out, as soon as there is room for it.
+    /// [`publish_item`](Self::publish_item), as soon as there is room for it.
     pub(crate) async fn publish_item_wait(
         &self,
         publisher: Publisher,
@@ -235,6 +264,9 @@ impl Namespace {
         series: &Arc<Outbound>,
         copy: &(Item, Mode),
     ) {
+        if let Some((keeper, _)) = self.recovering() {
+            return self.publish_apart_wait(keeper, publisher, Published { selection, series, copy }).await;
+        }
         let order = self.order(publisher, selection, series, copy);
         // What may replace or be dropped need not wait for that.
         if !copy.1.is_all() && self.hub.publish(order).is_ok() {
@@ -256,7 +288,11 @@ impl Namespace {
 
     /// Sends one event to one client.
     pub(crate) fn emit<T: Emit + ?Sized>(&self, client: &Client, event: &str, value: &T) -> Result<()> {
-        let item = encode_event(&self.name, event, value)?;
+        let mut item = encode_event(&self.name, event, value)?;
+        if item.ends_in_text() && client.takes_offsets() {
+            // It would be taken for an offset.
+            item = item.with_last(b"null");
+        }
         self.send(client, item, self.series(event));
         Ok(())
     }

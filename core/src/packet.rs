@@ -7,7 +7,9 @@
 mod batch;
 pub mod engine;
 mod event;
+mod forward;
 pub mod frame;
+mod last;
 pub mod received;
 
 use std::sync::Arc;

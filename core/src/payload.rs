@@ -27,7 +27,6 @@ pub(crate) use self::encode::encode_error;
 pub use self::encode::{Emit, Plain, Reply, encode_event};
 pub(crate) use self::shape::Shape;
 use crate::error::{Error, Result};
-use crate::packet::split_event;
 
 /// The arguments of a received event, not decoded yet.
 #[derive(Debug, Clone)]
@@ -99,11 +98,6 @@ impl Payload {
         let array = json.trim_ascii();
         let inside = array[1..array.len() - 1].trim_ascii();
         Ok(Self { args: json.slice_ref(inside), attachments })
-    }
-
-    /// The arguments of the event `["name",arg..]`.
-    pub(crate) fn of_event(json: &ByteString, attachments: Vec<Bytes>) -> Result<Self> {
-        Self::decode(&Arguments::new(json.clone(), split_event(json)?.args, attachments))
     }
 
     /// One binary argument.

@@ -7,6 +7,7 @@ mod group;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -32,6 +33,8 @@ pub struct Handshake {
     path: ByteString,
     query: ByteString,
     headers: Box<[(ByteString, ByteString)]>,
+    /// It offers to compress what it says over its WebSocket.
+    deflates: bool,
     /// What the session's clients have sent lately, once it has any.
     meter: OnceLock<Slot>,
 }
@@ -41,7 +44,7 @@ impl Handshake {
     #[must_use]
     pub fn new(address: SocketAddr, secure: bool, query: impl Into<ByteString>) -> Self {
         let (path, query) = (ByteString::default(), query.into());
-        Self { address, secure, path, query, headers: Box::default(), meter: OnceLock::new() }
+        Self { address, secure, path, query, headers: Box::default(), deflates: false, meter: OnceLock::new() }
     }
 
     /// Sets the path of the URL, as the client wrote it.
@@ -54,9 +57,25 @@ impl Handshake {
     /// Takes those of the headers that plugins may see. Names are in lower case.
     #[must_use]
     pub fn with_headers<'a>(mut self, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let kept = headers.filter(|(name, _)| HEADERS.contains(name) || name.starts_with("x-forwarded-"));
+        let deflates = &mut self.deflates;
+        let kept = headers.filter(|(name, value)| {
+            *deflates |= *name == "sec-websocket-extensions" && value.contains("permessage-deflate");
+            HEADERS.contains(name) || name.starts_with("x-forwarded-")
+        });
         self.headers = kept.map(|(name, value)| (name.into(), value.into())).collect();
         self
+    }
+
+    /// Whether it was the stock client in JavaScript that sent it, in a browser or in Node.js, as far as that can be told:
+    /// it writes the query in an order of its own, and what sends it there has its own `User-Agent`, or none over a
+    /// WebSocket that may be compressed. What looks otherwise is no such client here.
+    fn is_stock_javascript(&self) -> bool {
+        let agent = self.headers.iter().find(|(name, _)| name == "user-agent").map(|(_, value)| &**value);
+        let sender = match agent {
+            Some(agent) => agent.starts_with("Mozilla/") || agent == "node-XMLHttpRequest" || agent == "node",
+            None => self.deflates,
+        };
+        sender && self.query.contains("EIO=4&transport=")
     }
 
     /// Where the client is.
@@ -94,11 +113,13 @@ impl fmt::Debug for Handshake {
 pub struct Peer(Arc<Facts>);
 
 struct Facts {
-    id: Arc<str>,
+    /// Made when it is first asked for, unless the client has come back and has one.
+    id: OnceLock<Arc<str>>,
     address: SocketAddr,
     secure: bool,
     transport: Transport,
     connected_at: SystemTime,
+    recovered: AtomicBool,
     /// Until the client has been let in.
     told: Mutex<Option<Told>>,
     /// Who it is, where that is asked. Looked at by whoever admits it, by its events and by plugins; by no delivery.
@@ -123,11 +144,12 @@ impl Peer {
         let told = Mutex::new(Some(Told { handshake: Arc::clone(handshake), auth }));
         let Handshake { address, secure, .. } = **handshake;
         Self(Arc::new(Facts {
-            id: public_id().into(),
+            id: OnceLock::new(),
             address,
             secure,
             transport,
             connected_at: SystemTime::now(),
+            recovered: AtomicBool::new(false),
             told,
             identity: OnceLock::new(),
         }))
@@ -136,12 +158,44 @@ impl Peer {
     /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.0.id
+        self.known_id()
+    }
+
+    fn known_id(&self) -> &Arc<str> {
+        self.0.id.get_or_init(|| public_id().into())
     }
 
     /// The same, to be kept.
     pub(crate) fn shared_id(&self) -> Arc<str> {
-        Arc::clone(&self.0.id)
+        Arc::clone(self.known_id())
+    }
+
+    /// The client has come back and has the id it had before. Before anybody has asked for one.
+    pub(crate) fn set_id(&self, id: &str) {
+        self.0.id.set(id.into()).ok();
+    }
+
+    /// Whether this is the stock client in JavaScript, as far as that can be told while its [query](Self::query) is known.
+    pub(crate) fn is_stock_javascript(&self) -> bool {
+        self.told().as_ref().is_some_and(|told| told.handshake.is_stock_javascript())
+    }
+
+    /// What plugins see as the client's `auth`.
+    pub(crate) fn set_auth(&self, auth: Option<ByteString>) {
+        if let Some(told) = self.told().as_mut() {
+            told.auth = auth;
+        }
+    }
+
+    /// Whether the client has come back and gets on where it left off: it has the id and the rooms it had, and gets what it
+    /// has missed before anything else.
+    #[must_use]
+    pub fn recovered(&self) -> bool {
+        self.0.recovered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_recovered(&self) {
+        self.0.recovered.store(true, Ordering::Relaxed);
     }
 
     /// Where the client is: the other end of its connection, or what a proxy in `server.trusted_proxies` says. A proxy
@@ -257,8 +311,8 @@ impl Peer {
 /// Without what may be a secret: a plugin may well log its peer.
 impl fmt::Debug for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Facts { id, address, transport, .. } = &*self.0;
-        f.debug_struct("Peer").field("id", id).field("address", address).field("transport", transport).finish()
+        let Facts { address, transport, .. } = &*self.0;
+        f.debug_struct("Peer").field("id", &self.id()).field("address", address).field("transport", transport).finish()
     }
 }
 

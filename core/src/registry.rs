@@ -5,12 +5,13 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use carillon_config::{Loaded, Section};
+use carillon_config::{JournalSettings, Loaded, Section};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
 use crate::error::Result;
 use crate::host::Host;
+use crate::journal::{LateHost, declare};
 use crate::module::{Module, Typed};
 use crate::plugin::Plugin;
 use crate::routes::{Outline, Routes, Table};
@@ -131,6 +132,8 @@ pub(crate) trait Plan: Send {
 struct TypedPlan<P: Plugin> {
     config: P::Config,
     table: Table<P>,
+    /// Told to routes that need it, once there is one.
+    host: LateHost,
 }
 
 impl<P: Plugin> Plan for TypedPlan<P> {
@@ -139,8 +142,9 @@ impl<P: Plugin> Plan for TypedPlan<P> {
     }
 
     fn init(self: Box<Self>, host: Host) -> BoxFuture<'static, Result<Arc<dyn Module>>> {
-        let Self { config, table } = *self;
+        let Self { config, table, host: told } = *self;
         Box::pin(async move {
+            told.set(host.clone()).ok();
             let plugin = Arc::new(P::init(config, host).await?);
             Ok(Arc::new(Typed { plugin, table }) as Arc<dyn Module>)
         })
@@ -159,7 +163,11 @@ fn plan_of<P: Plugin>(loaded: &Loaded) -> Box<dyn Plan> {
     let config: P::Config = loaded.get(&section_path(P::NAME));
     let mut routes = Routes::new();
     P::routes(&mut routes, &config);
-    Box::new(TypedPlan { config, table: routes.freeze() })
+    let (journal, host): (JournalSettings, LateHost) = (loaded.get("journal"), LateHost::default());
+    if journal.history.iter().any(|name| name == P::NAMESPACE) {
+        declare(&mut routes, P::NAMESPACE, Arc::clone(&host));
+    }
+    Box::new(TypedPlan { config, table: routes.freeze(), host })
 }
 
 /// The plugins of an application, sorted by name and free of conflicts.

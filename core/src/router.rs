@@ -9,12 +9,14 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
+use crate::hub::Selection;
 use crate::identity::{Authenticate, Identity, Shown};
 use crate::limits::Over;
 use crate::namespace::Namespace;
 use crate::params::Params;
 use crate::peer::Peer;
 use crate::question::ask_running;
+use crate::recovery::{Claim, Membership, Resumed};
 use crate::refusal::Refusal;
 use crate::sink::{Reason, Sink};
 
@@ -86,7 +88,8 @@ impl Router {
 
     /// Asks who `peer` is, where that is asked, and the plugin of `namespace` whether it may connect. Called while the
     /// CONNECT is being answered; the session gets its events from then on, but nothing is sent before
-    /// [`Session::opened`]. Ready at once where the plugin decides about nobody.
+    /// [`Session::opened`]. Ready at once where the plugin decides about nobody, unless the client is the first of its
+    /// namespace here: then it waits, for a moment, until what other nodes publish comes.
     ///
     /// # Errors
     /// `rate_limited` when too many of its address have failed, `unauthorized` when it has shown nothing valid, `forbidden`
@@ -106,18 +109,53 @@ impl Router {
             refused(error)
         };
         recognise(namespace, &peer).await.map_err(failed)?;
-        let admitted = |peer| Ok(Session(Arc::new(Client::new(peer, Arc::clone(namespace), sink))));
-        if !module.hooks().admit {
-            return admitted(peer);
-        }
-        let asking = peer.clone();
-        let question = async move { module.admit(asking).await };
-        let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await else {
-            return admitted(peer);
+        let returning = match namespace.recovering().filter(|_| sink.resumes()) {
+            Some((keeper, sessions)) => {
+                let claim = Claim::take(&peer);
+                let resumed = namespace.resume(keeper, sessions, &peer, &claim).await;
+                Some((claim, resumed))
+            }
+            None => None,
         };
-        let error = failure.into_error();
-        namespace.failed(|| "admit".to_owned(), &error);
-        Err(failed(error))
+        if module.hooks().admit {
+            let asking = peer.clone();
+            let question = async move { module.admit(asking).await };
+            if let Err(failure) = ask_running(namespace, "admit".to_owned(), question).await {
+                let error = failure.into_error();
+                namespace.failed(|| "admit".to_owned(), &error);
+                return Err(failed(error));
+            }
+        }
+        let membership = match returning {
+            Some((claim, resumed)) => self.remember(namespace, &peer, &claim, resumed).await,
+            None => None,
+        };
+        let client = Arc::new(Client::new(peer, Arc::clone(namespace), sink, membership));
+        if let Some(interest) = &namespace.interest {
+            interest.namespace_heard().await;
+        }
+        Ok(Session(client))
+    }
+
+    /// What a client that is let in may come back with. Whoever has come before with the same is gone from here on.
+    async fn remember(
+        &self,
+        namespace: &Namespace,
+        peer: &Peer,
+        claim: &Claim,
+        resumed: Option<Resumed>,
+    ) -> Option<Membership> {
+        let (keeper, sessions) = namespace.recovering().filter(|_| claim.wanted != Some(false))?;
+        let earlier = resumed.as_ref().map(|resumed| Arc::clone(&resumed.pid));
+        let membership = namespace.remember(keeper, sessions, peer, claim.takes_offsets(peer), resumed).await;
+        if let Some(pid) = earlier {
+            sessions.supersede(&pid);
+            if let Some(cluster) = &self.shared.cluster {
+                let clients = vec![peer.id().to_owned()];
+                cluster.disconnect(&namespace.name, &Selection { clients, ..Selection::default() });
+            }
+        }
+        membership
     }
 
     /// Answers an HTTP GET route with the JSON text of its body. Where it is asked who somebody is, those who fail count for
@@ -186,6 +224,18 @@ impl Session {
     /// The CONNECT reply is queued. The client joins its namespace and may be sent to from here on.
     pub fn opened(&self) {
         self.0.opened();
+    }
+
+    /// The same for a client that may have come back: it gets what it has missed first, as it reads. One that cannot get
+    /// all of it is closed.
+    pub async fn open(&self) {
+        self.0.open().await;
+    }
+
+    /// What the client is told at its CONNECT, to show it when it comes back.
+    #[must_use]
+    pub fn pid(&self) -> Option<&str> {
+        self.0.membership().map(|membership| &*membership.pid)
     }
 
     /// One event as received: the JSON array `["name",args..]`, its attachments, and the id of the ack it asks for.

@@ -63,6 +63,12 @@ pub trait Sink: Send + Sync + 'static {
 
     /// The transport in use now; an upgrade changes it.
     fn transport(&self) -> Transport;
+
+    /// Whether the client can be told a pid at its CONNECT, and get what it has missed between that and
+    /// [`Session::open`](crate::router::Session::open): without either it does not get on where it left off.
+    fn resumes(&self) -> bool {
+        false
+    }
 }
 
 /// One connection's part of a run of publishes: the copies it gets, in order, and their frames in as few pieces as possible.
@@ -260,11 +266,13 @@ pub enum Reason {
     RateLimited,
     /// The client's token or key was revoked.
     TokenRevoked,
+    /// The client has come back over another connection, or could not be sent all it has missed.
+    Resumed,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::ClientDisconnect,
         Self::ServerDisconnect,
         Self::TransportClose,
@@ -278,6 +286,7 @@ impl Reason {
         Self::TokenExpired,
         Self::RateLimited,
         Self::TokenRevoked,
+        Self::Resumed,
     ];
 
     /// The reason in metric labels and logs.
@@ -297,6 +306,7 @@ impl Reason {
             Self::TokenExpired => "token_expired",
             Self::RateLimited => "rate_limited",
             Self::TokenRevoked => "token_revoked",
+            Self::Resumed => "resumed",
         }
     }
 }

@@ -179,7 +179,7 @@ impl Harness {
         let session = self.app.router().admit(namespace, peer, sink.clone()).await?;
         // What was under way before has its turn before this client is there.
         tokio::task::yield_now().await;
-        session.opened();
+        session.open().await;
         Ok(TestClient::new(session, sink, namespace, Arc::clone(&self.declared)))
     }
 
@@ -191,9 +191,21 @@ impl Harness {
     /// # Panics
     /// When no token can have these claims.
     pub async fn connect_as(&self, namespace: &str, claims: Value) -> Result<TestClient> {
+        self.connect_as_with(namespace, claims, Value::Null).await
+    }
+
+    /// [`connect_as`](Self::connect_as), with the given `auth`.
+    ///
+    /// # Errors
+    /// The plugin's refusal, or that of the claims.
+    ///
+    /// # Panics
+    /// When no token can have these claims.
+    pub async fn connect_as_with(&self, namespace: &str, claims: Value, auth: Value) -> Result<TestClient> {
         let Value::Object(claims) = claims else { panic!("claims are an object, and not {claims}") };
         let identity = Identity::new(claims).unwrap_or_else(|mistake| panic!("claims: {mistake}"));
-        let peer = Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), None);
+        let auth = (!auth.is_null()).then(|| ByteString::from(auth.to_string()));
+        let peer = Peer::new(([127, 0, 0, 1], 40_000).into(), Transport::WebSocket, String::new(), auth);
         peer.identify(identity);
         self.enter(namespace, peer).await
     }

@@ -1,5 +1,6 @@
 //! The Redis bus, `redis://`, `rediss://` and `unix://`: what other programs publish reaches clients, and many Carillons
-//! work as one.
+//! work as one. With `redis+sentinel://` it follows the master that Sentinels name, and with `redis+cluster://` it spreads
+//! over the shards of a Redis Cluster.
 //!
 //! - Every publish is a Redis `PUBLISH`; this process's own subscribers get it back through the subscription like everybody
 //!   else, byte for byte. So nothing is delivered twice, and order is Redis's.
@@ -10,109 +11,154 @@
 //!   start.
 //! - Keys and leases are Redis's own, under the names given. They answer `unavailable` at once while Redis is away.
 //!
-//! Subscriptions, publishes and keys have a connection each (keys a small pool): a slow command delays no message.
+//! Subscriptions, publishes and keys have a connection each (keys a small pool): a slow command delays no message. All three
+//! go to one server, a [`seat`]; a cluster has a seat for each of its [`shards`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
-use carillon_core::throttle::Throttle;
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use address::Target;
-use commands::Commands;
-use feeds::Feeds;
-use link::Link;
-use publisher::{Publisher, Queue};
-use series::Series;
-use subscriber::{Confirm, SUBSCRIBE_TIMEOUT, Subscriber};
+use address::{Address, Kind};
+use commands::{Answer, Commands};
+use seat::{Seat, Shared};
+use sentinel::Sentinels;
+use shards::Shards;
+use target::Target;
 
 mod address;
 mod commands;
 mod feeds;
+mod inbox;
 mod link;
+mod moved;
+mod open;
 mod probe;
 mod publisher;
 mod report;
+mod seat;
+mod sentinel;
 mod series;
+mod shards;
 mod subscriber;
+mod target;
 
 carillon_core::bus!("redis", connect, check);
 carillon_core::bus!("rediss", connect, check);
 carillon_core::bus!("unix", connect, check);
-
-/// New subscriptions that may wait for Redis's confirmation.
-const CONFIRMS: usize = 64;
+carillon_core::bus!("redis+sentinel", connect, check);
+carillon_core::bus!("rediss+sentinel", connect, check);
+carillon_core::bus!("redis+cluster", connect, check);
+carillon_core::bus!("rediss+cluster", connect, check);
 
 /// The bus over Redis.
 struct RedisBus {
-    link: Arc<Link>,
-    feeds: Arc<Feeds>,
-    commands: Arc<Commands>,
-    queue: Queue,
-    confirms: mpsc::Sender<Confirm>,
+    topology: Topology,
+    shared: Shared,
     context: BusContext,
-    tasks: TaskTracker,
     stop: CancellationToken,
+}
+
+/// One Redis at a time, or many at once.
+enum Topology {
+    One(Seat),
+    Shards(Arc<Shards>),
 }
 
 /// Says what is wrong with the address.
 fn check(url: &str) -> Result<(), String> {
-    Target::parse(url).map(drop)
+    Address::parse(url).map(drop)
 }
 
 /// Starts the bus. Only the address can be wrong: that Redis is away is no reason not to start.
 fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     Box::pin(async move {
-        let target = Target::parse(&url).map_err(|why| Error::unavailable(format!("bus.url: {why}")))?;
-        Ok(Arc::new(RedisBus::start(target, context)?) as Arc<dyn Bus>)
+        let address = Address::parse(&url).map_err(|why| Error::unavailable(format!("bus.url: {why}")))?;
+        Ok(RedisBus::start(address, context)? as Arc<dyn Bus>)
     })
 }
 
 impl RedisBus {
-    fn start(target: Target, context: BusContext) -> Result<Self> {
-        let series = Series::new(&context.metrics)?;
-        let link = Arc::new(Link::new(target.clone(), series.clone()));
-        let counted = Arc::downgrade(&link);
-        context.metrics.before_scrape(move || {
-            if let Some(link) = counted.upgrade() {
-                link.count();
+    fn start(address: Address, context: BusContext) -> Result<Arc<Self>> {
+        let Address { kind, timeout, secrets } = address;
+        let (shared, stop, secrets) = (Shared::new(&context)?, CancellationToken::new(), secrets.into());
+        let topology = match kind {
+            Kind::One(server) => Topology::One(Seat::start(Target::fixed(server, timeout, secrets), &shared)),
+            Kind::Sentinel { master, sentinels, hosts, maker } => {
+                let sentinels = Sentinels::new(master, &hosts, &sentinels, maker).map_err(Error::unavailable)?;
+                Topology::One(Seat::start(Target::sentinel(sentinels, timeout, secrets), &shared))
+            }
+            Kind::Cluster { hosts, maker } => {
+                let shards = Arc::new(Shards::start(&context.prefix, maker, timeout, secrets, shared.clone()));
+                shared.tasks.spawn(shards::follow(Arc::clone(&shards), hosts, stop.clone()));
+                Topology::Shards(shards)
+            }
+        };
+        let bus = Arc::new(Self { topology, shared, context, stop });
+        let counted = Arc::downgrade(&bus);
+        bus.context.metrics.before_scrape(move || {
+            if let Some(bus) = counted.upgrade() {
+                bus.topology.count();
             }
         });
-        let feeds = Arc::new(Feeds::default());
-        let tasks = TaskTracker::new();
-        let commands = Arc::new(Commands::new(target.clone(), Arc::clone(&link), tasks.clone())?);
-        let (publisher, queue, probes) = Publisher::new(target.clone(), Arc::clone(&link), Arc::clone(&feeds), series);
-        let (confirms, confirms_receiver) = mpsc::channel(CONFIRMS);
-        let subscriber = Subscriber {
-            target,
-            link: Arc::clone(&link),
-            feeds: Arc::clone(&feeds),
-            commands: Arc::clone(&commands),
-            probes,
-            probe_channel: format!("{}:probe:{:032x}", context.prefix, fastrand::u128(..)).into(),
-            confirms: confirms_receiver,
-            throttle: Throttle::per_second(),
-        };
-        // The publisher ends first, with its last publishes sent; then the subscriber.
-        let (stop, stop_subscriber) = (CancellationToken::new(), CancellationToken::new());
-        tasks.spawn(subscriber.run(stop_subscriber.clone()));
-        tasks.spawn(publisher.run(stop.clone(), stop_subscriber.drop_guard()));
-        Ok(Self { link, feeds, commands, queue, confirms, context, tasks, stop })
+        Ok(bus)
+    }
+}
+
+impl Topology {
+    fn count(&self) {
+        match self {
+            Self::One(seat) => seat.link.count(),
+            Self::Shards(shards) => shards.count(),
+        }
+    }
+
+    fn stop(&self) {
+        match self {
+            Self::One(seat) => seat.stop(),
+            Self::Shards(shards) => shards.stop(),
+        }
+    }
+
+    fn close(&self) {
+        match self {
+            Self::One(seat) => seat.commands.close(),
+            Self::Shards(shards) => shards.close(),
+        }
+    }
+
+    async fn confirmed(&self, channels: &[String]) -> Result<()> {
+        match self {
+            Self::One(seat) => seat.confirmed().await,
+            Self::Shards(shards) => shards.confirmed(channels).await,
+        }
+    }
+
+    /// Asks the server that has `key`.
+    async fn ask<T, W, F>(&self, key: &str, work: W) -> Result<T>
+    where
+        W: Fn(Arc<Commands>, bool) -> F,
+        F: Future<Output = Answer<T>>,
+    {
+        match self {
+            Self::One(seat) => {
+                let answer = work(Arc::clone(&seat.commands), false).await?;
+                answer.map_err(|_| Error::unavailable("Redis is a node of a cluster: bus.url is redis+cluster://.."))
+            }
+            Self::Shards(shards) => shards.ask(key, work).await,
+        }
     }
 }
 
 impl Drop for RedisBus {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.topology.stop();
     }
 }
 
@@ -132,53 +178,53 @@ impl Bus for RedisBus {
 
     /// Returns once the publish is queued; see [`publisher`] for what becomes of it.
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
-        self.queue.push(channel, payload).await
+        match &self.topology {
+            Topology::One(seat) => seat.queue.push(channel, payload).await,
+            Topology::Shards(shards) => shards.publish(channel, payload).await,
+        }
     }
 
-    /// Waits for Redis's confirmation. While Redis is away it returns at once, and the channels follow with the others.
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         let (feed, subscription) = Subscription::new(self.context.dropped.clone());
-        self.feeds.add(channels, &feed);
-        drop(feed);
-        let (confirm, confirmed) = oneshot::channel();
-        // Asked for in any case: the connection may come up just now. Should there be no room, those who asked before have
-        // not been answered yet, and what they get includes these channels.
-        let unsent = self.confirms.try_send(confirm).err().map(TrySendError::into_inner);
-        if self.link.usable().await {
-            let answer = async {
-                if let Some(confirm) = unsent {
-                    self.confirms.send(confirm).await.ok()?;
-                }
-                confirmed.await.ok()
-            };
-            // Nobody answers when the connection breaks meanwhile: then everything is subscribed anew anyway.
-            if let Ok(Some(Err(refused))) = timeout(SUBSCRIBE_TIMEOUT + Duration::from_millis(100), answer).await {
-                return Err(refused);
-            }
-        }
+        self.listen(channels, &feed).await?;
         Ok(subscription)
     }
 
+    /// Waits for Redis's confirmation. While Redis is away it returns at once, and the channels follow with the others.
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.shared.feeds.add(channels, feed);
+        self.topology.confirmed(channels).await
+    }
+
+    /// Redis is told with the next change of subscriptions, or the next probe.
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.shared.feeds.remove(channels, feed);
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        self.commands.get(key).await
+        self.topology.ask(key, async |commands, asking| commands.get(key, asking).await).await
     }
 
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
-        self.commands.set(key, &value, ttl).await
+        self.topology.ask(key, async |commands, asking| commands.set(key, &value, ttl, asking).await).await
     }
 
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        self.commands.claim(key, owner, ttl).await
+        self.topology.ask(key, async |commands, asking| commands.claim(key, owner, ttl, asking).await).await
     }
 
     fn status(&self) -> BusStatus {
-        self.link.status()
+        match &self.topology {
+            Topology::One(seat) => seat.link.status(),
+            Topology::Shards(shards) => shards.status(),
+        }
     }
 
     async fn shutdown(&self) {
         self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.commands.close();
+        self.topology.stop();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.topology.close();
     }
 }

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use crate::cluster::{ALERTS, Aggregate, Alerts, HEALTH, HealthUpdate, METRICS};
 use config::RelayConfig;
 use message::Relayed;
+use turn::Turn;
 
 mod config;
 mod message;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 /// First pause before another attempt to subscribe; it doubles up to `retry_max_ms`.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
@@ -35,6 +37,7 @@ pub(crate) struct Relay {
     max_message_bytes: usize,
     retry_max: Duration,
     log: Throttle,
+    turn: Turn,
 }
 
 /// What becomes of the messages of one channel.
@@ -52,6 +55,8 @@ struct Destination {
     namespace: String,
     event: String,
     mode: Mode,
+    /// It is kept, once for all Carillons.
+    journal: bool,
 }
 
 impl Channel {
@@ -79,13 +84,23 @@ impl Plugin for Relay {
             &["channel", "result"],
         )?;
         let mut channels = HashMap::new();
-        for row in config.rows {
+        let mut journal = false;
+        for (at, row) in config.rows.into_iter().enumerate() {
+            if let Some(unkept) = row.namespaces.iter().find(|name| row.journal && !host.keeps(name)) {
+                return Err(Error::internal(format!(
+                    "plugins.relay.rows[{at}].journal: nothing is kept of {unkept}; add it to journal.namespaces"
+                )));
+            }
+            journal |= row.journal;
             let channel = channels.entry(row.channel.clone()).or_insert_with(|| Channel::new(&row.channel, &results));
-            let target = |namespace| Destination { namespace, event: row.event.clone(), mode: row.mode };
+            let (mode, journal) = (row.mode, row.journal);
+            let target = |namespace| Destination { namespace, event: row.event.clone(), mode, journal };
             channel.targets.extend(row.namespaces.into_iter().map(target));
         }
         let retry_max = Duration::from_millis(config.retry_max_ms);
-        Ok(Self { channels, max_message_bytes: config.max_message_bytes, retry_max, log: Throttle::per_second() })
+        let (max_message_bytes, log) = (config.max_message_bytes, Throttle::per_second());
+        let turn = Turn::new(journal && host.bus().is_shared());
+        Ok(Self { channels, max_message_bytes, retry_max, log, turn })
     }
 
     fn routes(on: &mut Routes<Self>, config: &RelayConfig) {
@@ -120,6 +135,7 @@ impl Plugin for Relay {
         tokio::select! {
             () = host.shutdown() => {}
             () = self.listen(&host) => {}
+            () = self.turn.keep(&host) => {}
         }
         Ok(())
     }
@@ -172,7 +188,12 @@ impl Relay {
                 for target in &channel.targets {
                     // Local, because every Carillon of the bus hears the message itself. While there is no room this
                     // waits, and the bounded feed drops and counts. A target that fails does not take it from the others.
-                    let to = host.to(&target.namespace).local().mode(target.mode);
+                    let to = host.to(&target.namespace).mode(target.mode);
+                    let to = match target.journal {
+                        false => to.local(),
+                        true if self.turn.is_ours(host) => to,
+                        true => continue,
+                    };
                     sent = sent.and(to.publish_wait(&target.event, &payload).await);
                 }
             }

@@ -1,8 +1,9 @@
-//! One connection with everything that is ours about it, and no server around it: for the micro benchmarks.
+//! One connection, and the check of tokens, with everything that is ours about them and no server around: for the micro benchmarks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use carillon_config::{Loader, ServerSettings, WireSettings, all_sections};
+use carillon_config::{AuthMode, AuthSettings, Loader, ServerSettings, WireSettings, all_sections};
 use carillon_core::config::NoConfig;
 use carillon_core::lifecycle::App;
 use carillon_core::packet::Batch;
@@ -16,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::{Auth, Claims, Signing, issue};
 use crate::engine::{Carried, Engine, Settings};
 use crate::metrics::Metrics;
 use crate::wire::{Pace, Place, Stream, Wire};
@@ -59,6 +61,47 @@ impl Connection {
     /// Waits until everything pushed is in the kernel, as the reading task does.
     pub async fn flush(&mut self) {
         self.carried.flush().await;
+    }
+}
+
+/// What checks the tokens that clients show, for one secret (HS256).
+pub struct Tokens {
+    settings: AuthSettings,
+    auth: Arc<Auth>,
+}
+
+impl Tokens {
+    /// A server's that has this secret.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub fn of(secret: &str) -> Result<Self> {
+        let settings = AuthSettings { mode: AuthMode::Jwt, key: Some(secret.to_owned()), ..AuthSettings::default() };
+        let auth = Auth::new(&settings).map_err(|mistakes| Error::internal(mistakes.join("; ")))?;
+        let auth = auth.ok_or_else(|| Error::internal("nobody is asked"))?;
+        Ok(Self { settings, auth })
+    }
+
+    /// A token for `subject`, good for a day.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn issue(&self, subject: &str) -> Result<String> {
+        let claims = Claims {
+            subject: subject.to_owned(),
+            lifetime: Duration::from_secs(86_400),
+            id: None,
+            issuer: None,
+            audience: None,
+            more: Default::default(),
+        };
+        issue(&self.settings, claims, Signing { kid: None, key: None, algorithm: None }).map_err(Error::internal)
+    }
+
+    /// Whether a client that shows this is let in.
+    #[must_use]
+    pub fn accept(&self, token: &str) -> bool {
+        self.auth.judge(token).is_ok()
     }
 }
 

@@ -32,11 +32,12 @@ pub(crate) use self::settings::Settings;
 use crate::metrics::Metrics;
 
 /// What operators are told at start, in one line for each thing this engine cannot do.
-const CANNOT: [&str; 4] = [
+const CANNOT: [&str; 5] = [
     "a client that sends too fast is not read more slowly: what is over router.queue_events is answered `overloaded`",
     "what waits for a client is limited in packets, not in bytes, and `latest` and `volatile` mean all",
     "what waits for a client when its session ends is counted as delivered",
     "pongs and refusals that a client does not read are kept until it has not read for wire.write_stall_ms",
+    "no client gets on where it left off: journal.recovery does nothing",
 ];
 
 /// Socket.IO as an HTTP service. Cheap to clone.

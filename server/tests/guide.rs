@@ -14,6 +14,8 @@ mod desk;
 mod door;
 #[path = "guide/greeter.rs"]
 mod greeter;
+#[path = "guide/news.rs"]
+mod news;
 #[path = "guide/pictures.rs"]
 mod pictures;
 #[expect(unused_imports, reason = "here the library is this very test")]

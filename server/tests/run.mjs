@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
-//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js]...` runs some of the steps only. Three have to be asked
+//! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js|deny]...` runs some of the steps only. Three have to be asked
 //! for: `soak` (with `fixture` before it) runs the tests that could go on for ever for minutes, `deb` (with `web` before it)
 //! installs the Debian package on this machine and removes it, and `pages` measures the pages in a browser.
 
@@ -18,6 +18,7 @@ const js = join(here, 'js');
 const python = join(here, 'python');
 const venv = join(target, 'python');
 const fixture = join(here, 'fixture');
+const tool = join(target, 'tools');
 
 // Every program the tests call beyond Rust and Node.js, and the Debian package that brings it.
 const tools = [
@@ -57,6 +58,12 @@ const steps = {
     await nodeTest(PROTOCOLS, { concurrency: FILES_AT_ONCE, name: 'node-test-socketioxide', env: { CARILLON_TEST_ENGINE: 'socketioxide' } }),
     await nodeTest(ALONE, { concurrency: 1, name: 'node-test-alone' }),
   ]),
+  // What Carillon depends on is what deny.toml allows.
+  deny: async () => {
+    const { ok } = await cargoDeny();
+    if (!ok) return { passed: 0, failed: 1 };
+    return check('cargo', ['deny', '--locked', 'check', 'licenses', 'bans', 'sources'], { env: { PATH: `${join(tool, 'bin')}${delimiter}${process.env.PATH}` } });
+  },
   soak: async () => add([
     await buildServer(),
     await buildFixture('release'),
@@ -80,7 +87,7 @@ const OPTIONAL = ['soak', 'deb', 'pages'];
 // It needs root, and to fetch and build what packs.
 const INSTALLS = 'package.test.mjs';
 // The files with tests that `lib/soak.mjs` makes longer.
-const SOAKED = ['differential', 'relay', 'redis-outage', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
+const SOAKED = ['differential', 'relay', 'redis-outage', 'redis-sentinel', 'redis-cluster', 'cluster', 'python-client', 'transports', 'isolation', 'attacks', 'limits'].map((name) => `${name}.test.mjs`);
 
 // Files of JavaScript tests under way at once: what they do most is wait, and two keep two cores half busy.
 const FILES_AT_ONCE = 3;
@@ -88,6 +95,8 @@ const FILES_AT_ONCE = 3;
 const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|limits|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
 // What they prove is disturbed by whatever else the machine does.
 const ALONE = ['proc.test.mjs'];
+
+const DENY = '0.20.2';
 
 // Random schedules of the simulation, of which the step `rust` runs a tenth, always the same ones: about five minutes.
 const SCHEDULES = 100_000;
@@ -244,6 +253,17 @@ function buildServer(profile) {
   return check('cargo', ['build', '--locked', ...(profile ? [`--${profile}`] : []), '-p', 'carillon-server', '--bin', 'carillon']);
 }
 
+let denyInstalled;
+/**
+ * cargo-deny, which no package brings: built once, with what cores the JavaScript tests leave, while they mostly wait.
+ */
+function cargoDeny() {
+  denyInstalled ??= found('cargo-deny') || existsSync(join(tool, 'bin', 'cargo-deny'))
+    ? Promise.resolve({ ok: true })
+    : run('nice', ['-n', '19', 'cargo', 'install', '--quiet', '--debug', '--locked', '--root', tool, '--target-dir', join(tool, 'build'), `cargo-deny@${DENY}`], { env: { CARGO_PROFILE_DEV_DEBUG: '0' } });
+  return denyInstalled;
+}
+
 /** Runs JavaScript tests, with everything they need installed. */
 async function nodeTest(files, { limit = 180_000, concurrency, name = 'node-test', env = {} }) {
   installNpm();
@@ -279,6 +299,7 @@ if (unknown.length > 0) giveUp(`no step named ${unknown.join(', ')}: the steps a
 installTools();
 const rows = [];
 for (const name of wanted) {
+  if (name === 'js' && wanted.includes('deny')) cargoDeny();
   const start = Date.now();
   rows.push({ name, ...(await steps[name]()), seconds: Math.round((Date.now() - start) / 1000) });
 }

@@ -117,6 +117,33 @@ pub(crate) struct Relay {
 }
 
 #[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Nodes {
+    /// Carillons on one Redis, beside one alone
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4", value_name = "N", value_parser = nodes)]
+    pub(crate) nodes: Vec<usize>,
+    /// To whom the first of them publishes: `plain`, `two-namespaces`, `rooms`, `mixed`
+    #[arg(long, value_delimiter = ',', default_value = "plain,rooms,mixed", value_name = "SHAPE")]
+    pub(crate) shape: Vec<Shape>,
+    /// Clients of each node
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) clients: usize,
+    /// Bytes of each message's text
+    #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
+    pub(crate) payload: usize,
+    /// Publishes a second
+    #[arg(long, default_value_t = 1_000.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// Rounds of each number of nodes
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) rounds: usize,
+    /// Seconds of each round
+    #[arg(long, default_value_t = 3.0, value_name = "S")]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Ack {
     /// Clients that are flooded while one calls
     #[arg(long, default_value_t = 1_000, value_name = "N")]
@@ -267,6 +294,11 @@ pub(crate) struct Overload {
     pub(crate) calls: f64,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// Nodes that fit on one machine.
+fn nodes(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|nodes| (1..=16).contains(nodes)).ok_or_else(|| "is a number from 1 to 16".to_owned())
 }
 
 fn payload(text: &str) -> Result<usize, String> {

@@ -11,6 +11,7 @@ use super::mark::Finder;
 use super::nats;
 use super::packet::{Dialect, Packet};
 use super::polling::{self, Polling};
+use super::stream::Stream;
 use super::tally::Tally;
 use super::target::{ACCEPT, Target};
 
@@ -51,7 +52,7 @@ pub(crate) enum Heard {
 
 /// One client.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     pub(crate) stage: Stage,
     pub(crate) role: Role,
     /// The number the next message should have.
@@ -80,7 +81,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// A client whose TCP connection is being made.
-    pub(crate) fn new(stream: TcpStream, index: usize, target: &Target) -> Self {
+    pub(crate) fn new(stream: Stream, index: usize, target: &Target) -> Self {
         let polling = (target.polls && index > 0).then(|| Box::new(Polling::new(target, index)));
         Self {
             stream,
@@ -102,8 +103,8 @@ impl Connection {
     }
 
     /// For registration with the poll.
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
-        &mut self.stream
+    pub(crate) fn socket(&mut self) -> &mut TcpStream {
+        self.stream.socket()
     }
 
     /// Starts a round.
@@ -144,6 +145,9 @@ impl Connection {
             }
         }
         self.out.drain(..sent);
+        if let Err(error) = self.stream.flush() {
+            self.close(now, &error.to_string());
+        }
     }
 
     /// Reads until the kernel has no more, or `buffer` has been filled `turns` times: then there may be more (true).
@@ -169,11 +173,17 @@ impl Connection {
                         self.flush(clock());
                     }
                     // A short read found the end: the next byte raises a new event.
-                    if read < buffer.len() {
+                    if read < buffer.len() && self.stream.ends_short() {
                         return false;
                     }
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // A handshake that has got further lets out what waits for it.
+                    if !self.out.is_empty() && !self.stream.ends_short() {
+                        self.flush(clock());
+                    }
+                    return false;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.close(clock(), &error.to_string());
@@ -302,12 +312,12 @@ impl Connection {
         self.stage = Stage::Closed;
         self.closed.get_or_insert_with(|| (now, why.to_owned()));
         // Fails when the server was faster.
-        self.stream.shutdown(Shutdown::Both).ok();
+        self.stream.socket().shutdown(Shutdown::Both).ok();
     }
 
     /// The port this client connects from.
-    pub(crate) fn port(&self) -> io::Result<u16> {
-        Ok(self.stream.local_addr()?.port())
+    pub(crate) fn port(&mut self) -> io::Result<u16> {
+        Ok(self.stream.socket().local_addr()?.port())
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) enum Dialect {
         message: Vec<u8>,
         /// The same of other namespaces that clients are in as well.
         also: Vec<(String, Vec<u8>)>,
+        /// What clients show at each CONNECT, as JSON; or nothing.
+        auth: String,
     },
     /// NATS' own protocol: a stream of lines and payloads, however it is cut into frames.
     Nats {
@@ -53,7 +55,15 @@ impl Dialect {
     pub(crate) fn new(namespace: &str, event: &str) -> Self {
         let namespace = if namespace == "/" { String::new() } else { format!("{namespace},") };
         let message = format!("42{namespace}[\"{event}\"").into_bytes();
-        Self::SocketIo { namespace, message, also: Vec::new() }
+        Self::SocketIo { namespace, message, also: Vec::new(), auth: String::new() }
+    }
+
+    /// The same clients, which show this token.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        if let Self::SocketIo { auth, .. } = &mut self {
+            *auth = format!("{{\"token\":\"{token}\"}}");
+        }
+        self
     }
 
     /// The same clients in another namespace too, where messages are called `event`.
@@ -91,7 +101,7 @@ impl Dialect {
     /// Asks to be let into the namespace, or to be sent the messages under test.
     pub(crate) fn connect(&self) -> String {
         match self {
-            Self::SocketIo { namespace, .. } => format!("40{namespace}"),
+            Self::SocketIo { namespace, auth, .. } => format!("40{namespace}{auth}"),
             Self::Nats { subject } => nats::subscribe(subject),
             Self::Plain => String::new(),
         }
@@ -99,8 +109,9 @@ impl Dialect {
 
     /// What asks for all of the namespaces.
     pub(crate) fn connects(&self) -> Vec<String> {
-        let also = if let Self::SocketIo { also, .. } = self { also.as_slice() } else { &[] };
-        std::iter::once(self.connect()).chain(also.iter().map(|(namespace, _)| format!("40{namespace}"))).collect()
+        let Self::SocketIo { also, auth, .. } = self else { return vec![self.connect()] };
+        let also = also.iter().map(|(namespace, _)| format!("40{namespace}{auth}"));
+        std::iter::once(self.connect()).chain(also).collect()
     }
 
     /// The answer to a ping.

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
 
 use super::packet::Dialect;
 use crate::Result;
@@ -22,12 +25,19 @@ pub(crate) struct Target {
     pub(crate) dialect: Dialect,
     /// Whether all clients but the first one poll.
     pub(crate) polls: bool,
+    /// Whom clients believe, where everything is encrypted.
+    pub(crate) tls: Option<Arc<ClientConfig>>,
 }
 
 impl Target {
     /// A server of our own on loopback.
     pub(crate) fn local(address: SocketAddr, dialect: Dialect) -> Self {
-        Self { address, host: address.to_string(), path: dialect.path().to_owned(), dialect, polls: false }
+        Self { address, host: address.to_string(), path: dialect.path().to_owned(), dialect, polls: false, tls: None }
+    }
+
+    /// The same, encrypted where clients are told whom to believe.
+    pub(crate) fn over(self, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The server at `url`: `http://host:port`, or `ws://`, with a path when it is not `/socket.io/`.
@@ -45,7 +55,7 @@ impl Target {
         };
         let address = with_port.to_socket_addrs().map_err(|error| format!("`{url}`: {error}"))?.next();
         let address = address.ok_or_else(|| format!("`{url}`: the host has no address"))?;
-        Ok(Self { address, host: host.to_owned(), path, dialect, polls: false })
+        Ok(Self { address, host: host.to_owned(), path, dialect, polls: false, tls: None })
     }
 
     /// The request that opens the WebSocket of client `index`; the server may read the index from the query.

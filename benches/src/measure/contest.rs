@@ -167,11 +167,13 @@ impl Contest {
         options.settings.extend_from_slice(settings);
         let server = peer.start(&options)?;
         self.versions.insert(peer.to_string(), peer.version());
+        let dialect = server.access.token.iter().fold(peer.dialect(), |dialect, token| dialect.with_token(token));
+        let target = Target::local(server.address, dialect).over(server.access.tls.clone());
         Ok(Contestant {
             name: name.to_owned(),
             peer: Some(peer),
             pid: Some(server.pid()),
-            target: Target::local(server.address, peer.dialect()),
+            target,
             driver: peer.inlet().map_or(Driver::Server, |inlet| Driver::Feed(inlet, server.inlet)),
             server: Some(server),
             group: 0,

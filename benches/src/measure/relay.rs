@@ -113,7 +113,7 @@ pub(super) fn start_redis(contest: &Contest) -> Result<Server> {
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &address.port().to_string()]);
     command.arg("--dir").arg(directory);
     let cores = &contest.options.load_cores;
-    Server::start(command, address, (cores, cores), &directory.join("redis.log"))
+    Server::start(command, [address; 2], (cores, cores), &directory.join("redis.log"))
 }
 
 /// A client of Redis that only publishes.

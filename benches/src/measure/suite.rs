@@ -2,10 +2,9 @@
 
 mod steps;
 
-use self::steps::{Step, steps};
+use self::steps::{Step, everybody, steps};
 use super::contest::Contest;
 use crate::cli::Suite;
-use crate::peers::Peer;
 use crate::report::document::{self, Part, Suite as Document};
 use crate::report::table;
 use crate::{Result, clock};
@@ -17,7 +16,7 @@ pub(crate) fn run(options: &Suite) -> Result<bool> {
     }
     let steps = steps(options);
     let mut contest = Contest::new(&options.common, 0.0)?;
-    let present = contest.servers(&options.common, &Peer::FANOUT);
+    let present = contest.servers(&options.common, &everybody());
     let expected: f64 = steps.iter().map(|step| step.seconds(&present)).sum();
     contest.expect(expected);
     table::print(format!("suite on {}", contest.machine.line()));

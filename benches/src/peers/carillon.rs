@@ -11,6 +11,7 @@ use super::Options;
 use crate::Result;
 
 mod endless;
+pub(super) mod guarded;
 mod plugin;
 
 /// The name of the bench plugin.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::carillon::guarded::Access;
 use crate::{Result, clock, machine};
 
 /// How long a server may take to listen.
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Where messages are published to, in a server that has no publisher inside.
     pub(crate) inlet: SocketAddr,
+    /// What clients need to get in.
+    pub(crate) access: Access,
     log: PathBuf,
 }
 
@@ -32,11 +35,11 @@ impl Server {
         Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
     }
 
-    /// Starts `command` on `cores` and waits until it listens on `address`. What it prints goes to `log`; this thread
-    /// returns to `own` cores.
+    /// Starts `command` on `cores` and waits until it listens on both addresses, of which the second is for messages. What it
+    /// prints goes to `log`; this thread returns to `own` cores.
     pub(crate) fn start(
         mut command: Command,
-        address: SocketAddr,
+        [address, inlet]: [SocketAddr; 2],
         (cores, own): (&[usize], &[usize]),
         log: &Path,
     ) -> Result<Self> {
@@ -46,9 +49,9 @@ impl Server {
         machine::pin(cores)?;
         let child = command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()));
         machine::pin(own)?;
-        let mut server = Self { child: child?, address, inlet: address, log: log.to_owned() };
+        let mut server = Self { child: child?, address, inlet, access: Access::default(), log: log.to_owned() };
         let deadline = clock::now() + START;
-        while TcpStream::connect(address).is_err() {
+        while [address, inlet].iter().any(|address| TcpStream::connect(address).is_err()) {
             if let Some(status) = server.child.try_wait()? {
                 return Err(format!("ended with {status}: {}", server.last_words()).into());
             }

@@ -53,6 +53,7 @@ pub(super) fn sections(story: &Story) -> Vec<Section> {
         Section::new("ingress", "Events from clients", shown(story.parts("ingress")), None),
         Section::new("shapes", "Not to everybody", shown(story.parts("shapes")), None),
         Section::new("connect", "Connections", shown(story.parts("connect")), None),
+        Section::new("guarded", "With TLS, and with tokens", shown(story.parts("guarded")), None),
         Section::new("poll", "Clients that poll", shown(story.parts("poll")), None),
         Section::new("overload", "A plugin that publishes without end", shown(story.parts("overload")), None),
         Section::new("scrape", "Scrapes", shown(story.parts("scrape")), None),

@@ -12,12 +12,15 @@ const SECRET_MIN: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusSettings {
-    /// The bus, by address; its scheme picks the kind. `memory://` lives inside this process and needs nothing else.
+    /// The bus, by address; its scheme picks the kind. `memory://` lives inside this process and needs nothing else;
+    /// `redis://host`, `redis+sentinel://host,host/db/master` and `redis+cluster://host,host` connect to other programs and
+    /// other Carillons.
     pub url: String,
     /// The password, where it does not stand in the address: at least its file can then be kept from other readers.
     #[schemars(extend("writeOnly" = true))]
     pub password: Option<String>,
-    /// What stands in front of the names of Carillon's own channels and keys. Installations that share a Redis and are not
+    /// What stands in front of the names of Carillon's own channels and keys. On a Redis Cluster channels that begin so are
+    /// shard channels. Installations that share a Redis and are not
     /// to see each other have different ones. What other programs publish, the relay's rows and what `/monitoring` keeps (`cluster:*`) is named as it stands, whatever the
     /// prefix.
     pub prefix: String,
@@ -123,6 +126,8 @@ mod tests {
         for (url, address) in [
             ("redis://h", "redis://:p%40%2Fss@h"),
             ("rediss://user@h:6380/2?timeout_ms=100", "rediss://user:p%40%2Fss@h:6380/2?timeout_ms=100"),
+            ("redis+sentinel://a,b:1/0/m", "redis+sentinel://:p%40%2Fss@a,b:1/0/m"),
+            ("redis+cluster://user@a,b", "redis+cluster://user:p%40%2Fss@a,b"),
             ("unix:///run/redis.sock", "unix:///run/redis.sock?pass=p%40%2Fss"),
             ("unix:///run/redis.sock?db=2", "unix:///run/redis.sock?db=2&pass=p%40%2Fss"),
         ] {

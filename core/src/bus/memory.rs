@@ -1,5 +1,7 @@
 //! The embedded bus, `memory://`: everything inside this process, for a Carillon that runs alone and for tests.
 
+mod journals;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,10 +11,15 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
+use self::journals::Journals;
 use super::{Bus, BusContext, BusStatus, Feed, Message, Subscription};
 use crate::error::Result;
+use crate::journal::{Bounds, Entry, Offset, Page};
 
 crate::bus!("memory", connect);
+
+/// So many keys are few: those that have expired are not looked for.
+const LOOK_AT: usize = 64;
 
 /// The bus inside this process.
 pub struct MemoryBus {
@@ -23,17 +30,39 @@ pub struct MemoryBus {
 #[derive(Default)]
 struct State {
     feeds: HashMap<Arc<str>, Vec<Feed>>,
-    keys: HashMap<String, Entry>,
+    keys: HashMap<String, Value>,
+    /// How many keys there were when those that have expired were last looked for.
+    looked_at: usize,
+    journals: Journals,
 }
 
-struct Entry {
+struct Value {
     value: Bytes,
     expires: Option<Instant>,
 }
 
-impl Entry {
+impl Value {
     fn is_live(&self) -> bool {
         self.expires.is_none_or(|at| at > Instant::now())
+    }
+}
+
+impl State {
+    /// Under the lock, so that every subscriber sees the same order.
+    fn publish(&mut self, channel: &str, payload: &Bytes) {
+        let Some((channel, _)) = self.feeds.get_key_value(channel) else { return };
+        let channel = Arc::clone(channel);
+        if let Some(feeds) = self.feeds.get_mut(&channel) {
+            feeds.retain(|feed| feed.send(Message { channel: Arc::clone(&channel), payload: payload.clone() }));
+        }
+    }
+
+    /// Forgets keys that have expired, once there may be as many of them as of others.
+    fn look_for_expired(&mut self) {
+        if self.keys.len() > 2 * self.looked_at {
+            self.keys.retain(|_, value| value.is_live());
+            self.looked_at = self.keys.len().max(LOOK_AT);
+        }
     }
 }
 
@@ -69,25 +98,36 @@ impl Bus for MemoryBus {
     }
 
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
-        // Under the lock, so that every subscriber sees the same order.
-        let mut state = self.state();
-        let Some((channel, _)) = state.feeds.get_key_value(channel) else { return Ok(()) };
-        let channel = Arc::clone(channel);
-        if let Some(feeds) = state.feeds.get_mut(&channel) {
-            feeds.retain(|feed| feed.send(Message { channel: Arc::clone(&channel), payload: payload.clone() }));
-        }
+        self.state().publish(channel, &payload);
         Ok(())
     }
 
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         let (feed, subscription) = Subscription::new(self.context.dropped.clone());
+        self.listen(channels, &feed).await?;
+        Ok(subscription)
+    }
+
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
         let mut state = self.state();
         for channel in channels {
             let feeds = state.feeds.entry(channel.as_str().into()).or_default();
-            feeds.retain(Feed::is_open);
+            feeds.retain(|known| known.is_open() && !known.is_same(feed));
             feeds.push(feed.clone());
         }
-        Ok(subscription)
+        Ok(())
+    }
+
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        let mut state = self.state();
+        for channel in channels {
+            if let Some(feeds) = state.feeds.get_mut(&**channel) {
+                feeds.retain(|known| known.is_open() && !known.is_same(feed));
+                if feeds.is_empty() {
+                    state.feeds.remove(&**channel);
+                }
+            }
+        }
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
@@ -97,8 +137,8 @@ impl Bus for MemoryBus {
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
         let mut state = self.state();
         // Expired keys go here, where keys come, so that the map stays as small as what is set.
-        state.keys.retain(|_, entry| entry.is_live());
-        state.keys.insert(key.to_owned(), Entry { value, expires: ttl.map(|ttl| Instant::now() + ttl) });
+        state.look_for_expired();
+        state.keys.insert(key.to_owned(), Value { value, expires: ttl.map(|ttl| Instant::now() + ttl) });
         Ok(())
     }
 
@@ -107,9 +147,31 @@ impl Bus for MemoryBus {
         let held_by_other = state.keys.get(key).is_some_and(|entry| entry.is_live() && entry.value != owner.as_bytes());
         if !held_by_other {
             let value = Bytes::copy_from_slice(owner.as_bytes());
-            state.keys.insert(key.to_owned(), Entry { value, expires: Some(Instant::now() + ttl) });
+            state.keys.insert(key.to_owned(), Value { value, expires: Some(Instant::now() + ttl) });
         }
         Ok(!held_by_other)
+    }
+
+    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
+        let mut state = self.state();
+        let channel = self.journal_channel(name);
+        let append = |record: &Bytes| {
+            let entry = state.journals.of(name, bounds).append(record.clone());
+            if state.feeds.contains_key(&*channel) {
+                state.publish(&channel, &entry.sealed());
+            }
+            Ok(entry)
+        };
+        records.iter().map(append).collect()
+    }
+
+    async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
+        Ok(self.state().journals.of(name, bounds).read(after, limit))
+    }
+
+    async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {
+        self.state().journals.of(name, bounds).renew(known);
+        Ok(())
     }
 
     fn status(&self) -> BusStatus {
@@ -145,6 +207,30 @@ mod tests {
         bus.shutdown().await;
         assert!(subscription.recv().await.is_none());
         assert_eq!(dropped.get(), 0);
+    }
+
+    /// Channels come and go while a subscription goes on, each of them once.
+    #[tokio::test]
+    async fn a_subscription_gets_more_channels_and_fewer() {
+        let (bus, dropped) = bus();
+        let (feed, mut subscription) = Subscription::new(dropped);
+        let [a, b] = ["a", "b"].map(|name| vec![name.to_owned()]);
+        for channels in [&a, &b, &a] {
+            bus.listen(channels, &feed).await.unwrap();
+        }
+        let publish = async |channel: &str| bus.publish(channel, Bytes::copy_from_slice(channel.as_bytes())).await;
+        for channel in ["a", "b"] {
+            publish(channel).await.unwrap();
+        }
+        bus.ignore(&a, &feed).await;
+        for channel in ["a", "b"] {
+            publish(channel).await.unwrap();
+        }
+        for expected in ["a", "b", "b"] {
+            assert_eq!(subscription.recv().await.unwrap().payload, expected);
+        }
+        bus.ignore(&b, &feed).await;
+        assert!(bus.state().feeds.is_empty());
     }
 
     #[tokio::test]

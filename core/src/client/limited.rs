@@ -15,12 +15,17 @@ use crate::sink::Reason;
 const SLICE: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Counts an event, and reads no further for as long as that asks for.
+    /// Counts an event that came at `moment`, and reads no further for as long as that asks for.
     ///
     /// # Errors
     /// It is over a limit.
-    pub(super) fn count_event(self: &Arc<Self>, sender: &Sender, event: &Counted<'_>) -> Result<(), Over> {
-        let (pause, taken) = self.namespace.rates.take(sender, event);
+    pub(super) fn count_event(
+        self: &Arc<Self>,
+        sender: &Sender,
+        event: &Counted<'_>,
+        moment: Instant,
+    ) -> Result<(), Over> {
+        let (pause, taken) = self.namespace.rates.take(sender, event, moment);
         if let Some(pause) = pause {
             self.hold(pause);
         }

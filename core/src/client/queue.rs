@@ -144,9 +144,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn push(&mut self, job: Job) {
+    pub(super) fn push(&mut self, job: Job, since: Instant) {
         self.bytes += job.bytes();
-        self.jobs.push_back(Waiting { job, since: Instant::now() });
+        self.jobs.push_back(Waiting { job, since });
     }
 
     /// The hook that runs in front of events that were faster than the CONNECT reply.

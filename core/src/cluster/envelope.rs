@@ -24,6 +24,14 @@ const LINE_MAX: usize = 512;
 /// A proved message is taken for so long, and for as long before its time: clocks of nodes may differ by that.
 pub const LIFETIME: Duration = Duration::from_secs(60);
 
+/// What was made so long before a channel was listened to may be by a clock that is behind. Older is not for the first time.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
+
+/// For a channel that is listened to from now on: what is older than this has been heard by those who listened before.
+pub(super) fn listening_from() -> u64 {
+    now().saturating_sub(CLOCKS_DIFFER.as_millis() as u64)
+}
+
 /// Who puts messages of one channel into envelopes, and opens those of others.
 #[derive(Clone)]
 pub struct Envelopes {
@@ -39,7 +47,7 @@ pub struct Opened<'a> {
     pub node: &'a str,
     /// Grows by one with each message of the node on this channel, those included that did not leave.
     pub sequence: u64,
-    /// Whether it was made before this value of [`Envelopes`], as far as that is proved.
+    /// Whether it was made before its channel was listened to, as far as that is proved.
     pub old: bool,
     /// Where what is said begins.
     pub at: usize,
@@ -62,7 +70,12 @@ impl Envelopes {
     pub fn new(channel: &str, secret: Option<&str>) -> Self {
         // A key of any length is one.
         let secret = secret.and_then(|secret| Hmac::new_from_slice(secret.as_bytes()).ok());
-        Self { channel: channel.to_owned(), secret, since: now() }
+        Self { channel: channel.to_owned(), secret, since: listening_from() }
+    }
+
+    /// The channel has been listened to since then, in milliseconds since 1970.
+    pub(super) fn listens_since(&mut self, since: u64) {
+        self.since = since;
     }
 
     /// Puts `text` of `node`, a name without spaces, into an envelope.

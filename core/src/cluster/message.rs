@@ -1,5 +1,7 @@
 //! What Carillons say to each other: a line of JSON (to whom), the event's JSON array, then the attachments.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
@@ -8,8 +10,7 @@ use super::NAME_MAX;
 use super::envelope::Envelopes;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, Selection};
-use crate::packet::split_event;
-use crate::payload::Payload;
+use crate::packet::Item;
 use crate::sink::Mode;
 
 /// Bytes of a message without its envelope, and of its first line; larger ones are neither sent nor taken.
@@ -20,8 +21,8 @@ const ATTACHMENTS_MAX: usize = 1024;
 
 /// The first line of a message.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Header {
-    pub(super) namespace: String,
+pub(crate) struct Header {
+    pub(crate) namespace: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) to: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -29,7 +30,7 @@ pub(super) struct Header {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) except: Vec<String>,
     #[serde(default)]
-    pub(super) mode: Mode,
+    pub(crate) mode: Mode,
     /// Bytes of the JSON array; 0 asks for a DISCONNECT of the clients addressed.
     pub(super) json: usize,
     /// Bytes of each attachment.
@@ -38,6 +39,12 @@ pub(super) struct Header {
 }
 
 impl Header {
+    /// To whom.
+    pub(crate) fn selection(&self) -> Selection {
+        let (to, clients, except) = (self.to.clone(), self.clients.clone(), self.except.clone());
+        Selection { to, clients, except, offsets: None }
+    }
+
     /// Names and sizes are such as a node may send; `rest` bytes follow the line.
     pub(super) fn is_sound(&self, rest: usize) -> bool {
         let names = self.to.iter().chain(&self.clients).chain(&self.except);
@@ -53,7 +60,7 @@ impl Header {
 
 /// An event, or a DISCONNECT where `json` is empty, for other nodes; `None` when it is larger, or named longer, than they
 /// take.
-pub(super) fn put_together(
+pub(crate) fn put_together(
     namespace: &str,
     selection: &Selection,
     mode: Mode,
@@ -79,7 +86,7 @@ pub(super) fn put_together(
 }
 
 /// To whom, and the bytes of the event: checked before anything is made of them.
-pub(super) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
+pub(crate) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
     let malformed = || Error::bad_payload("not a message of a Carillon");
     if message.len() > MESSAGE_MAX {
         return Err(malformed());
@@ -91,19 +98,18 @@ pub(super) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
     if header.is_sound(rest.len()) { Ok((header, rest)) } else { Err(malformed()) }
 }
 
-/// The event's name and arguments; `None` for a DISCONNECT.
-pub(super) fn event(header: &Header, mut rest: Bytes) -> Result<Option<(String, Payload)>> {
+/// The event as a packet for clients of `namespace`, and its name; `None` for a DISCONNECT.
+pub(crate) fn event(header: &Header, namespace: &Arc<str>, mut rest: Bytes) -> Result<Option<(Item, String)>> {
     if header.json == 0 {
         return Ok(None);
     }
     let json = ByteString::try_from(rest.split_to(header.json))?;
-    let name = split_event(&json)?.name;
+    let attachments: Vec<Bytes> = header.attachments.iter().map(|length| rest.split_to(*length)).collect();
+    let (item, name) = Item::forward(namespace, &json, &attachments)?;
     if name.len() > NAME_MAX {
         return Err(Error::bad_payload("the name of the event is too long"));
     }
-    let name = name.into_owned();
-    let attachments = header.attachments.iter().map(|length| rest.split_to(*length)).collect();
-    Ok(Some((name, Payload::of_event(&json, attachments)?)))
+    Ok(Some((item, name)))
 }
 
 /// Whether this is a message of a Carillon, sound and whole, its event included: what fuzzing asks.
@@ -111,31 +117,32 @@ pub(super) fn event(header: &Header, mut rest: Bytes) -> Result<Option<(String, 
 #[must_use]
 pub fn is_understood(message: &Bytes) -> bool {
     let Ok(opened) = Envelopes::new("", None).open(message) else { return false };
-    take_apart(&message.slice(opened.at..)).and_then(|(header, rest)| event(&header, rest)).is_ok()
+    let taken = take_apart(&message.slice(opened.at..));
+    taken.and_then(|(header, rest)| event(&header, &header.namespace.as_str().into(), rest)).is_ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::payload::encode_event;
+    use crate::payload::{Payload, encode_event};
+
+    fn read(header: &Header, rest: Bytes) -> Result<Option<(Item, String)>> {
+        event(header, &header.namespace.as_str().into(), rest)
+    }
 
     #[test]
     fn a_publish_survives_the_way_to_another_node() {
-        let selection =
-            Selection { to: vec!["r\n\"".to_owned()], clients: vec!["c".to_owned()], except: vec!["x".to_owned()] };
+        let own = |name: &str| vec![name.to_owned()];
+        let selection = Selection { to: own("r\n\""), clients: own("c"), except: own("x"), offsets: None };
         let payload = Payload::binary(Bytes::from_static(b"\n\0"));
         let item = encode_event(&Arc::from("/n"), "e", &payload).unwrap();
         let message = put_together("/n", &selection, Mode::All, &item.json(), item.attachments()).unwrap();
         let (header, rest) = take_apart(&message).unwrap();
-        let (name, arrived) = event(&header, rest).unwrap().unwrap();
-        let received = Selection { to: header.to, clients: header.clients, except: header.except };
-        assert_eq!(received, selection);
-        assert_eq!((name.as_str(), arrived.json()), ("e", payload.json()));
-        assert_eq!(arrived.attachments(), payload.attachments());
+        let (arrived, name) = read(&header, rest).unwrap().unwrap();
+        assert_eq!(header.selection(), selection);
+        assert_eq!((name.as_str(), arrived.frames()), ("e", item.frames()));
         let (header, rest) = take_apart(&put_together("/n", &selection, Mode::All, "", &[]).unwrap()).unwrap();
-        assert!(event(&header, rest).unwrap().is_none());
+        assert!(read(&header, rest).unwrap().is_none());
     }
 
     #[test]
@@ -143,7 +150,7 @@ mod tests {
         let header = r#"{"namespace":"/","json":9}"#;
         for text in ["", "x", "\n", "{}\n[]", &format!("{header}\n[\"e\"]"), &format!("{header}\n[\"e\",nul]")] {
             let taken = take_apart(&Bytes::copy_from_slice(text.as_bytes()));
-            assert!(taken.and_then(|(header, rest)| event(&header, rest)).is_err(), "{text}");
+            assert!(taken.and_then(|(header, rest)| read(&header, rest)).is_err(), "{text}");
         }
     }
 
@@ -174,7 +181,7 @@ mod tests {
         let json = format!("[\"{name}\"]");
         let message = Bytes::from(format!("{{\"namespace\":\"/\",\"json\":{}}}\n{json}", json.len()));
         let (header, rest) = take_apart(&message).unwrap();
-        assert!(event(&header, rest).is_err());
+        assert!(read(&header, rest).is_err());
     }
 
     /// What other nodes would not take is not sent.

@@ -11,6 +11,8 @@ pub(super) struct Nodes {
     heard: HashMap<String, Heard>,
     /// Messages so far, of all: the clock by which nodes are silent.
     messages: u64,
+    /// By that clock, when this channel was listened to again: what was said until then is no loss.
+    resumed: u64,
 }
 
 struct Heard {
@@ -28,6 +30,11 @@ pub(super) enum Turn {
 }
 
 impl Nodes {
+    /// The channel is listened to again, after a while in which it was not.
+    pub(super) fn resume(&mut self) {
+        self.resumed = self.messages;
+    }
+
     /// A message of a node, under its sequence number. What a node said before it was first heard is no loss; a message that
     /// is `old`, from before this node began to listen, may have been heard by who was here before, and is no first one.
     pub(super) fn hear(&mut self, node: &str, sequence: u64, old: bool) -> Turn {
@@ -37,7 +44,7 @@ impl Nodes {
             if sequence <= heard.sequence {
                 return Turn::Repeated;
             }
-            let missing = sequence - heard.sequence - 1;
+            let missing = if heard.at > self.resumed { sequence - heard.sequence - 1 } else { 0 };
             *heard = Heard { sequence, at };
             return Turn::Next(missing);
         }
@@ -74,6 +81,16 @@ mod tests {
         let mut nodes = Nodes::default();
         let turns = [(7, true), (8, false), (9, true)].map(|(sequence, old)| nodes.hear("a", sequence, old));
         assert_eq!(turns, [Turn::Repeated, Turn::Next(0), Turn::Next(0)]);
+    }
+
+    /// What was said while nobody here wanted to hear it is no loss, and no reason to hear the same again.
+    #[test]
+    fn what_nobody_wanted_to_hear_is_not_missed() {
+        let mut nodes = Nodes::default();
+        nodes.hear("a", 5, false);
+        nodes.resume();
+        let turns = [5, 9, 11].map(|sequence| nodes.hear("a", sequence, false));
+        assert_eq!(turns, [Turn::Repeated, Turn::Next(0), Turn::Next(1)]);
     }
 
     /// However many names strangers think of, no more is kept, and who talks is not forgotten.

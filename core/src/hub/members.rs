@@ -36,6 +36,8 @@ pub(crate) struct Selection {
     pub(crate) clients: Vec<String>,
     /// Rooms or client ids left out: who is left out by another's name loses, and learns, nothing of theirs.
     pub(crate) except: Vec<String>,
+    /// Only of those who take offsets, or only of those who do not.
+    pub(crate) offsets: Option<bool>,
 }
 
 impl Selection {
@@ -48,6 +50,20 @@ impl Selection {
     fn is_unnamed(&self) -> bool {
         self.to.is_empty() && self.clients.is_empty()
     }
+
+    /// Those of it who take offsets, or those who do not.
+    pub(crate) fn of_kind(&self, offsets: bool) -> Self {
+        Self { offsets: Some(offsets), ..self.clone() }
+    }
+}
+
+/// Somebody who comes to a namespace.
+pub(crate) struct Newcomer {
+    pub(crate) key: Key,
+    /// The public id.
+    pub(crate) id: Arc<str>,
+    /// Whether what is published ends with its offset for this one.
+    pub(crate) offsets: bool,
 }
 
 /// Dense, so that a sweep over everybody runs through memory in order.
@@ -56,6 +72,8 @@ pub(super) struct Members {
     dense: Vec<Member>,
     /// How many of them have not left.
     live: usize,
+    /// How many of those take offsets.
+    takers: usize,
     /// Where each member stands in `dense`.
     at: HashMap<Key, usize, RandomState>,
     /// The same, by public client id. Both are names of the server's making, which nobody can choose to collide.
@@ -68,6 +86,8 @@ pub(super) struct Members {
 struct Member {
     key: Key,
     id: Arc<str>,
+    /// Whether what is published ends with its offset for this one.
+    offsets: bool,
     sink: Arc<dyn Sink>,
     /// Its connection's place in the shard.
     slot: Slot,
@@ -78,6 +98,10 @@ struct Member {
 impl Member {
     fn is_at(&self, moment: Moment) -> bool {
         self.since <= moment && moment < self.until
+    }
+
+    fn is_of(&self, selection: &Selection) -> bool {
+        selection.offsets.is_none_or(|offsets| self.offsets == offsets)
     }
 }
 
@@ -109,11 +133,14 @@ pub(super) enum Reached {
 }
 
 impl Members {
-    pub(super) fn add(&mut self, (key, id): (Key, Arc<str>), sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
+    pub(super) fn add(&mut self, newcomer: Newcomer, sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
+        let Newcomer { key, id, offsets } = newcomer;
+        // One that comes back has the id it had before: from here on it is the newer one's.
         self.ids.insert(Arc::clone(&id), self.dense.len());
         self.at.insert(key, self.dense.len());
-        self.dense.push(Member { key, id, sink, slot, since, until: OPEN });
+        self.dense.push(Member { key, id, offsets, sink, slot, since, until: OPEN });
         self.live += 1;
+        self.takers += usize::from(offsets);
         self.version += 1;
     }
 
@@ -125,6 +152,7 @@ impl Members {
         }
         member.until = until;
         self.live -= 1;
+        self.takers -= usize::from(member.offsets);
         self.version += 1;
         Some(member.slot)
     }
@@ -132,11 +160,15 @@ impl Members {
     /// Forgets a member that has left.
     pub(super) fn forget(&mut self, key: Key) {
         let Some(place) = self.at.remove(&key) else { return };
-        let member = self.dense.swap_remove(place);
-        self.ids.remove(&member.id);
+        let (member, last) = (self.dense.swap_remove(place), self.dense.len());
+        if self.ids.get(&member.id) == Some(&place) {
+            self.ids.remove(&member.id);
+        }
         if let Some(moved) = self.dense.get(place) {
             self.at.insert(moved.key, place);
-            self.ids.insert(Arc::clone(&moved.id), place);
+            if let Some(at) = self.ids.get_mut(&moved.id).filter(|at| **at == last) {
+                *at = place;
+            }
         }
     }
 
@@ -234,7 +266,7 @@ impl Members {
             },
             _ => return Reached::Many,
         };
-        match member {
+        match member.filter(|member| member.is_of(selection)) {
             Some(member) => Reached::One(member.slot, Arc::clone(&member.sink)),
             None => Reached::Nobody,
         }
@@ -254,6 +286,11 @@ impl Members {
         self.rooms.contains_key(name)
     }
 
+    /// How many take offsets, and how many do not.
+    pub(super) fn kinds(&self) -> (usize, usize) {
+        (self.takers, self.live - self.takers)
+    }
+
     /// How many there are, with those who have left and are not forgotten yet.
     pub(super) fn len(&self) -> usize {
         self.dense.len()
@@ -267,11 +304,13 @@ impl Members {
     /// The members of a selection, each once.
     fn select<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = &'a Member> + 'a> {
         let everybody = self.dense.iter().filter(move |member| member.is_at(moment));
+        let offsets = selection.offsets;
+        let of_kind = move |member: &&Member| offsets.is_none_or(|offsets| member.offsets == offsets);
         if selection.is_unnamed() && selection.except.is_empty() {
-            return Box::new(everybody);
+            return if offsets.is_none() { Box::new(everybody) } else { Box::new(everybody.filter(of_kind)) };
         }
         let except: HashSet<Key> = selection.except.iter().flat_map(|name| self.named(name, moment)).collect();
-        let member = move |key: Key| self.member(key, moment).filter(|_| !except.contains(&key));
+        let member = move |key: Key| self.member(key, moment).filter(|_| !except.contains(&key)).filter(of_kind);
         if selection.is_unnamed() {
             return Box::new(everybody.filter_map(move |one| member(one.key)));
         }
@@ -292,6 +331,7 @@ impl Members {
     /// How many members a selection has now. Walks no further than exceptions and unions of rooms make necessary.
     pub(super) fn count(&self, selection: &Selection) -> usize {
         match (&*selection.to, &*selection.clients, &*selection.except) {
+            _ if selection.offsets.is_some() => self.select(selection, NOW).count(),
             ([], [], []) => self.live,
             ([], [], except) => {
                 let out: BTreeSet<Key> = except.iter().flat_map(|name| self.named(name, NOW)).collect();

@@ -147,6 +147,7 @@ impl Run {
             (class.space, class.version) == (publish.space, version)
                 && class.selection.to == selection.to
                 && class.selection.clients == selection.clients
+                && class.selection.offsets == selection.offsets
                 && (if single { class.selection.except.is_empty() } else { class.selection.except == selection.except })
         };
         let class = match self.classes.iter().rposition(same) {

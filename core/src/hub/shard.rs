@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::lane::{Lane, Publish, Publisher, What, Work};
-use super::members::{Key, Moment, Reached, Selection};
+use super::members::{Key, Moment, Newcomer, Reached, Selection};
 use super::quota::Permit;
 use super::table::{Queued, Slot, Space, Table};
 use crate::metrics::Metrics;
@@ -129,7 +129,7 @@ impl Shard {
     // --- One client --------------------------------------------------------------------------------------------
 
     /// A client comes: it gets every publish from now on.
-    pub(super) fn add(&self, space: Space, client: (Key, Arc<str>), sink: Arc<dyn Sink>) -> Slot {
+    pub(super) fn add(&self, space: Space, client: Newcomer, sink: Arc<dyn Sink>) -> Slot {
         let mut state = self.state();
         let since = state.next;
         state.table.add(space, client, sink, since)
@@ -183,6 +183,11 @@ impl Shard {
     /// How many members are selected.
     pub(super) fn count(&self, space: Space, selection: &Selection) -> usize {
         self.state().table.members(space).count(selection)
+    }
+
+    /// How many members take offsets, and how many do not.
+    pub(super) fn kinds(&self, space: Space) -> (usize, usize) {
+        self.state().table.members(space).kinds()
     }
 
     /// How many connections have a member here.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::members::{Key, Members, Moment, OPEN};
+use super::members::{Key, Members, Moment, Newcomer, OPEN};
 use crate::sink::Sink;
 
 /// A namespace's place in every shard.
@@ -96,7 +96,7 @@ impl Table {
     }
 
     /// A client comes to a namespace.
-    pub(super) fn add(&mut self, space: Space, client: (Key, Arc<str>), sink: Arc<dyn Sink>, since: Moment) -> Slot {
+    pub(super) fn add(&mut self, space: Space, client: Newcomer, sink: Arc<dyn Sink>, since: Moment) -> Slot {
         let slot = self.connect(&sink);
         self.spaces[space].add(client, sink, slot, since);
         slot

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_config::{AuthSettings, BusSettings, LimitSettings, Loaded, RouterSettings};
+use carillon_config::{AuthSettings, BusSettings, JournalSettings, LimitSettings, Loaded, RouterSettings};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -17,17 +17,19 @@ use crate::answer::Failure;
 use crate::boot_plan::Planned;
 use crate::bus::{self, Bus, BusContext};
 use crate::clock::Clock;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Interests};
 use crate::error::{Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::host::{Host, Shared};
 use crate::hub::{Bounds, Hub, Publisher};
 use crate::identity::Authenticate;
+use crate::journal::{Follower, Journals};
 use crate::limits::{Pauses, RateLimits};
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::question::ask;
+use crate::recovery::Writer;
 use crate::registry::{Plan, Registration};
 use crate::router::{HttpRoute, Router};
 use crate::threads::{PluginThreads, Threads};
@@ -125,7 +127,11 @@ impl Ground {
         tasks.spawn(Arc::clone(&expiries).run(stop.clone()));
         let rates: LimitSettings = config.get("limits");
         let rates = Arc::new(RateLimits::new(rates, &metrics, Pauses::new(&tasks, &stop)));
-        let services = Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates };
+        let journal: JournalSettings = config.get("journal");
+        let journals = Arc::new(Journals::new(journal, &bus, &metrics).map_err(failed)?);
+        let interests = bus.is_shared().then(|| Interests::new(&metrics).map(Arc::new)).transpose().map_err(failed)?;
+        let services =
+            Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals };
         let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
         Ok(Self { bus, bus_required, secret, hub, tasks, stop, services, step })
     }
@@ -153,12 +159,10 @@ impl Ground {
 
     /// The way to the other Carillons, where the bus is shared with any.
     fn cluster(&self, namespaces: &Arc<Namespaces>) -> Result<Option<Cluster>, BootError> {
-        if !self.bus.is_shared() {
-            return Ok(None);
-        }
+        let Services { metrics, interests: Some(interests), .. } = &self.services else { return Ok(None) };
         let (node, other_nodes) =
-            Cluster::new(&self.services.metrics, &*self.bus, self.secret.as_deref()).map_err(failed)?;
-        self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::downgrade(namespaces), self.stop.clone()));
+            Cluster::new(metrics, &*self.bus, self.secret.as_deref(), namespaces, interests).map_err(failed)?;
+        self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::clone(namespaces), self.stop.clone()));
         Ok(Some(node))
     }
 
@@ -171,6 +175,10 @@ impl Ground {
         let unserved = Undeclared::default();
         let shared = Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster, unserved };
         let shared = Arc::new(shared);
+        for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
+            tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
+            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));
+        }
         Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),
             shared,

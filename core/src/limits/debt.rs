@@ -1,8 +1,9 @@
-//! A limit for what has happened already: bytes that were read, a CONNECT that has failed.
+//! One limit: so much a second, and so much at once. Time is the caller's, who reads the clock once for all of an event's limits.
 //!
-//! It cannot be refused any more, so it is let through as long as anything is left, and what it was too much is a debt that
-//! time pays off: until then nothing more is let through, and a debtor that can be made to wait is not refused at all.
-//! governor, which counts events here, takes all of something or nothing.
+//! What has happened already, such as bytes that were read, cannot be refused any more: it is let through as long as anything
+//! is left, and what it was too much is a debt that time pays off. Until then nothing more is let through, and a debtor that can
+//! be made to wait is not refused at all. Of single things this takes or refuses each as the cell rate algorithm does, over
+//! governor's cells; governor's own limiters take all of something or nothing, and read a clock each time.
 
 use std::time::Duration;
 

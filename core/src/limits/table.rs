@@ -8,7 +8,6 @@
 use std::convert::Infallible;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use governor::clock::Clock;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 

@@ -42,7 +42,7 @@ fn sender(limits: &RateLimits, subject: &str) -> Option<Sender> {
 
 /// Whether an event of so many bytes gets through.
 fn gets(limits: &RateLimits, sender: &Sender, claimed: Claimed, bytes: usize) -> bool {
-    limits.take(sender, &Counted { bytes, claimed, ..Counted::default() }).1.is_ok()
+    limits.take(sender, &Counted { bytes, claimed, ..Counted::default() }, Instant::now()).1.is_ok()
 }
 
 /// How much gets through in a minute, a burst included, when each of `senders` sends so many bytes every millisecond, and
@@ -56,7 +56,7 @@ async fn through(limits: &RateLimits, senders: &[Sender], bytes: usize) -> (u32,
             if now < *free {
                 continue;
             }
-            let (pause, taken) = limits.take(sender, &Counted { bytes, ..Counted::default() });
+            let (pause, taken) = limits.take(sender, &Counted { bytes, ..Counted::default() }, Instant::now());
             *free = now + Nanos::from(pause.unwrap_or_default());
             if taken.is_ok() {
                 events += 1;

@@ -1,13 +1,7 @@
-//! The time of rate limits: nanoseconds since the start, by the clock that tests can pause. And governor, made for it.
+//! The time of rate limits: nanoseconds since the start, by the clock that tests can pause.
 
-use governor::RateLimiter;
-use governor::clock::Clock;
-use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use tokio::time::Instant;
-
-/// Takes one thing or refuses it.
-pub(super) type Limiter<K, S> = RateLimiter<K, S, Ticks, NoOpMiddleware<Nanos>>;
 
 /// See the module's documentation.
 #[derive(Debug, Clone, Copy)]
@@ -17,12 +11,13 @@ impl Ticks {
     pub(super) fn start() -> Self {
         Self(Instant::now())
     }
-}
 
-impl Clock for Ticks {
-    type Instant = Nanos;
+    /// The time of a moment that the caller has read.
+    pub(super) fn at(self, moment: Instant) -> Nanos {
+        moment.saturating_duration_since(self.0).into()
+    }
 
-    fn now(&self) -> Nanos {
-        self.0.elapsed().into()
+    pub(super) fn now(self) -> Nanos {
+        self.at(Instant::now())
     }
 }

@@ -10,6 +10,8 @@ pub(crate) struct EventText<'a> {
     pub(crate) name: Cow<'a, str>,
     /// Byte range of `args..`, without the brackets; empty when there are none.
     pub(crate) args: std::ops::Range<usize>,
+    /// Where the name ends, with its quotes.
+    pub(crate) name_end: usize,
 }
 
 /// Splits `["name",args..]` without looking into the arguments.
@@ -38,8 +40,8 @@ pub(crate) fn split_event(json: &str) -> Result<EventText<'_>> {
     };
     let next = space(after);
     match json.as_bytes()[next] {
-        b',' if next < end - 1 => Ok(EventText { name, args: next + 1..end - 1 }),
-        b']' if next == end - 1 => Ok(EventText { name, args: next..next }),
+        b',' if next < end - 1 => Ok(EventText { name, args: next + 1..end - 1, name_end: after }),
+        b']' if next == end - 1 => Ok(EventText { name, args: next..next, name_end: after }),
         _ => Err(malformed()),
     }
 }

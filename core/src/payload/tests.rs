@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::*;
+use crate::packet::split_event;
 
 #[derive(Debug, Deserialize, JsonSchema, PartialEq)]
 struct Point {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::RecordingSink;
 use super::declared::Declared;
 use crate::packet::{Item, split_event};
-use crate::payload::Payload;
+use crate::payload::{Arguments, Decode, Payload};
 use crate::router::Session;
 use crate::sink::Reason;
 
@@ -38,6 +38,12 @@ impl TestClient {
     #[must_use]
     pub fn id(&self) -> &str {
         self.session.id()
+    }
+
+    /// What it was told at its CONNECT, to show it as `auth.pid` when it comes back.
+    #[must_use]
+    pub fn pid(&self) -> Option<&str> {
+        self.session.pid()
     }
 
     /// Sends an event with one argument and waits for the ack's first argument: the envelope, or the plain answer.
@@ -159,7 +165,8 @@ impl TestClient {
         let item = self.within(wanted, at, self.sink.event()).await;
         let json = item.json();
         let name = split_event(&json).map(|event| event.name.into_owned());
-        let payload = Payload::of_event(&json, item.attachments().to_vec());
+        let payload = split_event(&json)
+            .and_then(|event| Payload::decode(&Arguments::new(json.clone(), event.args, item.attachments().to_vec())));
         let (name, payload) =
             name.and_then(|name| Ok((name, payload?))).unwrap_or_else(|error| panic!("event {json}: {error}"));
         if let Some(mistake) = self.declared.mistake(&self.namespace, &name, &payload.args_json()) {

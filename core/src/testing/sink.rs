@@ -200,6 +200,10 @@ impl Sink for RecordingSink {
         self.log().closed.get_or_insert(reason);
     }
 
+    fn resumes(&self) -> bool {
+        true
+    }
+
     fn transport(&self) -> Transport {
         if self.log().polling { Transport::Polling } else { Transport::WebSocket }
     }

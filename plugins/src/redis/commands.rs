@@ -1,26 +1,30 @@
 //! Reads and writes keys in Redis, through a pool of connections, each command within its time.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
-use deadpool_redis::redis::{AsyncConnectionConfig, RedisError, RedisResult, RetryMethod, Script, cmd};
+use deadpool_redis::redis::{
+    AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, RetryMethod, Script, ServerErrorKind, cmd,
+};
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::address::Target;
+use super::address::Server;
 use super::link::Link;
+use super::target::Target;
 
 /// Connections for commands, at most. Publishes and subscriptions have their own.
 const POOL_SIZE: usize = 8;
 
 /// Reads and writes keys.
 pub(super) struct Commands {
-    pool: Pool,
+    /// Of connections to the server that the link led to last.
+    pool: Mutex<Option<(Arc<Server>, Pool)>>,
     target: Target,
     link: Arc<Link>,
     claim: Arc<Script>,
@@ -33,88 +37,129 @@ pub(super) struct Commands {
 
 /// Why there is no answer.
 enum Failure {
-    Away,
     Pool(PoolError),
     Redis(RedisError),
 }
 
+impl Failure {
+    fn redirect(&self) -> Option<Redirect> {
+        let Self::Redis(error) = self else { return None };
+        let (address, _) = error.redirect_node()?;
+        let ask = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+        Some(if ask { Redirect::Ask(address.to_owned()) } else { Redirect::Moved })
+    }
+}
+
+/// Another node of the cluster is to be asked.
+pub(super) enum Redirect {
+    /// The one that has the key's slot now.
+    Moved,
+    /// The one at this address, which is about to get the slot and may have the key.
+    Ask(String),
+}
+
+/// What Redis answers, or whom to ask instead.
+pub(super) type Answer<T> = Result<std::result::Result<T, Redirect>>;
+
 impl Commands {
-    pub(super) fn new(target: Target, link: Arc<Link>, tasks: TaskTracker) -> Result<Self> {
-        // The pool watches the time of connects; the connections' own limits are off, each command has one.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let manager = Manager::new_with_config(target.client.get_connection_info().clone(), config)?;
-        let pool = Pool::builder(manager)
-            .max_size(POOL_SIZE)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(target.timeout))
-            .create_timeout(Some(target.timeout))
-            .recycle_timeout(Some(target.timeout / 2))
-            .build()?;
+    pub(super) fn new(target: Target, link: Arc<Link>, tasks: TaskTracker) -> Self {
         let claim = Arc::new(Script::new(include_str!("claim.lua")));
         let throttle = Throttle::per_second();
-        Ok(Self { pool, target, link, claim, runtime: Handle::current(), tasks, throttle })
+        Self { pool: Mutex::new(None), target, link, claim, runtime: Handle::current(), tasks, throttle }
     }
 
-    pub(super) async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+    /// Connections to the server that the link leads to.
+    fn pool(&self) -> Result<Option<Pool>> {
+        let Some(server) = self.link.server() else { return Ok(None) };
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, pool)) = &*pool
+            && Arc::ptr_eq(of, &server)
+        {
+            return Ok(Some(pool.clone()));
+        }
+        // The pool watches the time of connects; the connections' own limits are off, each command has one.
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let manager = Manager::new_with_config(server.client.get_connection_info().clone(), config)?;
+        let timeout = self.target.timeout;
+        let next = Pool::builder(manager)
+            .max_size(POOL_SIZE)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(timeout))
+            .create_timeout(Some(timeout))
+            .recycle_timeout(Some(timeout / 2))
+            .build()?;
+        *pool = Some((server, next.clone()));
+        Ok(Some(next))
+    }
+
+    pub(super) async fn get(&self, key: &str, asking: bool) -> Answer<Option<Bytes>> {
         let mut command = cmd("GET");
         command.arg(key);
-        let value: Option<Vec<u8>> =
-            self.run("GET", async move |mut redis| command.query_async(&mut redis).await).await?;
-        Ok(value.map(Bytes::from))
+        let work = async move |mut redis| command.query_async::<Option<Vec<u8>>>(&mut redis).await;
+        Ok(self.run("GET", asking, work).await?.map(|value| value.map(Bytes::from)))
     }
 
-    pub(super) async fn set(&self, key: &str, value: &Bytes, ttl: Option<Duration>) -> Result<()> {
+    pub(super) async fn set(&self, key: &str, value: &Bytes, ttl: Option<Duration>, asking: bool) -> Answer<()> {
         let mut command = cmd("SET");
         command.arg(key).arg(&**value);
         if let Some(ttl) = ttl {
             command.arg("PX").arg(millis(ttl));
         }
-        self.run("SET", async move |mut redis| command.query_async(&mut redis).await).await
+        self.run("SET", asking, async move |mut redis| command.query_async(&mut redis).await).await
     }
 
-    pub(super) async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
+    pub(super) async fn claim(&self, key: &str, owner: &str, ttl: Duration, asking: bool) -> Answer<bool> {
         let script = Arc::clone(&self.claim);
         let (key, owner) = (key.to_owned(), owner.to_owned());
         let work = async move |mut redis| script.key(key).arg(owner).arg(millis(ttl)).invoke_async(&mut redis).await;
-        self.run("claim", work).await
+        self.run("claim", asking, work).await
     }
 
     /// Closes the idle connections: they may lead to a server that is not there any more.
     pub(super) fn forget_connections(&self) {
-        self.pool.retain(|_, _| false);
+        if let Some((_, pool)) = &*self.pool.lock().unwrap_or_else(PoisonError::into_inner) {
+            pool.retain(|_, _| false);
+        }
     }
 
     /// Ends the pool.
     pub(super) fn close(&self) {
-        self.pool.close();
+        if let Some((_, pool)) = self.pool.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            pool.close();
+        }
     }
 
-    async fn run<T, W, F>(&self, name: &'static str, work: W) -> Result<T>
+    async fn run<T, W, F>(&self, name: &'static str, asking: bool, work: W) -> Answer<T>
     where
         T: Send + 'static,
         W: FnOnce(Connection) -> F + Send + 'static,
         F: Future<Output = RedisResult<T>> + Send,
     {
-        let (pool, link) = (self.pool.clone(), Arc::clone(&self.link));
+        let deadline = Instant::now() + self.target.timeout;
+        // Known to be away: no use in waiting for a connection.
+        if !timeout_at(deadline, self.link.usable()).await.unwrap_or(false) {
+            return Err(Error::unavailable("Redis is away"));
+        }
+        let Some(pool) = self.pool()? else { return Err(Error::unavailable("Redis is away")) };
         let task = async move {
-            // Known to be away: no use in waiting for a connection.
-            if !link.usable().await {
-                return Err(Failure::Away);
+            let mut connection = pool.get().await.map_err(Failure::Pool)?;
+            if asking {
+                cmd("ASKING").exec_async(&mut connection).await.map_err(Failure::Redis)?;
             }
-            let connection = pool.get().await.map_err(Failure::Pool)?;
             work(connection).await.map_err(Failure::Redis)
         };
-        let task = timeout(self.target.timeout, task);
-        match self.tasks.spawn_on(task, &self.runtime).await? {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(failure)) => Err(self.explain(name, failure)),
+        match self.tasks.spawn_on(timeout_at(deadline, task), &self.runtime).await? {
+            Ok(Ok(value)) => Ok(Ok(value)),
+            Ok(Err(failure)) => match failure.redirect() {
+                Some(redirect) => Ok(Err(redirect)),
+                None => Err(self.explain(name, failure)),
+            },
             Err(_) => Err(self.doubt(name, "no answer in time")),
         }
     }
 
     fn explain(&self, name: &str, failure: Failure) -> Error {
         match failure {
-            Failure::Away => Error::unavailable("Redis is away"),
             Failure::Pool(PoolError::Timeout(TimeoutType::Wait)) => {
                 Error::overloaded("too many commands wait for Redis")
             }

@@ -22,13 +22,25 @@ impl Feeds {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a listener to these channels.
+    /// Adds a listener to these channels, once to each.
     pub(super) fn add(&self, names: &[String], feed: &Feed) {
         let mut channels = self.channels();
         for name in names {
             let name: Arc<str> = name.as_str().into();
             let channel = channels.entry(name).or_insert_with_key(|name| Channel { name: name.clone(), feeds: vec![] });
-            channel.feeds.push(feed.clone());
+            if !channel.feeds.iter().any(|known| known.is_same(feed)) {
+                channel.feeds.push(feed.clone());
+            }
+        }
+    }
+
+    /// Takes a listener from these channels.
+    pub(super) fn remove(&self, names: &[String], feed: &Feed) {
+        let mut channels = self.channels();
+        for name in names {
+            if let Some(channel) = channels.get_mut(&**name) {
+                channel.feeds.retain(|known| !known.is_same(feed));
+            }
         }
     }
 
@@ -72,6 +84,9 @@ mod tests {
         let feeds = Feeds::default();
         let (feed, mut subscription) = Subscription::new(IntCounter::new("dropped", "test").unwrap());
         feeds.add(&["a".to_owned(), "b".to_owned()], &feed);
+        feeds.add(&["a".to_owned(), "c".to_owned()], &feed);
+        feeds.remove(&["c".to_owned()], &feed);
+        feeds.deliver("c", &Bytes::from_static(b"0"));
         feeds.deliver("a", &Bytes::from_static(b"1"));
         feeds.deliver("other", &Bytes::from_static(b"2"));
         let message = subscription.recv().await.unwrap();

@@ -4,16 +4,18 @@
 //! that one is over, after it stopped to hand out that session's messages. Whoever else meets trouble reports it with
 //! [`Link::fail`] and waits. So what is delivered locally afterwards can neither overtake nor repeat what came from Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use carillon_core::bus::BusStatus;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::address::Target;
+use super::address::Server;
 use super::probe::FRESH;
 use super::report::Report;
 use super::series::Series;
+use super::target::Target;
 
 /// The number of one connection of the subscriber.
 pub(super) type Session = u64;
@@ -44,6 +46,8 @@ struct State {
     counted: Instant,
     was_up: bool,
     why: String,
+    /// Whom the session is with, or the last one was.
+    server: Option<Arc<Server>>,
 }
 
 impl State {
@@ -105,9 +109,9 @@ impl Link {
     pub(super) fn new(target: Target, series: Series) -> Self {
         let now = Instant::now();
         let why = "not connected yet".to_owned();
-        let state = State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why };
-        let report = Report::new(&target.address);
-        Self { state: watch::Sender::new(state), doubt: Notify::new(), target, series, report }
+        let state =
+            State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why, server: None };
+        Self { state: watch::Sender::new(state), doubt: Notify::new(), target, series, report: Report::default() }
     }
 
     /// What to do with a publish now.
@@ -137,8 +141,20 @@ impl Link {
     }
 
     /// The subscriber is subscribed.
-    pub(super) fn opened(&self, session: Session) {
-        self.state.send_modify(|state| state.enter(Phase::Open(session), &self.series));
+    pub(super) fn opened(&self, session: Session, server: &Arc<Server>) {
+        self.state.send_modify(|state| {
+            state.server = Some(Arc::clone(server));
+            state.enter(Phase::Open(session), &self.series);
+        });
+    }
+
+    /// The server that the subscriber is connected to, or was last: whoever else connects goes there too.
+    pub(super) fn server(&self) -> Option<Arc<Server>> {
+        self.state.borrow().server.clone()
+    }
+
+    fn address(&self) -> String {
+        self.target.address(self.state.borrow().server.as_deref())
     }
 
     /// A probe came back.
@@ -159,7 +175,7 @@ impl Link {
             if again {
                 self.series.reconnects.inc();
             }
-            self.report.delivers(away);
+            self.report.delivers(&self.address(), away);
         }
     }
 
@@ -192,7 +208,7 @@ impl Link {
             state.why.clone_from(&why);
             state.enter(Phase::Away, &self.series);
         });
-        self.report.away(&why);
+        self.report.away(&self.address(), &why);
     }
 
     /// The bus has shut down.
@@ -224,7 +240,7 @@ impl Link {
     /// For `/readyz`. A link whose last proof is old is not up, whatever the reason.
     pub(super) fn status(&self) -> BusStatus {
         let state = self.state.borrow();
-        let address = &self.target.address;
+        let address = self.target.address(state.server.as_deref());
         let (up, quiet) = (state.is_up(), state.proved.elapsed());
         let detail = match (up, quiet <= FRESH) {
             (true, true) => format!("{address} delivers"),
@@ -237,12 +253,20 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::{Address, Kind};
     use super::*;
     use carillon_core::metrics::Metrics;
     use tokio::time::advance;
 
+    fn server() -> Arc<Server> {
+        match Address::parse("redis://:s3cret@localhost:1/").unwrap().kind {
+            Kind::One(server) => server,
+            _ => panic!("another kind"),
+        }
+    }
+
     fn link() -> Link {
-        let target = Target::parse("redis://:s3cret@localhost:1/").unwrap();
+        let target = Target::fixed(server(), Duration::from_millis(500), ["s3cret".to_owned()].into());
         Link::new(target, Series::new(&Metrics::new().unwrap()).unwrap())
     }
 
@@ -250,7 +274,7 @@ mod tests {
     async fn publishes_wait_a_moment_for_a_lost_link_and_then_stay_local() {
         let link = link();
         assert_eq!(link.verdict(), Verdict::Wait(Some(Instant::now() + HOLD)), "at the start");
-        link.opened(1);
+        link.opened(1, &server());
         link.proved(1, Duration::ZERO);
         assert!(link.usable().await);
         assert_eq!(link.verdict(), Verdict::Redis(1));
@@ -262,7 +286,7 @@ mod tests {
         assert_eq!(link.failing(1).await, "broken");
         link.ended("broken");
         assert!(!link.usable().await);
-        link.opened(2);
+        link.opened(2, &server());
         assert_eq!(link.verdict(), Verdict::Locally, "not proved yet");
         link.proved(2, Duration::ZERO);
         assert_eq!(link.verdict(), Verdict::Redis(2));
@@ -272,7 +296,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn up_means_proved_lately_and_nothing_tells_the_password() {
         let link = link();
-        link.opened(1);
+        link.opened(1, &server());
         assert!(!link.status().up);
         link.proved(1, Duration::ZERO);
         assert!(link.status().up);

@@ -6,6 +6,7 @@
 //!
 //! At most once: publishes whose answer never came may have been received, so they are counted as lost and neither repeated
 //! nor delivered locally. Publishes Redis surely did not take (never sent, or refused by name) reach local subscribers.
+//! What a node of a cluster did not take because another has the channel now waits a moment for [`Moved`] to hand it on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +17,15 @@ use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
 use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, Pipeline, RedisResult, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::address::Target;
 use super::feeds::Feeds;
 use super::link::{Link, Session, Verdict};
+use super::moved::{GiveBack, Moved};
 use super::series::Series;
 use super::subscriber::CONNECT_TIMEOUT;
+use super::target::Target;
 
 /// Publishes that may wait; more are refused and counted.
 const QUEUE: usize = 10_000;
@@ -46,8 +48,8 @@ pub(super) struct Queue {
 }
 
 /// A publish on its way.
-struct Outgoing {
-    channel: Box<str>,
+pub(super) struct Outgoing {
+    pub(super) channel: Box<str>,
     payload: Bytes,
     /// Its bytes' part of [`QUEUE_BYTES`], given back when it has been dealt with.
     _room: OwnedSemaphorePermit,
@@ -71,6 +73,20 @@ impl Queue {
             }
         }
     }
+
+    /// Queues one that another server did not take.
+    pub(super) fn push_again(&self, publish: Outgoing) {
+        if self.sender.try_send(publish).is_err() {
+            self.series.lost_full.inc();
+        }
+    }
+}
+
+/// The other ends of a publisher.
+pub(super) struct Ends {
+    pub(super) queue: Queue,
+    pub(super) probes: mpsc::Sender<ProbeRequest>,
+    pub(super) give_back: mpsc::Sender<GiveBack>,
 }
 
 /// A probe to be published on the connection of this session.
@@ -94,6 +110,7 @@ enum Fate {
 pub(super) struct Publisher {
     queue: mpsc::Receiver<Outgoing>,
     probes: mpsc::Receiver<ProbeRequest>,
+    moved: Moved,
     batch: Vec<Outgoing>,
     /// Belongs to a session of the subscriber: when that one reconnects, this does too, so that both always talk to the
     /// same server.
@@ -106,19 +123,15 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// The task, its queue, and where probes go.
-    pub(super) fn new(
-        target: Target,
-        link: Arc<Link>,
-        feeds: Arc<Feeds>,
-        series: Series,
-    ) -> (Self, Queue, mpsc::Sender<ProbeRequest>) {
+    /// The task, and what leads to it.
+    pub(super) fn new(target: Target, link: Arc<Link>, feeds: Arc<Feeds>, series: Series) -> (Self, Ends) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let (probe_sender, probes) = mpsc::channel(1);
+        let (give_back, moved) = Moved::new();
         let entrance = Queue { sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)), series: series.clone() };
-        let batch = Vec::with_capacity(BATCH);
-        let throttle = Throttle::per_second();
-        (Self { queue, probes, batch, connection: None, target, link, feeds, series, throttle }, entrance, probe_sender)
+        let ends = Ends { queue: entrance, probes: probe_sender, give_back };
+        let (batch, throttle) = (Vec::with_capacity(BATCH), Throttle::per_second());
+        (Self { queue, probes, moved, batch, connection: None, target, link, feeds, series, throttle }, ends)
     }
 
     /// Runs until `stop`, then sends what was accepted before. Dropping `_last` lets the subscriber end.
@@ -129,11 +142,14 @@ impl Publisher {
                 continue;
             }
             let waiting = !self.batch.is_empty();
+            let expiry = self.moved.expiry();
             // Probes first: the link comes up through them, however much there is to publish.
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(probe) = self.probes.recv() => self.probe(&probe).await,
+                Some(ask) = self.moved.asked() => self.give_back(ask),
+                () = sleep_until(expiry.unwrap_or_else(Instant::now)), if waiting && expiry.is_some() => {}
                 () = self.link.changed(verdict), if waiting => {}
                 _ = self.queue.recv_many(&mut self.batch, BATCH), if !waiting => {}
             }
@@ -149,8 +165,9 @@ impl Publisher {
     async fn dispatch(&mut self, verdict: Verdict) -> bool {
         match verdict {
             _ if self.batch.is_empty() => return false,
-            Verdict::Redis(session) => self.send(session).await,
-            Verdict::Locally => self.batch.drain(..).for_each(|publish| locally(&self.feeds, &self.series, &publish)),
+            Verdict::Redis(session) if !self.moved.holds() => self.send(session).await,
+            Verdict::Redis(_) if !self.moved.has_expired() => return false,
+            Verdict::Redis(_) | Verdict::Locally => self.keep(),
             Verdict::Wait(_) => return false,
         }
         true
@@ -160,13 +177,18 @@ impl Publisher {
     async fn send(&mut self, session: Session) {
         let mut pipeline = Pipeline::with_capacity(self.batch.len());
         for publish in &self.batch {
-            pipeline.cmd("PUBLISH").arg(&*publish.channel).arg(&*publish.payload);
+            pipeline.cmd(self.verb(&publish.channel)).arg(&*publish.channel).arg(&*publish.payload);
         }
         match self.exchange(session, &pipeline).await {
             Fate::Unsent => {}
             Fate::Answered(replies) => {
-                for (publish, reply) in self.batch.drain(..).zip(replies) {
+                let sent = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+                for (publish, reply) in sent.into_iter().zip(replies) {
                     if let Value::ServerError(error) = reply {
+                        if Moved::is_elsewhere(&self.target, &error) {
+                            self.batch.push(publish);
+                            continue;
+                        }
                         locally(&self.feeds, &self.series, &publish);
                         if let Some(left_out) = self.throttle.allow() {
                             let (channel, why) = (&*publish.channel, self.target.scrub(&error.to_string()));
@@ -174,6 +196,7 @@ impl Publisher {
                         }
                     }
                 }
+                self.moved.answered(!self.batch.is_empty());
             }
             Fate::Unknown => {
                 let lost = self.batch.len() as u64;
@@ -188,12 +211,34 @@ impl Publisher {
 
     async fn probe(&mut self, probe: &ProbeRequest) {
         let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("PUBLISH").arg(&*probe.channel).arg(probe.number);
+        pipeline.cmd(self.verb(&probe.channel)).arg(&*probe.channel).arg(probe.number);
         if let Fate::Answered(replies) = self.exchange(probe.session, &pipeline).await
             && let Some(Value::ServerError(error)) = replies.first()
+            && !Moved::is_elsewhere(&self.target, error)
         {
             self.link.fail(probe.session, &format!("cannot publish to {}: {error}", probe.channel));
         }
+    }
+
+    fn verb(&self, channel: &str) -> &'static str {
+        match self.target.as_shard() {
+            Some(shard) if shard.is_sharded(channel) => "SPUBLISH",
+            _ => "PUBLISH",
+        }
+    }
+
+    /// Hands over what belongs to another server now, in order.
+    fn give_back(&mut self, ask: GiveBack) {
+        while let Ok(publish) = self.queue.try_recv() {
+            self.batch.push(publish);
+        }
+        let shard = self.target.as_shard();
+        let (kept, given) = std::mem::take(&mut self.batch)
+            .into_iter()
+            .partition(|publish| shard.is_none_or(|shard| shard.owns(&publish.channel)));
+        self.batch = kept;
+        self.moved.handed_over();
+        drop(ask.send(given));
     }
 
     /// Sends a pipeline and returns the replies to it. Every failure ends the session.
@@ -204,7 +249,8 @@ impl Publisher {
                 *other = None;
                 // Its own time limits are off: every call here has one.
                 let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-                let connect = self.target.client.get_multiplexed_async_connection_with_config(&config);
+                let Some(server) = self.link.server() else { return Fate::Unsent };
+                let connect = server.client.get_multiplexed_async_connection_with_config(&config);
                 match answer_in(CONNECT_TIMEOUT, connect).await {
                     Ok(connection) => &mut other.insert((session, connection)).1,
                     Err(why) => {
@@ -236,8 +282,16 @@ impl Publisher {
                 Verdict::Wait(_) => Verdict::Locally,
                 verdict => verdict,
             };
-            self.dispatch(verdict).await;
+            if !self.dispatch(verdict).await {
+                self.keep();
+            }
         }
+    }
+
+    /// Gives the batch to this process's own subscribers.
+    fn keep(&mut self) {
+        self.batch.drain(..).for_each(|publish| locally(&self.feeds, &self.series, &publish));
+        self.moved.answered(false);
     }
 }
 

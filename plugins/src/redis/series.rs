@@ -31,11 +31,11 @@ impl Series {
         Ok(Self {
             reconnects: metrics.register(IntCounter::new(
                 "carillon_bus_reconnects_total",
-                "Times the bus delivered again after it had been away.",
+                "Times the bus, or a shard of it, delivered again after it had been away.",
             )?)?,
             unsubscribed_seconds: metrics.register(Counter::new(
                 "carillon_bus_unsubscribed_seconds_total",
-                "Seconds in which no message could arrive from the bus.",
+                "Seconds in which no message could arrive from the bus, or from a shard of it, which count one by one.",
             )?)?,
             probe_seconds: metrics.register(Histogram::with_opts(
                 HistogramOpts::new(

@@ -1,10 +1,9 @@
-//! Receives from Redis over a connection of its own, for ever: connects, subscribes, proves that messages get through,
-//! and starts again when they do not.
+//! Receives from Redis over a connection of its own, for ever: finds the server, connects, subscribes, proves that messages
+//! get through, and starts again when they do not, or when another server has taken its place.
 //!
 //! Between its reader and this task the Redis client queues without a limit. So this task never waits for whoever receives:
 //! it hands each message on to bounded feeds, which drop and count, and that queue stays short.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,19 +11,21 @@ use bytes::Bytes;
 use carillon_core::backoff::Backoff;
 use carillon_core::throttle::Throttle;
 use carillon_core::{Error, Result};
-use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
-use deadpool_redis::redis::{Msg, RedisResult};
-use futures_util::{FutureExt, StreamExt};
-use tokio::sync::{mpsc, oneshot};
+use deadpool_redis::redis::Msg;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::address::Target;
+use super::address::Server;
 use super::commands::Commands;
 use super::feeds::Feeds;
+use super::inbox::{Inbox, Incoming};
 use super::link::{Link, Session};
+use super::open::Open;
 use super::probe::Probe;
-use super::publisher::{ProbeRequest, answer_in};
+use super::publisher::ProbeRequest;
+use super::shards::{Routes, Shard};
+use super::target::Target;
 
 /// The first pause before the next attempt to reach Redis: it, or up to half of it less.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -50,25 +51,10 @@ pub(super) struct Subscriber {
     pub(super) feeds: Arc<Feeds>,
     pub(super) commands: Arc<Commands>,
     pub(super) probes: mpsc::Sender<ProbeRequest>,
-    /// Of this process alone.
-    pub(super) probe_channel: Arc<str>,
+    /// What names of channels for probes begin with: of this process alone.
+    pub(super) probe_name: Arc<str>,
     pub(super) confirms: mpsc::Receiver<Confirm>,
     pub(super) throttle: Throttle,
-}
-
-/// One subscribed connection.
-struct Open {
-    sink: PubSubSink,
-    stream: PubSubStream,
-    subscribed: HashSet<Arc<str>>,
-}
-
-/// Why Redis did not change a subscription.
-enum Trouble {
-    /// It said no; the connection works on.
-    Refused(String),
-    /// The connection is of no use any more.
-    Broken(String),
 }
 
 impl Subscriber {
@@ -76,12 +62,13 @@ impl Subscriber {
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut session: Session = 0;
+        let mut tried = None;
         loop {
             session += 1;
             let mut returned = 0;
             let why = tokio::select! {
                 () = stop.cancelled() => break,
-                why = self.session(session, &mut returned) => why,
+                why = self.session(session, &mut returned, &mut tried) => why,
             };
             // Only after the session's last message was handed out: see `link`.
             self.link.ended(&why);
@@ -92,30 +79,43 @@ impl Subscriber {
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(backoff.spread()) => {}
+                () = self.target.news(tried.as_deref()) => {}
             }
         }
         self.link.close();
         self.feeds.clear();
     }
 
-    /// One connection from beginning to end. Returns why it ended; `returned` counts its probes.
-    async fn session(&mut self, session: Session, returned: &mut u32) -> String {
-        let mut open = match self.open().await {
+    /// One connection from beginning to end. Returns why it ended; `returned` counts its probes, and `tried` is whom with.
+    async fn session(&mut self, session: Session, returned: &mut u32, tried: &mut Option<Arc<Server>>) -> String {
+        let server = match self.target.find().await {
+            Ok(server) => Arc::clone(tried.insert(server)),
+            Err(why) => return why,
+        };
+        let opened = tokio::select! {
+            opened = self.open(&server) => opened,
+            why = self.target.left(&server) => Err(why),
+        };
+        let mut open = match opened {
             Ok(open) => open,
             Err(why) => return why,
         };
-        self.link.opened(session);
+        self.link.opened(session, &server);
         let mut probe = Probe::new();
+        let target = self.target.clone();
+        let left = target.left(&server);
+        tokio::pin!(left);
+        let mut routes = target.as_shard().map(Shard::routes);
         let why = loop {
             tokio::select! {
-                message = open.stream.next() => match message {
-                    Some(message) => {
-                        self.receive(session, &message, &mut probe, returned);
+                incoming = open.inbox.next() => match incoming {
+                    Some(incoming) => {
+                        self.receive(session, incoming, &mut open, &mut probe, returned);
                         self.receive_waiting(session, &mut open, &mut probe, returned);
                     }
                     None => break "the connection was closed".to_owned(),
                 },
-                Some(confirm) = self.confirms.recv() => match self.sync(&mut open).await {
+                Some(confirm) = self.confirms.recv() => match open.sync(self).await {
                     Ok(refused) => drop(confirm.send(refused.map_or(Ok(()), |why| Err(Error::unavailable(why))))),
                     Err(why) => break why,
                 },
@@ -123,13 +123,19 @@ impl Subscriber {
                     let Some(number) = probe.tick() else {
                         break format!("no message came through for {} s", Probe::patience().as_secs());
                     };
-                    let request = ProbeRequest { session, channel: Arc::clone(&self.probe_channel), number };
+                    let request = ProbeRequest { session, channel: Arc::clone(&open.probe), number };
                     // A publisher too busy to take it misses the probe.
                     drop(self.probes.try_send(request));
-                    if let Err(why) = self.sync(&mut open).await {
+                    if let Err(why) = open.sync(self).await {
                         break why;
                     }
                 }
+                () = changed(&mut routes) => {
+                    if let Err(why) = open.sync(self).await {
+                        break why;
+                    }
+                }
+                why = &mut left => break why,
                 () = self.link.doubted() => probe.hurry(),
                 why = self.link.failing(session) => break why,
             }
@@ -140,98 +146,46 @@ impl Subscriber {
     }
 
     /// Connects, and subscribes to everything that is wanted.
-    async fn open(&self) -> Result<Open, String> {
-        let connection = answer_in(CONNECT_TIMEOUT, self.target.client.get_async_pubsub()).await;
-        let (mut sink, stream) = connection?.split();
-        match confirmed(sink.subscribe(&*self.probe_channel)).await {
-            Ok(()) => {}
-            Err(Trouble::Refused(why) | Trouble::Broken(why)) => return Err(why),
-        }
-        let mut open = Open { sink, stream, subscribed: HashSet::new() };
-        self.sync(&mut open).await?;
-        Ok(open)
-    }
-
-    /// Subscribes to what is wanted and unsubscribes from what is not, where that has changed. What Redis refuses by its
-    /// access lists ends for those who listen to it; the last refusal is returned.
-    async fn sync(&self, open: &mut Open) -> Result<Option<String>, String> {
-        let mut wanted: HashSet<Arc<str>> = self.feeds.wanted().into_iter().collect();
-        let missing: Vec<&Arc<str>> = wanted.difference(&open.subscribed).collect();
-        let mut refusal = None;
-        let mut refused = Vec::new();
-        if !missing.is_empty() {
-            let all: Vec<&str> = missing.iter().map(|channel| &***channel).collect();
-            match confirmed(open.sink.subscribe(&all)).await {
-                Ok(()) => {}
-                Err(Trouble::Broken(why)) => return Err(why),
-                // One of them, maybe. Which?
-                Err(Trouble::Refused(_)) => {
-                    for channel in missing {
-                        match confirmed(open.sink.subscribe(&**channel)).await {
-                            Ok(()) => {}
-                            Err(Trouble::Broken(why)) => return Err(why),
-                            Err(Trouble::Refused(why)) => {
-                                refusal = Some(self.refuse(channel, &why));
-                                refused.push(Arc::clone(channel));
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        for channel in refused {
-            wanted.remove(&channel);
-        }
-        let unwanted: Vec<&str> = open.subscribed.difference(&wanted).map(|channel| &**channel).collect();
-        if !unwanted.is_empty() {
-            match confirmed(open.sink.unsubscribe(&unwanted)).await {
-                Ok(()) | Err(Trouble::Refused(_)) => {}
-                Err(Trouble::Broken(why)) => return Err(why),
-            }
-        }
-        open.subscribed = wanted;
-        Ok(refusal)
-    }
-
-    fn refuse(&self, channel: &str, why: &str) -> String {
-        self.feeds.end(channel);
-        let why = self.target.scrub(&format!("Redis refuses to subscribe to {channel}: {why}"));
-        if let Some(left_out) = self.throttle.allow() {
-            tracing::warn!(left_out, "{why}");
-        }
-        why
+    async fn open(&self, server: &Server) -> Result<Open, String> {
+        let inbox = Inbox::open(server, self.target.as_shard()).await?;
+        Open::begin(inbox, self).await
     }
 
     /// Hands on what has arrived already.
     fn receive_waiting(&self, session: Session, open: &mut Open, probe: &mut Probe, returned: &mut u32) {
         for _ in 0..BURST {
-            let Some(Some(message)) = open.stream.next().now_or_never() else { return };
-            self.receive(session, &message, probe, returned);
+            let Some(incoming) = open.inbox.waiting() else { return };
+            self.receive(session, incoming, open, probe, returned);
         }
     }
 
-    fn receive(&self, session: Session, message: &Msg, probe: &mut Probe, returned: &mut u32) {
+    fn receive(&self, session: Session, incoming: Incoming, open: &mut Open, probe: &mut Probe, returned: &mut u32) {
+        match incoming {
+            Incoming::Message(message) => self.message(session, &message, open, probe, returned),
+            Incoming::Ended(channel) => open.ended(&channel, self),
+        }
+    }
+
+    fn message(&self, session: Session, message: &Msg, open: &Open, probe: &mut Probe, returned: &mut u32) {
         let channel = message.get_channel_name();
-        if channel == &*self.probe_channel {
+        if channel == &*open.probe {
             let number = std::str::from_utf8(message.get_payload_bytes()).ok().and_then(|text| text.parse().ok());
             if let Some(took) = number.and_then(|number| probe.returned(number)) {
                 *returned += 1;
                 self.link.proved(session, took);
             }
-        } else {
+        } else if self.target.as_shard().is_none_or(|shard| shard.may_deliver(channel)) {
             self.feeds.deliver(channel, &Bytes::copy_from_slice(message.get_payload_bytes()));
         }
     }
 }
 
-/// Redis's confirmation of a change of subscriptions.
-async fn confirmed(change: impl Future<Output = RedisResult<()>>) -> Result<(), Trouble> {
-    match tokio::time::timeout(SUBSCRIBE_TIMEOUT, change).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) if error.is_io_error() || error.is_unrecoverable_error() => {
-            Err(Trouble::Broken(error.to_string()))
-        }
-        Ok(Err(error)) => Err(Trouble::Refused(error.to_string())),
-        Err(_) => Err(Trouble::Broken(format!("no answer within {} ms", SUBSCRIBE_TIMEOUT.as_millis()))),
+/// Returns when a cluster has given its slots to others; never for a server that is alone.
+async fn changed(routes: &mut Option<watch::Receiver<Arc<Routes>>>) {
+    if let Some(routes) = routes
+        && routes.changed().await.is_ok()
+    {
+        return;
     }
+    std::future::pending().await
 }

@@ -34,6 +34,10 @@ pub(super) struct Row {
     /// the place of older ones, or none while anything waits for it (`volatile`).
     #[serde(default)]
     pub(super) mode: Mode,
+    /// Whether it is kept in the journals of these namespaces, which are in `journal.namespaces` then. With a bus that
+    /// others share, one Carillon reads the channel for all of them; when that one is gone another takes over within 3 s.
+    #[serde(default)]
+    pub(super) journal: bool,
 }
 
 impl Row {
@@ -43,6 +47,7 @@ impl Row {
             event: event.to_owned(),
             namespaces: vec![namespace.to_owned()],
             mode: Mode::All,
+            journal: false,
         }
     }
 }

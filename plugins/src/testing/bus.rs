@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::memory::MemoryBus;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
+use carillon_core::journal::{Bounds, Entry, Offset, Page};
 use carillon_core::{Error, Result, bus};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
@@ -82,6 +83,14 @@ impl Bus for TestBus {
         self.inner()?.subscribe(channels).await
     }
 
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.inner()?.listen(channels, feed).await
+    }
+
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.inner.ignore(channels, feed).await;
+    }
+
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
         self.store()?.get(key).await
     }
@@ -92,6 +101,21 @@ impl Bus for TestBus {
 
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
         self.store()?.claim(key, owner, ttl).await
+    }
+
+    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
+        match self.store() {
+            Ok(store) => store.append(name, records, bounds).await,
+            Err(_) => records.iter().map(|_| Err(Error::unavailable("the store is away"))).collect(),
+        }
+    }
+
+    async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
+        self.store()?.read(name, after, limit, bounds).await
+    }
+
+    async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {
+        self.store()?.renew(name, known, bounds).await
     }
 
     fn status(&self) -> BusStatus {

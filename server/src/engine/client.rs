@@ -177,4 +177,8 @@ impl Sink for Client {
     fn transport(&self) -> Transport {
         self.session.transport()
     }
+
+    fn resumes(&self) -> bool {
+        true
+    }
 }

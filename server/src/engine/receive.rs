@@ -211,7 +211,12 @@ impl Session {
         let peer = Peer::of(self.newcomer.handshake(), self.transport(), auth);
         let sink = Arc::clone(&client) as Arc<dyn Sink>;
         match self.common.router.admit(&namespace, peer, sink).await {
-            Ok(member) => self.let_in(&namespace, ticket, &Guest { client, member }),
+            Ok(member) => {
+                let guest = Guest { client, member };
+                if self.let_in(&namespace, ticket, &guest) {
+                    guest.member.open().await;
+                }
+            }
             Err(error) => {
                 let mut inside = self.inside();
                 let places = inside.seats.len();
@@ -225,12 +230,14 @@ impl Session {
         }
     }
 
-    fn let_in(self: &Arc<Self>, namespace: &Arc<str>, ticket: Key, guest: &Guest) {
+    /// Tells a client that it is in; whether it still wants to be.
+    fn let_in(self: &Arc<Self>, namespace: &Arc<str>, ticket: Key, guest: &Guest) -> bool {
         let mut inside = self.inside();
         // One that left before it was answered is counted as abandoned: nobody keeps its member.
-        let Some(seat) = inside.seats.iter_mut().find(|seat| seat.ticket == ticket) else { return };
+        let Some(seat) = inside.seats.iter_mut().find(|seat| seat.ticket == ticket) else { return false };
         seat.guest = Some(guest.clone());
-        let reply = format!("0{}{{\"sid\":\"{}\"}}", prefix(namespace), guest.member.id());
+        let pid = guest.member.pid().map(|pid| format!(",\"pid\":\"{pid}\"")).unwrap_or_default();
+        let reply = format!("0{}{{\"sid\":\"{}\"{pid}}}", prefix(namespace), guest.member.id());
         let mut out = self.out();
         // Nothing of the namespace leaves before the reply, and from here on it may.
         let queued = self.queue(&mut out, engine::text_frame(Kind::Message, &reply), 0);
@@ -238,12 +245,13 @@ impl Session {
         drop(out);
         drop(inside);
         if !queued {
-            return self.end(Reason::Slow);
+            self.end(Reason::Slow);
+            return false;
         }
         self.set_idle(false);
         #[cfg(test)]
         crate::simulation::arrives(guest.member.id());
-        guest.member.opened();
+        true
     }
 
     /// The client leaves a namespace, by its own will or by the server's.

@@ -10,14 +10,14 @@ import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
 import { until } from './lib/wait.mjs';
 
-const CLUSTER = ['carillon:cluster'];
+/** What everybody in `/proto` is told by other nodes. */
+const CLUSTER = ['carillon:cluster:{/proto}'];
 
 /** Two Carillons, the second one by a way that can be cut. */
 async function pair(t, options) {
   const redis = await startRedis(t);
   const gap = await openGap(t, redis.port);
   const [a, b] = await Promise.all([redis.url, gap.url].map((url) => start(t, { program: 'fixture', args: ['--bus', url], ...options })));
-  await redis.subscribers(2, CLUSTER);
   for (const server of [a, b]) await told(server, { up: true, status: 'ready' });
   return { redis, gap, a, b };
 }
@@ -109,6 +109,24 @@ test('many broadcasts from both sides at once arrive once each, in the order of 
   }
 });
 
+test('of four nodes, those receive a publish that have somebody to hear it', async (t) => {
+  const redis = await startRedis(t);
+  const nodes = await Promise.all(Array.from({ length: 4 }, () => start(t, { program: 'fixture', args: ['--bus', redis.url] })));
+  for (const server of nodes) await told(server, { up: true, status: 'ready' });
+  const [speaker, red, blue] = await Promise.all([member(nodes[0], []), member(nodes[1], ['red']), member(nodes[2], ['blue'])]);
+  // Somebody who is elsewhere.
+  await nodes[3].connect('/', { transports: ['websocket'] });
+  await redis.subscribers(3, CLUSTER);
+  const received = async () => {
+    const metrics = await Promise.all(nodes.map((server) => server.metrics()));
+    return metrics.map((one) => ['namespace', 'room'].map((channel) => one.sum('carillon_cluster_received_total', { channel })));
+  };
+  for (let n = 0; n < 10; n += 1) await shout(speaker, { text: `red ${n}`, rooms: ['red'] });
+  const all = Array.from({ length: 10 }, (_, n) => `red ${n}`);
+  assert.deepEqual(await heard([speaker, red, blue], speaker), [[], all, []]);
+  assert.deepEqual(await received(), [[0, 0], [1, 10], [1, 0], [0, 0]]);
+});
+
 test('who may publish on Redis and does not know bus.secret disconnects nobody; nodes that know it act as one', async (t) => {
   const { redis, a, b } = await pair(t, { config: '[bus]\nsecret = "known to our nodes alone"\n' });
   const [here, there] = await Promise.all([member(a, []), member(b, [])]);
@@ -130,7 +148,6 @@ test('the ACL of the page on security is all that a Carillon needs, and keeps ot
   for (const user of users) assert.equal(await redis.cli(...user), 'OK');
   const url = `redis://carillon:secret@127.0.0.1:${redis.port}/2`;
   const [a, b] = await Promise.all([1, 2].map(() => start(t, { program: 'fixture', args: ['--bus', url], config: '[plugins.monitoring]\ncollect = "on"\ninterval_ms = 1000\n' })));
-  await redis.subscribers(2, CLUSTER);
   const [here, there] = await Promise.all([member(a, ['red']), member(b, ['red'])]);
   await shout(here, { text: 'red', rooms: ['red'] });
   assert.deepEqual(await heard([here, there], here), [['red'], ['red']]);
@@ -144,8 +161,8 @@ test('the ACL of the page on security is all that a Carillon needs, and keeps ot
 test('installations with different prefixes on one Redis do not see each other', async (t) => {
   const redis = await startRedis(t);
   const [a, b] = await Promise.all(['ours', 'theirs'].map((prefix) => start(t, { program: 'fixture', args: ['--bus', redis.url], config: `[bus]\nprefix = "${prefix}"\n` })));
-  await redis.subscribers(1, ['ours:cluster', 'theirs:cluster']);
   const [here, there] = await Promise.all([member(a, []), member(b, [])]);
+  await redis.subscribers(1, ['ours:cluster:{/proto}', 'theirs:cluster:{/proto}']);
   await shout(here, { text: 'ours' });
   await shout(there, { text: 'theirs' });
   assert.deepEqual(await heard([here], here), [['ours']]);

@@ -78,6 +78,28 @@ test('an auth token goes along with the CONNECT, and another token connects agai
   assert.equal(connects.length, 3, 'a token that stays connects once');
 });
 
+test('a namespace that asks for more than a token is sent it, with an example to begin with', async (t) => {
+  const server = await start(t, { program: 'fixture' });
+  const { page, field, fill } = await freeForm(t, server);
+  await fill({ Namespace: '/second', Event: 'count' });
+  const auth = field('auth (JSON), empty for none');
+  assert.deepEqual(JSON.parse(await auth.inputValue()), { token: 'text' });
+  await page.click('Send');
+  await page.line('Connection error at /second: the token is wrong');
+  await auth.fill('{"token": "right"}');
+  await page.click('Send');
+  assert.deepEqual((await page.line('Answer of /second to count: ')).data, { ok: true, data: { calls: 1 } });
+  // The field for a token goes before it.
+  await fill({ 'Auth token': 'other' });
+  await page.click('Clear');
+  await page.click('Send');
+  await page.line('Connection error at /second: the token is wrong');
+  await auth.fill('right');
+  await page.click('Clear');
+  await page.click('Send');
+  assert.equal((await page.line('That is not JSON: ')).kind, 'error');
+});
+
 test('the lines that are shown are copied', async (t) => {
   const server = await start(t);
   const page = await TestPage.open(t, await openBrowser(t), server, { locale: 'en-US', permissions: ['clipboard-read', 'clipboard-write'] });

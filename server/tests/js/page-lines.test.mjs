@@ -84,8 +84,8 @@ test('alerts are red only when there are any', async (t) => {
 
 test('a page has one name and one language, alerts included, whatever the language of the server', async (t) => {
   const { redis, page } = await quietPage(t, { locale: 'en-US' });
-  assert.equal(await page.tab.title(), 'WebSocket test - DispyCluster');
-  assert.equal(await page.tab.locator('h1').textContent(), 'WebSocket test - DispyCluster');
+  assert.equal(await page.tab.title(), 'WebSocket test - Carillon');
+  assert.equal(await page.tab.locator('h1').textContent(), 'WebSocket test - Carillon');
   const messages = ['n1: Température élevée (85.5°C)', 'CPU moyenne élevée: 91.0%', 'Mémoire moyenne élevée: 92.5%', 'disque plein'];
   const active_alerts = messages.map((message, at) => ({ id: `a${at}`, type: 'critical', message }));
   await redis.cli('publish', 'cluster:alerts', JSON.stringify({ timestamp: 't', active_alerts, alert_count: 4 }));

@@ -24,7 +24,7 @@ const FAST = { CARILLON_PLUGINS__MONITORING__INTERVAL_MS: '1000' };
 test('the page connects, shows every event as a line, and lets go again', async (t) => {
   const server = await start(t, { env: FAST });
   const page = await TestPage.open(t, await openBrowser(t), server);
-  assert.equal(await page.tab.title(), 'Test WebSocket - DispyCluster');
+  assert.equal(await page.tab.title(), 'Test WebSocket - Carillon');
   assert.equal(await page.status('Déconnecté'), 'disconnected');
   assert.deepEqual(await page.buttons(), OFF);
 

@@ -101,3 +101,23 @@ test('counters go on after the server has been started again, with no reload', a
   const metrics = await server.metrics();
   assert.equal(metrics.sum('carillon_messages_received_total', { namespace: '/router', event: 'watch_events' }), 1);
 });
+
+test('what a namespace asks for goes along with the first CONNECT, and so does what is written there instead', async (t) => {
+  const server = await start(t, { program: 'fixture' });
+  const tab = await plugins(t, server, { locale: 'en-US' });
+  await says(tab.locator('#status'), /^Connected$/);
+  const count = entry(tab, '/second', 'count');
+  await count.locator('summary').click();
+  const call = async (auth, answer) => {
+    if (auth) await count.getByLabel('auth (JSON)').fill(auth);
+    await count.getByRole('button', { name: 'Call' }).click();
+    await says(count.getByRole('status'), answer);
+  };
+  await call('{"token": "right"}', /"calls": 1\b/);
+  await call('{"token": "wrong"}', /\/second refuses the connection: the token is wrong/);
+  await call('{"token": "right"}', /"calls": 1\b/);
+  await call(undefined, /"calls": 2\b/);
+  const metrics = await server.metrics();
+  const connects = (name) => metrics.sum(`carillon_${name}`, { namespace: '/second' });
+  assert.deepEqual([connects('connections_total'), connects('connects_refused_total')], [2, 1], 'nobody connects without auth first');
+});

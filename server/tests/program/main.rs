@@ -134,7 +134,12 @@ fn every_log_line_is_json_where_that_is_asked_for() {
 
 #[test]
 fn check_refuses_the_buses_that_serve_would_refuse() {
-    for (url, why) in [("redis:///", "names no host"), ("redis://127.0.0.1:1/0x", "the database is a number")] {
+    for (url, why) in [
+        ("redis:///", "names no host"),
+        ("redis://127.0.0.1:1/0x", "the database is a number"),
+        ("redis+sentinel://127.0.0.1:1/0", "redis+sentinel://host,host/db/master"),
+        ("redis+cluster://127.0.0.1:1,/0", "a host that is empty"),
+    ] {
         for command in ["check", "serve"] {
             let (code, _, said) = run(carillon(&[command]).env("CARILLON_BUS__URL", url));
             assert_eq!(code, Some(78), "{command} {url}: {said}");

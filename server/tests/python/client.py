@@ -76,6 +76,33 @@ async def serve(client, seen):
     assert all(answer["ok"] for answer in await asyncio.gather(*many))
 
 
+async def recovery():
+    """Beside clients that get offsets: the handlers get exactly their arguments, whatever is published and emitted."""
+    client = socketio.AsyncClient(reconnection=False)
+    seen = []
+
+    # As they are written: with as many arguments as are sent, and no more.
+    async def shouted(what):
+        seen.append(("shouted", what))
+
+    async def message_back(*arguments):
+        seen.append(("message-back", *arguments))
+
+    client.on("shouted", shouted, namespace="/proto")
+    client.on("message-back", message_back, namespace="/proto")
+    await client.connect(url, transports=transports, namespaces=["/proto"], wait_timeout=DEADLINE)
+    step("there")
+    await until(lambda: ("shouted", {"text": "last"}) in seen, "the last shout")
+    assert seen == [("shouted", {"text": text}) for text in ["first", "last"]], seen
+    seen.clear()
+    for arguments in [("text",), ("a", "b"), (1, "text"), ({"a": 1},)]:
+        await client.emit("message", arguments, namespace="/proto")
+    await until(lambda: len(seen) == 4, "what was sent comes back")
+    assert seen == [("message-back", *arguments) for arguments in [("text",), ("a", "b"), (1, "text"), ({"a": 1},)]], seen
+    await client.disconnect()
+    step("served")
+
+
 async def three_namespaces():
     client, seen = await connected(["/", "/health", "/monitoring"], reconnection=False)
     if transports == ["websocket"]:
@@ -217,5 +244,5 @@ async def tokens():
             step("refused", errors[0]["message"] if isinstance(errors[0], dict) else errors[0])
 
 
-scenes = [three_namespaces, acks, each, refused, reconnect, tokens]
+scenes = [three_namespaces, recovery, acks, each, refused, reconnect, tokens]
 asyncio.run({one.__name__: one for one in scenes}[scene]())

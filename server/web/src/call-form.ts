@@ -71,13 +71,18 @@ function field(form: HTMLElement, name: string, value: unknown): HTMLTextAreaEle
   return area;
 }
 
+/** The clients of the forms by their namespace: asking the manager again would connect them with the `auth` they had. */
+const clients = new Map<string, Socket>();
+
 /** A client of the namespace, connected; with what it wants to know of who connects. */
-async function join(manager: Manager, namespace: string, auth: object | undefined, say: Words): Promise<Socket> {
-  const socket = manager.socket(namespace);
-  if (JSON.stringify(auth ?? {}) !== JSON.stringify(socket.auth ?? {})) {
+async function join(manager: Manager, namespace: string, auth: object = {}, say: Words): Promise<Socket> {
+  // The first CONNECT may leave at once.
+  const socket = clients.get(namespace) ?? manager.socket(namespace, { auth: auth as Record<string, unknown> });
+  clients.set(namespace, socket);
+  if (JSON.stringify(auth) !== JSON.stringify(socket.auth ?? {})) {
     // Who connects says so once: others connect again.
     socket.disconnect();
-    socket.auth = (auth ?? {}) as Record<string, unknown>;
+    socket.auth = auth as Record<string, unknown>;
   }
   if (socket.connected) return socket;
   const joined = new Promise<void>((done, fail) => {

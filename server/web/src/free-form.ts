@@ -1,7 +1,7 @@
 //! The free form of the test page: any event to any namespace, with what the event table knows of it.
 
 import { Manager, type Socket } from 'socket.io-client';
-import { example, load, type Contract, type Event } from './contract';
+import { example, load, type Contract, type Event, type Namespace, type Schema } from './contract';
 import type { Texts } from './texts';
 
 /** How long an ack may take. */
@@ -16,11 +16,11 @@ export interface Console {
 /** The form. It has a connection of its own, so that the page's own sockets stay as they are. */
 export class FreeForm {
   #socket?: Socket;
-  /** The namespace and the token of the socket. */
-  #opened?: [namespace: string, token: string];
+  /** The namespace and the `auth` of the socket, as JSON. */
+  #opened?: [namespace: string, auth: string];
   #contract: Contract = { namespaces: [], schemas: {} };
-  /** What the form wrote into the payload itself; somebody's own text stays. */
-  #written = '';
+  /** What the form wrote into a field itself; somebody's own text stays. */
+  #written = new Map<string, string>();
 
   constructor(private readonly form: HTMLFormElement, private readonly sentence: HTMLElement, private readonly out: Console, private readonly say: Texts) {
     form.addEventListener('submit', (submitted) => {
@@ -39,36 +39,44 @@ export class FreeForm {
     return this.form.elements.namedItem(name) as HTMLInputElement;
   }
 
-  /** The event that is named, where the table has it. */
-  #event(): Event | undefined {
-    return this.#takes().find(({ name }) => name === this.#field('event').value);
-  }
-
-  #takes(): Event[] {
-    return this.#contract.namespaces.find(({ name }) => name === this.#field('namespace').value)?.takes ?? [];
+  #namespace(): Namespace | undefined {
+    return this.#contract.namespaces.find(({ name }) => name === this.#field('namespace').value);
   }
 
   #complete(): void {
+    const namespace = this.#namespace();
+    const takes = namespace?.takes ?? [];
     options(this.form, 'namespaces', this.#contract.namespaces.map(({ name }) => name));
-    options(this.form, 'events', this.#takes().map(({ name }) => name));
-    const event = this.#event();
+    options(this.form, 'events', takes.map(({ name }) => name));
+    const event: Event | undefined = takes.find(({ name }) => name === this.#field('event').value);
     this.sentence.textContent = event?.sentences.join(' ') ?? '';
-    const payload = this.#field('payload');
-    if (!event || payload.value !== this.#written) return;
-    this.#written = JSON.stringify(example(event.payload, this.#contract.schemas), null, 2);
-    payload.value = this.#written;
+    if (event) this.#suggest('payload', event.payload);
+    // What another namespace asks for is not sent to this one.
+    if (namespace) this.#suggest('auth', namespace.auth);
+  }
+
+  /** Writes an example of a schema into a field, unless somebody has written there. */
+  #suggest(name: string, schema?: Schema): void {
+    const field = this.#field(name);
+    if (field.value !== (this.#written.get(name) ?? '')) return;
+    field.value = schema ? JSON.stringify(example(schema, this.#contract.schemas), null, 2) : '';
+    this.#written.set(name, field.value);
   }
 
   #send(): void {
     const { say, out } = this;
-    const [namespace, event, token, text] = ['namespace', 'event', 'token', 'payload'].map((name) => this.#field(name).value.trim()) as [string, string, string, string];
+    const said = (name: string) => this.#field(name).value.trim();
+    const [namespace, event, token] = [said('namespace'), said('event'), said('token')];
+    const json = (name: string): unknown[] => (said(name) === '' ? [] : [JSON.parse(said(name))]);
     let args: unknown[];
+    let auth: object;
     try {
-      args = text === '' ? [] : [JSON.parse(text)];
+      args = json('payload');
+      auth = Object.assign({}, json('auth')[0], token === '' ? {} : { token });
     } catch (error) {
       return out.say(say.notJson((error as Error).message), 'error');
     }
-    const socket = this.#open(namespace, token);
+    const socket = this.#open(namespace, auth);
     out.say(say.sent(namespace, event), 'info');
     if (!this.#field('ack').checked) {
       socket.emit(event, ...args);
@@ -80,15 +88,14 @@ export class FreeForm {
     );
   }
 
-  /** The client for a namespace and a token; another one ends the one before. */
-  #open(namespace: string, token: string): Socket {
+  /** The client for a namespace and what it shows; another one ends the one before. */
+  #open(namespace: string, auth: object): Socket {
     const { say, out } = this;
     const last = this.#socket;
-    if (last?.active && this.#opened?.[0] === namespace && this.#opened[1] === token) return last;
+    if (last?.active && this.#opened?.[0] === namespace && this.#opened[1] === JSON.stringify(auth)) return last;
     last?.disconnect();
-    const auth: Record<string, string> = token === '' ? {} : { token };
     const socket = new Manager(location.origin, { transports: ['websocket', 'polling'] }).socket(namespace, { auth });
-    [this.#socket, this.#opened] = [socket, [namespace, token]];
+    [this.#socket, this.#opened] = [socket, [namespace, JSON.stringify(auth)]];
     socket.on('connect', () => out.say(say.joined(namespace), 'success'));
     socket.on('connect_error', (error) => { if (!socket.active) out.say(say.refused(namespace, error.message), 'error'); });
     socket.on('disconnect', (reason) => out.say(`${namespace}: ${say.ended(reason)}`, 'error'));

@@ -4,7 +4,7 @@ import { HEADER, type Language } from './header';
 
 const fr = {
   ...HEADER.fr,
-  title: 'Test WebSocket - DispyCluster',
+  title: 'Test WebSocket - Carillon',
   disconnected: 'Déconnecté',
   connectedAs: 'Connecté - Socket ID: ',
   failed: 'Erreur de connexion',
@@ -20,6 +20,7 @@ const fr = {
   namespace: 'Namespace',
   event: 'Événement',
   token: "Jeton d'authentification",
+  auth: 'auth (JSON), vide pour rien',
   payload: 'Contenu (JSON), vide pour rien',
   ack: 'demander une réponse (ack)',
   send: 'Envoyer',
@@ -56,7 +57,7 @@ export type Texts = typeof fr;
 
 const en: Texts = {
   ...HEADER.en,
-  title: 'WebSocket test - DispyCluster',
+  title: 'WebSocket test - Carillon',
   disconnected: 'Disconnected',
   connectedAs: 'Connected - Socket ID: ',
   failed: 'Connection error',
@@ -72,6 +73,7 @@ const en: Texts = {
   namespace: 'Namespace',
   event: 'Event',
   token: 'Auth token',
+  auth: 'auth (JSON), empty for none',
   payload: 'Payload (JSON), empty for none',
   ack: 'ask for an ack',
   send: 'Send',

@@ -8,7 +8,7 @@ fn connection(target: &Target) -> (Connection, std::net::TcpStream) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     stream.set_nonblocking(true).unwrap();
-    (Connection::new(TcpStream::from_std(stream), 0, target), listener.accept().unwrap().0)
+    (Connection::new(Stream::Plain(TcpStream::from_std(stream)), 0, target), listener.accept().unwrap().0)
 }
 
 /// A whole conversation, in pieces of every size: nothing is lost at the seams.

@@ -75,10 +75,15 @@ const QUICK: Size = Size {
     polling: 50,
 };
 
+/// Who takes part unless somebody is named.
+pub(super) fn everybody() -> Vec<Peer> {
+    [&Peer::FANOUT[..], &Peer::GUARDED].concat()
+}
+
 /// What is measured, in this order: the main job first.
 pub(super) fn steps(options: &Suite) -> Vec<Step> {
     let size = if options.quick { QUICK } else { STANDARD };
-    let named = options.common.peers.clone().unwrap_or_else(|| Peer::FANOUT.to_vec());
+    let named = options.common.peers.clone().unwrap_or_else(everybody);
     let among = |wanted: &[Peer]| Common {
         peers: Some(named.iter().copied().filter(|peer| wanted.contains(peer)).collect()),
         ..options.common.clone()
@@ -132,7 +137,14 @@ fn deliveries(size: &Size, among: &impl Fn(&[Peer]) -> Common) -> Vec<Step> {
         seconds: size.seconds * 0.6,
         common: among(&Peer::ACK),
     };
-    vec![step("peers", fanout(size, among(&Peer::FANOUT))), step("memory", idle), step("poll", poll)]
+    let (rounds, seconds) = (size.sweep_rounds, size.seconds * 0.6);
+    let guarded = Fanout { batches: Vec::new(), rounds, seconds, ..fanout(size, among(&Peer::GUARDED)) };
+    vec![
+        step("peers", fanout(size, among(&Peer::FANOUT))),
+        step("memory", idle),
+        step("poll", poll),
+        step("guarded", guarded),
+    ]
 }
 
 /// What becomes of deliveries as clients come and messages grow.
@@ -166,8 +178,8 @@ fn trouble(size: &Size, among: &impl Fn(&[Peer]) -> Common) -> Vec<Step> {
         rounds: size.sweep_rounds,
         stay: size.storm / 20,
         rate: 100.0,
-        seconds: seconds * 2.0,
-        common: among(&Peer::ACK),
+        seconds,
+        common: among(&[&Peer::ACK[..], &[Peer::Tokens]].concat()),
     };
     let scrape = Scrape {
         clients: size.scraped,
@@ -253,11 +265,11 @@ mod tests {
         }
     }
 
-    /// With eight servers the runs leave five of twenty-five minutes for building.
+    /// With all servers the runs leave five of twenty-five minutes for building.
     #[test]
     fn the_standard_set_keeps_its_time() {
-        let eight = [&[Peer::Carillon][..], &Peer::FANOUT].concat();
-        let seconds: f64 = steps(&suite("b suite")).iter().map(|step| step.seconds(&eight)).sum();
+        let all = [vec![Peer::Carillon], everybody()].concat();
+        let seconds: f64 = steps(&suite("b suite")).iter().map(|step| step.seconds(&all)).sum();
         assert!((300.0..1_200.0).contains(&seconds), "{seconds} s");
     }
 

@@ -5,11 +5,15 @@ use crate::testing::RecordingSink;
 
 fn selection(to: &[&str], except: &[&str]) -> Selection {
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Selection { to: own(to), clients: Vec::new(), except: own(except) }
+    Selection { to: own(to), except: own(except), ..Selection::default() }
 }
 
 fn clients(ids: &[&str]) -> Selection {
     Selection { clients: ids.iter().map(|id| (*id).to_owned()).collect(), ..Selection::default() }
+}
+
+fn newcomer(key: Key, id: &str) -> Newcomer {
+    Newcomer { key, id: id.into(), offsets: false }
 }
 
 fn keys(members: &Members, selection: &Selection) -> Vec<Key> {
@@ -24,7 +28,7 @@ fn keys(members: &Members, selection: &Selection) -> Vec<Key> {
 fn a_room_called_like_a_client_is_not_that_client() {
     let mut members = Members::default();
     for (key, id) in ["victim", "thief"].into_iter().enumerate() {
-        members.add((key as Key, id.into()), Arc::new(RecordingSink::default()), key as Slot, 1);
+        members.add(newcomer(key as Key, id), Arc::new(RecordingSink::default()), key as Slot, 1);
     }
     members.join(1, "victim".into(), 1);
     assert_eq!(keys(&members, &clients(&["victim"])), [0]);
@@ -41,7 +45,7 @@ fn a_room_called_like_a_client_is_not_that_client() {
 fn rooms_ids_and_exceptions_select_each_member_once() {
     let mut members = Members::default();
     for (key, id) in ["a", "b", "c", "d"].into_iter().enumerate() {
-        members.add((key as Key, id.into()), Arc::new(RecordingSink::default()), 0, 1);
+        members.add(newcomer(key as Key, id), Arc::new(RecordingSink::default()), 0, 1);
     }
     for (key, room) in [(0, "r"), (1, "r"), (1, "s"), (2, "s")] {
         members.join(key, room.into(), 1);
@@ -72,7 +76,7 @@ fn rooms_ids_and_exceptions_select_each_member_once() {
 #[test]
 fn a_membership_holds_from_its_beginning_to_its_end() {
     let mut members = Members::default();
-    members.add((0, "a".into()), Arc::new(RecordingSink::default()), 7, 3);
+    members.add(newcomer(0, "a"), Arc::new(RecordingSink::default()), 7, 3);
     members.join(0, "r".into(), 5);
     members.leave(0, "r", 6);
     members.join(0, "r".into(), 8);
@@ -93,4 +97,44 @@ fn a_membership_holds_from_its_beginning_to_its_end() {
     members.forget_stays(0, "r", 10);
     members.forget(0);
     assert!(members.rooms.is_empty() && members.dense.is_empty() && members.ids.is_empty());
+}
+
+/// Who takes offsets is one kind of member, who does not is another, in every selection.
+#[test]
+fn members_are_of_two_kinds() {
+    let mut members = Members::default();
+    for key in 0..6 {
+        let newcomer = Newcomer { offsets: key % 2 == 0, ..newcomer(key, &format!("c{key}")) };
+        members.add(newcomer, Arc::new(RecordingSink::default()), key as Slot, 1);
+    }
+    (0..3).for_each(|key| members.join(key, "r".into(), 1));
+    assert_eq!(members.kinds(), (3, 3));
+    assert_eq!(keys(&members, &Selection::default().of_kind(true)), [0, 2, 4]);
+    assert_eq!(keys(&members, &selection(&["r"], &[]).of_kind(false)), [1]);
+    assert_eq!(keys(&members, &selection(&["r"], &["c2"]).of_kind(true)), [0]);
+    assert_eq!(keys(&members, &selection(&[], &["r"]).of_kind(false)), [3, 5]);
+    assert_eq!(keys(&members, &clients(&["c0", "c3"]).of_kind(true)), [0]);
+    assert!(matches!(members.reached(&clients(&["c0"]).of_kind(true)), Reached::One(0, _)));
+    assert!(matches!(members.reached(&clients(&["c0"]).of_kind(false)), Reached::Nobody));
+    members.remove(0, 5);
+    assert_eq!(members.kinds(), (2, 3));
+}
+
+/// A client that comes back has the id it had before: what is meant for it goes to its newest life, in whatever order the
+/// older ones are forgotten.
+#[test]
+fn an_id_is_its_newest_life() {
+    for order in [[0, 1], [1, 0]] {
+        let mut members = Members::default();
+        for life in 0..3 {
+            members.add(newcomer(life, "same"), Arc::new(RecordingSink::default()), life as Slot, 1 + life);
+        }
+        order.iter().for_each(|life| assert!(members.remove(*life, 9).is_some()));
+        order.iter().for_each(|life| members.forget(*life));
+        assert_eq!(keys(&members, &clients(&["same"])), [2]);
+        assert_eq!(members.slot_of("same", 9), Some(2));
+        members.remove(2, 10);
+        members.forget(2);
+        assert_eq!(keys(&members, &clients(&["same"])), [0; 0]);
+    }
 }

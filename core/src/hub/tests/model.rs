@@ -313,5 +313,5 @@ async fn every_schedule_gives_each_connection_what_the_model_says() {
 /// A selection of rooms and clients by their names.
 fn named(names: Vec<String>) -> Selection {
     let (to, clients) = names.into_iter().partition(|name| ROOMS.contains(&&**name));
-    Selection { to, clients, except: Vec::new() }
+    Selection { to, clients, ..Selection::default() }
 }

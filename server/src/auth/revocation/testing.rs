@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::memory::MemoryBus;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::metrics::Metrics;
 use carillon_core::{Error, Result};
 use tokio::sync::Notify;
@@ -68,6 +68,14 @@ impl Bus for Watched {
         let subscription = self.inner.subscribe(channels).await;
         self.subscribed.notify_one();
         subscription
+    }
+
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        self.inner.listen(channels, feed).await
+    }
+
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.inner.ignore(channels, feed).await;
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {

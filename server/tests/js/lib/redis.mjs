@@ -1,58 +1,21 @@
 //! A Redis of the test's own.
 
-import { execFile, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
-import { tempFolder } from './server.mjs';
-import { until, within } from './wait.mjs';
+import { common, freePort, Process } from './processes.mjs';
+import { until } from './wait.mjs';
 
-/** A port nobody listens on. */
-export function freePort() {
-  return new Promise((done, fail) => {
-    const server = createServer().on('error', fail).listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => done(port));
-    });
-  });
-}
+export { freePort } from './processes.mjs';
 
 /** A Redis that keeps nothing on disk. */
-class Redis {
+class Redis extends Process {
   constructor(t, port, args) {
-    this.port = port;
-    this.args = ['--bind', '127.0.0.1', '--port', String(port), '--save', '', '--dir', tempFolder(t), ...args];
+    super(t, port, (folder) => [...common(port, folder), ...args]);
     // Number 2 is where the original system keeps its keys.
-    this.url = `redis://127.0.0.1:${port}/2`;
-    t.after(() => this.child?.kill('SIGKILL'));
-  }
-
-  /** Starts it, for the first time or again, and resolves to when it was ready (milliseconds since 1970). */
-  async start() {
-    this.child = spawn('redis-server', this.args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let log = '';
-    let ready;
-    this.child.stdout.on('data', (chunk) => {
-      log += chunk;
-      if (!ready && log.includes('Ready to accept connections')) ready = Date.now();
-    });
-    await until(() => ready, () => `redis-server starts; it says:\n${log}`);
-    return ready;
-  }
-
-  /** Ends it at once, with all it knows. */
-  async kill() {
-    const end = new Promise((done) => this.child.once('exit', done));
-    this.child.kill('SIGKILL');
-    await within(end, 'redis-server ends');
+    this.url = `redis://${this.address}/2`;
   }
 
   /** Runs `redis-cli` with one command, on the database of the URL. */
   cli(...command) {
-    return within(new Promise((done, fail) => {
-      execFile('redis-cli', ['-p', this.port, '-n', 2, '--no-auth-warning', ...command].map(String), (error, out, err) => {
-        if (error || /^(ERR|NOAUTH|NOPERM|WRONGPASS)/.test(out)) fail(new Error(`redis-cli ${command.join(' ')}: ${out}${err}`));
-        else done(out.replace(/\n$/, ''));
-      });
-    }), () => `redis-cli ${command.join(' ')} ends`);
+    return super.cli('-n', 2, ...command);
   }
 
   /** Resolves once so many programs (Carillons, mostly) are subscribed to each of these channels. */

@@ -2,29 +2,38 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 
+mod interest;
+
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::memory::MemoryBus;
-use carillon_core::bus::{Bus, BusContext, BusStatus, Subscription};
+use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::cluster::envelope::Envelopes;
 use carillon_core::prelude::*;
 use carillon_core::registry::Registry;
 use carillon_core::testing::{Harness, TestClient};
 use futures_util::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A memory bus that several applications of this process share, as they would share a Redis.
-struct SharedBus(Arc<MemoryBus>, Arc<str>);
+///
+/// One with `stalled` in its address never confirms what is to be listened to.
+struct SharedBus {
+    bus: Arc<MemoryBus>,
+    prefix: Arc<str>,
+    stalled: bool,
+}
 
 carillon_core::bus!("shared", connect);
 
-fn connect(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
     let prefix = Arc::clone(&context.prefix);
     let bus = BUS.get_or_init(|| Arc::new(MemoryBus::new(context)));
-    Box::pin(async move { Ok(Arc::new(SharedBus(Arc::clone(bus), prefix)) as Arc<dyn Bus>) })
+    let shared = SharedBus { bus: Arc::clone(bus), prefix, stalled: url.contains("stalled") };
+    Box::pin(async move { Ok(Arc::new(shared) as Arc<dyn Bus>) })
 }
 
 #[async_trait]
@@ -33,28 +42,37 @@ impl Bus for SharedBus {
         "shared"
     }
     fn prefix(&self) -> &str {
-        &self.1
+        &self.prefix
     }
     fn is_shared(&self) -> bool {
         true
     }
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
-        self.0.publish(channel, payload).await
+        self.bus.publish(channel, payload).await
     }
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
-        self.0.subscribe(channels).await
+        self.bus.subscribe(channels).await
+    }
+    async fn listen(&self, channels: &[String], feed: &Feed) -> Result<()> {
+        if self.stalled {
+            std::future::pending::<()>().await;
+        }
+        self.bus.listen(channels, feed).await
+    }
+    async fn ignore(&self, channels: &[String], feed: &Feed) {
+        self.bus.ignore(channels, feed).await;
     }
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        self.0.get(key).await
+        self.bus.get(key).await
     }
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
-        self.0.set(key, value, ttl).await
+        self.bus.set(key, value, ttl).await
     }
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
-        self.0.claim(key, owner, ttl).await
+        self.bus.claim(key, owner, ttl).await
     }
     fn status(&self) -> BusStatus {
-        self.0.status()
+        self.bus.status()
     }
     async fn shutdown(&self) {}
 }
@@ -75,6 +93,13 @@ impl Plugin for Chat {
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
         on.emits::<String>("said", "What somebody said.");
         on.event("join", "Joins a room.", async |_, ctx: Ctx, room: String| ctx.join(&room));
+        on.event("leave", "Leaves a room.", async |_, ctx: Ctx, room: String| {
+            ctx.leave(&room);
+            Ok(())
+        });
+        on.event("room", "To a room.", async |chat: Arc<Self>, _, room: String| {
+            chat.host.to("/chat").room(room).publish("said", &"to the room")
+        });
         on.event("all", "To everybody.", async |chat: Arc<Self>, _, text: String| {
             chat.host.to("/chat").publish("said", &text)
         });
@@ -88,6 +113,12 @@ impl Plugin for Chat {
         on.event("here", "To this node.", async |chat: Arc<Self>, _, text: String| {
             chat.host.to("/chat").local().publish("said", &text)
         });
+        on.emits::<u64>("missed", "How much never came.");
+        on.event("watch", "Tells of what is missing.", async |chat: Arc<Self>, ctx: Ctx, _: Ignored| {
+            let mut missed = chat.host.missed("/chat");
+            chat.host.spawn("watch", async move { while ctx.emit("missed", &missed.next().await).is_ok() {} });
+            Ok(())
+        });
         on.event("one", "To one client.", async |chat: Arc<Self>, _, id: String| {
             chat.host.to("/chat").client(id).publish("said", &"psst")
         });
@@ -99,10 +130,13 @@ impl Plugin for Chat {
 }
 
 async fn node(prefix: &str, secret: &str) -> Harness {
-    let mut settings = vec![("bus.url", "shared://"), ("bus.prefix", prefix)];
+    node_at("shared://", prefix, secret).await
+}
+
+async fn node_at(url: &str, prefix: &str, secret: &str) -> Harness {
+    let mut settings = vec![("bus.url", url), ("bus.prefix", prefix)];
     settings.extend((!secret.is_empty()).then_some(("bus.secret", secret)));
     let harness = Harness::boot(&Registry::of::<Chat>(), &settings).await.unwrap();
-    // The cluster task subscribes at its first turn.
     tokio::task::yield_now().await;
     harness
 }
@@ -139,11 +173,15 @@ async fn two_nodes_act_as_one() {
     assert_eq!([&a, &b, &c, &d].map(|client| client.sink().disconnected()), [true, true, true, false]);
     assert_eq!(one.metric(r#"carillon_cluster_messages_total{result="sent"}"#), 4.0);
     assert_eq!(two.metric(r#"carillon_cluster_messages_total{result="received"}"#), 4.0);
+    let received = |channel| two.metric(&format!("carillon_cluster_received_total{{channel=\"{channel}\"}}"));
+    assert_eq!((received("namespace"), received("room")), (2.0, 2.0));
     one.shutdown().await;
     two.shutdown().await;
 }
 
 const SECRET: &str = "known to our nodes alone";
+const SEALED: &str = "sealed:cluster:{/chat}";
+const NUMBERS: &str = "numbers:cluster:{/chat}";
 /// Asks for the end of every client of `/chat`.
 const OUT: &[u8] = b"{\"namespace\":\"/chat\",\"json\":0}\n";
 
@@ -170,36 +208,59 @@ async fn strangers_are_not_heard() {
     let (mut a, b) = (one.connect("/chat").await.unwrap(), two.connect("/chat").await.unwrap());
     let bus = one.app().bus();
     for secret in [None, Some("a guess that is wrong")] {
-        let forged = Envelopes::new("sealed:cluster", secret).seal("stranger", 1, OUT);
-        bus.publish("sealed:cluster", forged).await.unwrap();
+        let forged = Envelopes::new(SEALED, secret).seal("stranger", 1, OUT);
+        bus.publish(SEALED, forged).await.unwrap();
     }
-    let elsewhere = Envelopes::new("sealed:other", Some(SECRET)).seal("stranger", 2, OUT);
-    bus.publish("sealed:cluster", elsewhere).await.unwrap();
-    bus.publish("sealed:cluster", Bytes::from_static(OUT)).await.unwrap();
+    // What was said on another channel, by one who knows it.
+    let elsewhere = Envelopes::new("sealed:cluster:{/other}", Some(SECRET)).seal("stranger", 2, OUT);
+    bus.publish(SEALED, elsewhere).await.unwrap();
+    bus.publish(SEALED, Bytes::from_static(OUT)).await.unwrap();
     b.expect_nothing(Duration::from_secs(1)).await;
     assert!(!a.sink().disconnected() && !b.sink().disconnected());
     assert_eq!((counted(&two, "refused"), counted(&two, "malformed")), (3.0, 1.0));
     a.call("all", json!("hi")).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(b.sink().take().len(), 1);
-    let known = Envelopes::new("sealed:cluster", Some(SECRET)).seal("node", 1, OUT);
-    bus.publish("sealed:cluster", known).await.unwrap();
+    let known = Envelopes::new(SEALED, Some(SECRET)).seal("node", 1, OUT);
+    bus.publish(SEALED, known).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(b.sink().disconnected());
 }
 
-/// What comes twice is heard once, and what never came is counted.
+/// What comes twice is heard once, and what never came is counted, on each channel by itself, and told to plugins.
 #[tokio::test(start_paused = true)]
 async fn repeats_are_left_out_and_holes_counted() {
     let one = node("numbers", "").await;
-    let client = one.connect("/chat").await.unwrap();
-    let envelopes = Envelopes::new("numbers:cluster", None);
+    let mut client = one.connect("/chat").await.unwrap();
+    client.call("watch", json!(null)).await;
     let said = b"{\"namespace\":\"/chat\",\"json\":13}\n[\"said\",\"hi\"]";
-    for sequence in [4, 5, 5, 4, 8] {
-        one.app().bus().publish("numbers:cluster", envelopes.seal("other", sequence, said)).await.unwrap();
+    // The channel of that room.
+    client.call("join", json!("red")).await;
+    let room = format!("{NUMBERS}:room:5");
+    for (channel, sequence) in
+        [(NUMBERS, 4), (&room, 40), (NUMBERS, 5), (&room, 41), (NUMBERS, 5), (NUMBERS, 4), (NUMBERS, 8), (&room, 43)]
+    {
+        let message = Envelopes::new(channel, None).seal("other", sequence, said);
+        one.app().bus().publish(channel, message).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert_eq!(client.sink().take().len(), 3);
-    assert_eq!((counted(&one, "received"), counted(&one, "repeated")), (3.0, 2.0));
-    assert_eq!(one.metric("carillon_cluster_gaps_total"), 2.0);
+    let events: Vec<(String, Value)> =
+        client.sink().take().iter().map(|item| serde_json::from_str(&item.json()).unwrap()).collect();
+    assert_eq!(events.iter().filter(|(name, _)| name == "said").count(), 6, "{events:?}");
+    let missed = events.iter().filter(|(name, _)| name == "missed");
+    assert_eq!(missed.filter_map(|(_, count)| count.as_u64()).sum::<u64>(), 3, "{events:?}");
+    assert_eq!((counted(&one, "received"), counted(&one, "repeated")), (6.0, 2.0));
+    assert_eq!(one.metric("carillon_cluster_gaps_total"), 3.0);
+}
+
+/// A node speaks for the namespace of the channel it speaks on, and for no other.
+#[tokio::test(start_paused = true)]
+async fn a_message_belongs_to_its_channel() {
+    let one = node("belongs", "").await;
+    let client = one.connect("/chat").await.unwrap();
+    let channel = "belongs:cluster:{/chat}";
+    let other = b"{\"namespace\":\"/\",\"json\":13}\n[\"said\",\"hi\"]";
+    one.app().bus().publish(channel, Envelopes::new(channel, None).seal("other", 1, other)).await.unwrap();
+    client.expect_nothing(Duration::from_secs(1)).await;
+    assert_eq!((counted(&one, "malformed"), counted(&one, "received")), (1.0, 0.0));
 }

@@ -1,0 +1,78 @@
+//! A client as far as it may come back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Client;
+use crate::journal::State;
+use crate::recovery::{Membership, Sessions};
+use crate::sink::Reason;
+
+impl Client {
+    /// What it may come back with.
+    pub(crate) fn membership(&self) -> Option<&Membership> {
+        self.membership.as_deref()
+    }
+
+    /// Whether what it is sent ends with offsets.
+    pub(crate) fn takes_offsets(&self) -> bool {
+        self.membership().is_some_and(|membership| membership.takes_offsets)
+    }
+
+    /// Whether it has come back.
+    pub(crate) fn has_resumed(&self) -> bool {
+        self.membership().is_some_and(|membership| membership.resumed.is_some())
+    }
+
+    fn sessions(&self) -> Option<(&Sessions, &Membership)> {
+        Some((self.namespace.recovering()?.1, self.membership()?))
+    }
+
+    /// What is to be known of it has changed.
+    pub(crate) fn is_known_otherwise(&self) {
+        if let Some((sessions, membership)) = self.sessions() {
+            sessions.changed(membership);
+        }
+    }
+
+    /// What is to be known of it.
+    pub(crate) fn known(&self) -> Option<Bytes> {
+        let membership = self.membership()?;
+        membership.taken_up();
+        let rooms = self.rooms();
+        membership.known(&self.namespace.name, &self.peer, &rooms.names).ok()
+    }
+
+    /// The CONNECT reply is queued, and what the client has missed was sent.
+    pub(crate) fn opened(self: &Arc<Self>) {
+        let state = self.namespace.recovering().map(|(keeper, _)| keeper.state());
+        self.open_in(state.as_deref());
+    }
+
+    /// It is in its namespace from here on, in the rooms it had. The state is locked: nothing is published meanwhile.
+    pub(super) fn comes_back(self: &Arc<Self>, _: Option<&State>) {
+        let Some((sessions, membership)) = self.sessions() else { return };
+        if membership.takes_offsets {
+            sessions.add(self, membership);
+        }
+        let Some(resumed) = &membership.resumed else { return };
+        let mut rooms = self.rooms();
+        rooms.names.clone_from(&resumed.rooms);
+        for room in &resumed.rooms {
+            if let Some(interest) = &self.namespace.interest {
+                rooms.unheard |= interest.join(room);
+            }
+            self.seat.join(Arc::clone(room));
+        }
+    }
+
+    /// It is gone.
+    pub(super) fn goes(&self, reason: Reason, rooms: &[Arc<str>]) {
+        if let Some((sessions, membership)) = self.sessions() {
+            // Whoever leaves, or is sent away, does not come back.
+            let stays = !matches!(reason, Reason::ClientDisconnect | Reason::ServerDisconnect);
+            sessions.closed(self, membership, rooms, stays);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Where the bus is shared: appends what this node publishes, and delivers what comes back, of all nodes, in the order of
+//! the journal. What did not come over the bus is fetched from the journal.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::keeper::{Keeper, Outgoing};
+use super::publish::Published;
+use super::{Entry, Offset, Record};
+use crate::bus::Message;
+use crate::error::{Code, Error};
+use crate::host::Shared;
+use crate::namespace::Namespace;
+use crate::throttle::Throttle;
+
+/// Publishes that are appended with one request.
+const BATCH: usize = 256;
+/// Entries that are fetched with one request.
+const PAGE: usize = 256;
+/// Pause before a journal that could not be read is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// See the module's documentation.
+pub(crate) struct Follower {
+    namespace: Arc<Namespace>,
+    /// The way to other nodes for what cannot be appended.
+    shared: Weak<Shared>,
+    log: Throttle,
+}
+
+impl Follower {
+    pub(crate) fn new(namespace: &Arc<Namespace>, shared: &Arc<Shared>) -> Self {
+        let (namespace, shared) = (Arc::clone(namespace), Arc::downgrade(shared));
+        Self { namespace, shared, log: Throttle::per_second() }
+    }
+
+    /// Runs until `stop`; at once over where there is nothing to follow.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let namespace = Arc::clone(&self.namespace);
+        let Some((keeper, waiting)) = namespace.keeper().and_then(|keeper| Some((keeper, keeper.waiting()?))) else {
+            return;
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = async { tokio::join!(self.append(keeper, waiting), self.follow(keeper)); } => {}
+        }
+    }
+
+    // --- Appending ---------------------------------------------------------------------------------------------
+
+    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+            let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
+            let results = match keeper.mend().await {
+                Ok(()) => keeper.bus.append(&keeper.name, &records, keeper.bounds).await,
+                Err(_) => Vec::new(),
+            };
+            let mut results = results.into_iter();
+            for outgoing in batch.drain(..) {
+                match results.next().unwrap_or_else(|| Err(Error::unavailable("the journal is away"))) {
+                    Ok(_) => keeper.counts.appended.inc(),
+                    // It may come back, and is not to come twice.
+                    Err(error) if error.code() == Code::Timeout => {
+                        keeper.counts.lost.inc();
+                        keeper.state().broken = true;
+                        self.tell(keeper, "nobody knows what became of a publish", &error);
+                    }
+                    Err(error) => {
+                        self.tell(keeper, "publishes go on without the journal", &error);
+                        self.publish_apart(keeper, &outgoing).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// As if there were no journal.
+    async fn publish_apart(&self, keeper: &Keeper, outgoing: &Outgoing) {
+        keeper.counts.apart.inc();
+        keeper.state().broken = true;
+        let Outgoing { selection, series, copy, .. } = outgoing;
+        let (namespace, publish) = (&self.namespace, Published { selection, series, copy });
+        namespace.publish_apart_wait(keeper, namespace.space, publish).await;
+        if let Some(shared) = self.shared.upgrade()
+            && let Some(cluster) = &shared.cluster
+        {
+            cluster.publish(&namespace.name, selection, &copy.0, copy.1);
+        }
+    }
+
+    // --- Following ---------------------------------------------------------------------------------------------
+
+    async fn follow(&self, keeper: &Keeper) {
+        let channel = [keeper.bus.journal_channel(&keeper.name)];
+        loop {
+            match keeper.bus.subscribe(&channel).await {
+                Ok(mut subscription) => {
+                    // What was published between the end of the last subscription and the beginning of this one.
+                    self.catch_up(keeper).await;
+                    while let Some(message) = subscription.recv().await {
+                        self.hear(keeper, &message).await;
+                    }
+                }
+                Err(error) => self.tell(keeper, "the journal cannot be followed", &error),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn hear(&self, keeper: &Keeper, message: &Message) {
+        let Ok(entry) = Entry::open(&message.payload) else { return keeper.counts.malformed.inc() };
+        let last = keeper.state().last.clone();
+        match last {
+            Some(last) if last.is_before(&entry.offset) => self.deliver(keeper, &entry).await,
+            Some(last) if is_behind(&entry.offset, &last) => {}
+            // Something is missing in between, or an epoch has begun.
+            Some(_) => self.catch_up(keeper).await,
+            // The first one that is heard of.
+            None => self.deliver(keeper, &entry).await,
+        }
+    }
+
+    /// Delivers what the journal has and this node has not, again and again until there is nothing.
+    async fn catch_up(&self, keeper: &Keeper) {
+        loop {
+            let last = keeper.state().last.clone();
+            let page = match keeper.read(last.as_ref(), if last.is_some() { PAGE } else { 1 }).await {
+                Ok(page) => page,
+                // The next message tries again.
+                Err(error) => return self.tell(keeper, "the journal cannot be read", &error),
+            };
+            let Some(last) = last else {
+                keeper.state().last = Some(page.last);
+                return;
+            };
+            let missed = page.entries.first().map_or(0, |first| missed(&last, &first.offset));
+            if !page.whole {
+                keeper.counts.gaps.inc_by(missed);
+            }
+            let new = behind(&page.entries, &last);
+            if new.is_empty() {
+                keeper.state().last = Some(page.last);
+                return;
+            }
+            for entry in new {
+                self.deliver(keeper, entry).await;
+            }
+        }
+    }
+
+    async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
+        let _gate = keeper.gate.lock().await;
+        match Record::read(&keeper.name, entry) {
+            Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
+            Err(error) => {
+                keeper.counts.malformed.inc();
+                keeper.state().last = Some(entry.offset.clone());
+                self.tell(keeper, "something in the journal is no publish", &error);
+            }
+        }
+    }
+
+    fn tell(&self, keeper: &Keeper, what: &str, error: &Error) {
+        if let Some(left_out) = self.log.allow() {
+            tracing::warn!(left_out, namespace = &*keeper.name, "{what}: {error}");
+        }
+    }
+}
+
+/// Whether `offset` was delivered, when `last` was the last that was.
+fn is_behind(offset: &Offset, last: &Offset) -> bool {
+    offset.epoch() == last.epoch() && offset.number() <= last.number()
+}
+
+/// How many numbers lie between the two.
+fn missed(last: &Offset, first: &Offset) -> u64 {
+    first.number().saturating_sub(last.number() + 1)
+}
+
+/// Those of `entries`, which are in order, that come after `last`.
+fn behind<'a>(entries: &'a [Entry], last: &Offset) -> &'a [Entry] {
+    let known = entries.iter().rposition(|entry| is_behind(&entry.offset, last));
+    &entries[known.map_or(0, |at| at + 1)..]
+}

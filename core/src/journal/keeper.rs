@@ -1,0 +1,172 @@
+//! The journal of one namespace, as this node has it: how far it has been delivered here, and what is to be appended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use carillon_config::JournalSettings;
+use futures_util::FutureExt;
+use prometheus::{IntCounter, IntCounterVec};
+use tokio::sync::mpsc;
+
+use super::{Bounds, Offset, Page};
+use crate::bus::Bus;
+use crate::error::{Error, Result};
+use crate::hub::Selection;
+use crate::metrics::{Metrics, Outbound};
+use crate::packet::Item;
+use crate::recovery::{Counts as Recoveries, Sessions};
+use crate::sink::Mode;
+
+/// Publishes of one namespace that wait to be appended; more are refused, or wait.
+const OUTGOING_DEPTH: usize = 10_000;
+
+/// What all journals of an application share.
+pub(crate) struct Journals {
+    settings: JournalSettings,
+    bus: Arc<dyn Bus>,
+    publishes: IntCounterVec,
+    gaps: IntCounterVec,
+    recoveries: IntCounterVec,
+    replayed: IntCounterVec,
+}
+
+/// See the module's documentation.
+pub(crate) struct Keeper {
+    pub(crate) name: Arc<str>,
+    pub(crate) bounds: Bounds,
+    pub(crate) bus: Arc<dyn Bus>,
+    /// The clients that get on where they left off, where any do.
+    pub(crate) sessions: Option<Sessions>,
+    pub(super) counts: Counts,
+    /// Held while something comes back from the bus and is delivered, or while somebody gets the rest of what it has missed.
+    pub(crate) gate: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+    /// What waits to be appended, where the bus is shared: it comes back in the order of all nodes.
+    pub(super) outgoing: Option<mpsc::Sender<Outgoing>>,
+    waiting: Mutex<Option<mpsc::Receiver<Outgoing>>>,
+}
+
+/// What changes. Locked while something is delivered, or somebody comes, so that either has a place in the other's order.
+pub(crate) struct State {
+    /// The last publish that was delivered here; unknown while the journal has not been reached.
+    pub(crate) last: Option<Offset>,
+    /// Something was published that is not in the journal: nobody recovers before a new epoch has begun.
+    pub(crate) broken: bool,
+}
+
+/// A publish that is to be appended.
+pub(super) struct Outgoing {
+    pub(super) record: Bytes,
+    pub(super) selection: Selection,
+    pub(super) series: Arc<Outbound>,
+    pub(super) copy: (Item, Mode),
+}
+
+/// The series of one journal.
+pub(super) struct Counts {
+    pub(super) appended: IntCounter,
+    /// Delivered without a place in the journal.
+    pub(super) apart: IntCounter,
+    /// Nobody knows what became of it.
+    pub(super) lost: IntCounter,
+    pub(super) malformed: IntCounter,
+    pub(super) gaps: IntCounter,
+}
+
+impl Journals {
+    pub(crate) fn new(settings: JournalSettings, bus: &Arc<dyn Bus>, metrics: &Metrics) -> Result<Self> {
+        let help = "Publishes of namespaces that are kept: appended, apart (delivered without an offset while the journal \
+                    was away), lost, malformed (read, and nobody's of ours).";
+        let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
+        let help = "Publishes that were kept no longer when this node came to read them.";
+        let gaps = metrics.counter("journal_gaps_total", help, &["namespace"])?;
+        let help = "Clients that came back with a pid, by what became of that: recovered, unknown (nobody of ours, or gone \
+                    too long), gone (what was missed is kept no longer), forbidden, unavailable, broken_off (it could not be \
+                    sent to the end).";
+        let recoveries = metrics.counter("recoveries_total", help, &["namespace", "result"])?;
+        let help = "Publishes that were sent to clients that came back.";
+        let replayed = metrics.counter("replayed_total", help, &["namespace"])?;
+        Ok(Self { settings, bus: Arc::clone(bus), publishes, gaps, recoveries, replayed })
+    }
+
+    /// The journal of a namespace, if it has one.
+    pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
+        let Self { settings, bus, publishes, gaps, recoveries, replayed } = self;
+        let listed = |names: &[String]| names.iter().any(|listed| listed == name);
+        if !listed(&settings.namespaces) {
+            return None;
+        }
+        let of = |result| publishes.with_label_values(&[name, result]);
+        let counts = Counts {
+            appended: of("appended"),
+            apart: of("apart"),
+            lost: of("lost"),
+            malformed: of("malformed"),
+            gaps: gaps.with_label_values(&[name]),
+        };
+        let (outgoing, waiting) = bus.is_shared().then(|| mpsc::channel(OUTGOING_DEPTH)).unzip();
+        let keeper = Keeper {
+            name: name.into(),
+            bounds: Bounds::new(settings),
+            bus: Arc::clone(bus),
+            sessions: listed(&settings.recovery)
+                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
+            counts,
+            gate: tokio::sync::Mutex::default(),
+            state: Mutex::new(State { last: None, broken: false }),
+            outgoing,
+            waiting: Mutex::new(waiting),
+        };
+        if keeper.is_here() {
+            keeper.state().last = keeper.read_here(None, 1).ok().map(|page| page.last);
+        }
+        Some(keeper)
+    }
+}
+
+impl Keeper {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the journal is kept in this process, and answers at once.
+    pub(crate) fn is_here(&self) -> bool {
+        self.outgoing.is_none()
+    }
+
+    /// What is to be appended, for the one task that does it.
+    pub(super) fn waiting(&self) -> Option<mpsc::Receiver<Outgoing>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Appends where the journal is in this process.
+    pub(super) fn append_here(&self, record: Bytes) -> Result<Offset> {
+        let appended = self.bus.append(&self.name, &[record], self.bounds).now_or_never();
+        let entry = appended.and_then(|mut results| results.pop()).unwrap_or_else(|| Err(away()));
+        entry.map(|entry| entry.offset)
+    }
+
+    /// Reads where the journal is in this process.
+    pub(crate) fn read_here(&self, after: Option<&Offset>, limit: usize) -> Result<Page> {
+        self.bus.read(&self.name, after, limit, self.bounds).now_or_never().unwrap_or_else(|| Err(away()))
+    }
+
+    /// Reads wherever the journal is.
+    pub(crate) async fn read(&self, after: Option<&Offset>, limit: usize) -> Result<Page> {
+        self.bus.read(&self.name, after, limit, self.bounds).await
+    }
+
+    /// Begins a new epoch where something is missing: from here on nobody gets across that.
+    pub(crate) async fn mend(&self) -> Result<()> {
+        if self.state().broken {
+            let now = self.read(None, 1).await?.last;
+            self.bus.renew(&self.name, &now, self.bounds).await?;
+            self.state().broken = false;
+        }
+        Ok(())
+    }
+}
+
+fn away() -> Error {
+    Error::unavailable("the journal is away")
+}

@@ -1,0 +1,156 @@
+//! How a namespace publishes where its publishes are kept, or end with their offset for some of its clients.
+
+use std::sync::Arc;
+
+use super::keeper::{Keeper, Outgoing, State};
+use super::record::record;
+use super::{Offset, Record};
+use crate::error::{Error, Result};
+use crate::hub::{Order, Publisher, Selection};
+use crate::metrics::Outbound;
+use crate::namespace::Namespace;
+use crate::packet::Item;
+use crate::sink::Mode;
+
+/// A publish: to whom, the series of its event, and the packet with what may become of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Published<'a> {
+    pub(crate) selection: &'a Selection,
+    pub(crate) series: &'a Arc<Outbound>,
+    pub(crate) copy: &'a (Item, Mode),
+}
+
+impl Namespace {
+    /// Publishes and keeps it. Where the journal is shared it is delivered when it comes back, in the order of all nodes.
+    ///
+    /// # Errors
+    /// `overloaded` when too much waits, `too_large` when it has more than a journal takes.
+    pub(crate) fn publish_kept(&self, keeper: &Keeper, publish: Published<'_>) -> Result<()> {
+        let record = record(&self.name, publish.selection, publish.copy)?;
+        match &keeper.outgoing {
+            Some(outgoing) => {
+                let sent = outgoing.try_send(publish.outgoing(record));
+                sent.map_err(|_| Error::overloaded(format!("too much waits for the journal of {}", self.name)))
+            }
+            None => {
+                let mut state = keeper.state();
+                self.check_room(publish)?;
+                self.append_here(keeper, &mut state, record, publish);
+                Ok(())
+            }
+        }
+    }
+
+    /// [`publish_kept`](Self::publish_kept), as soon as there is room for it.
+    ///
+    /// # Errors
+    /// `too_large`.
+    pub(crate) async fn publish_kept_wait(&self, keeper: &Keeper, publish: Published<'_>) -> Result<()> {
+        let record = record(&self.name, publish.selection, publish.copy)?;
+        if let Some(outgoing) = &keeper.outgoing {
+            let sent = outgoing.send(publish.outgoing(record)).await;
+            return sent.map_err(|_| Error::unavailable("the server is going away"));
+        }
+        loop {
+            {
+                let mut state = keeper.state();
+                if self.check_room(publish).is_ok() {
+                    self.append_here(keeper, &mut state, record, publish);
+                    return Ok(());
+                }
+            }
+            self.room(publish).await;
+        }
+    }
+
+    fn append_here(&self, keeper: &Keeper, state: &mut State, record: bytes::Bytes, publish: Published<'_>) {
+        let offset = keeper.append_here(record).ok();
+        match &offset {
+            Some(_) => keeper.counts.appended.inc(),
+            None => {
+                keeper.counts.apart.inc();
+                state.broken = true;
+            }
+        }
+        self.deliver(self.space, publish, offset.as_ref());
+        state.last = offset.or_else(|| state.last.take());
+    }
+
+    /// Delivers what stands in the journal at `offset` to this node's clients, as soon as there is room for it.
+    pub(super) async fn deliver_kept(&self, keeper: &Keeper, offset: &Offset, record: &Record) {
+        let copy = (record.item.clone(), record.mode);
+        let series = self.series(&record.event);
+        let publish = Published { selection: &record.selection, series, copy: &copy };
+        self.room(publish).await;
+        let mut state = keeper.state();
+        self.deliver(self.space, publish, Some(offset));
+        state.last = Some(offset.clone());
+    }
+
+    /// Delivers, to this node's clients, what has no place in the journal.
+    ///
+    /// # Errors
+    /// `overloaded` when too much waits.
+    pub(crate) fn publish_apart(&self, keeper: &Keeper, publisher: Publisher, publish: Published<'_>) -> Result<()> {
+        let _state = keeper.state();
+        self.check_room(publish)?;
+        self.deliver(publisher, publish, None);
+        Ok(())
+    }
+
+    /// [`publish_apart`](Self::publish_apart), as soon as there is room for it.
+    pub(crate) async fn publish_apart_wait(&self, keeper: &Keeper, publisher: Publisher, publish: Published<'_>) {
+        while self.publish_apart(keeper, publisher, publish).is_err() {
+            self.room(publish).await;
+        }
+    }
+
+    /// What may not be left out needs room.
+    fn check_room(&self, publish: Published<'_>) -> Result<()> {
+        let (item, mode) = publish.copy;
+        if !mode.is_all() || self.hub.has_room(self.space, item.wire_len()) {
+            return Ok(());
+        }
+        Err(self.full())
+    }
+
+    async fn room(&self, publish: Published<'_>) {
+        let (item, mode) = publish.copy;
+        if mode.is_all() {
+            self.hub.room(self.space, item.wire_len()).await;
+        }
+    }
+
+    /// Hands a publish to the hub: with its offset for those who take one, as it is for the others. The client in
+    /// JavaScript takes the last argument of any event for an offset when it is text, so one that has none ends in something
+    /// else. Called with the journal's state locked.
+    fn deliver(&self, publisher: Publisher, publish: Published<'_>, offset: Option<&Offset>) {
+        let Published { selection, series, copy } = publish;
+        series.publishes.inc();
+        let send = |selection: &Selection, copy: &(Item, Mode)| {
+            self.hub.publish_at_any_rate(Order { publisher, space: self.space, selection, copy, series });
+        };
+        let ending = match offset {
+            Some(offset) => format!("\"{offset}\""),
+            None if copy.0.ends_in_text() => "null".to_owned(),
+            None => return send(selection, copy),
+        };
+        let (takers, others) = if self.recovering().is_some() { self.hub.kinds(self.space) } else { (0, 1) };
+        let with_ending = || (copy.0.with_last(ending.as_bytes()), copy.1);
+        match (takers, others) {
+            (0, _) => send(selection, copy),
+            (_, 0) => send(selection, &with_ending()),
+            _ => {
+                send(&selection.of_kind(true), &with_ending());
+                send(&selection.of_kind(false), copy);
+            }
+        }
+    }
+}
+
+impl Published<'_> {
+    fn outgoing(self, record: bytes::Bytes) -> Outgoing {
+        let Self { selection, series, copy } = self;
+        Outgoing { record, selection: selection.clone(), series: Arc::clone(series), copy: copy.clone() }
+    }
+}

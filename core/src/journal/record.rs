@@ -1,0 +1,119 @@
+//! What a journal keeps of a publish: to whom it went, and the event, as nodes tell it to each other.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Entry;
+use crate::cluster::{event, put_together, take_apart};
+use crate::error::{Error, Result};
+use crate::hub::Selection;
+use crate::packet::{Item, split_event};
+use crate::payload::{Arguments, Decode, Payload};
+use crate::sink::Mode;
+
+/// A publish that was read from a journal.
+pub(crate) struct Record {
+    pub(crate) selection: Selection,
+    pub(crate) mode: Mode,
+    pub(crate) event: String,
+    pub(crate) item: Item,
+}
+
+/// What is appended for a publish.
+///
+/// # Errors
+/// `too_large` when it has more, or is named longer, than other nodes take.
+pub(super) fn record(namespace: &str, selection: &Selection, (item, mode): &(Item, Mode)) -> Result<Bytes> {
+    let record = put_together(namespace, selection, *mode, &item.json(), item.attachments());
+    record.ok_or_else(|| Error::too_large("a publish is too large, or named too long, for the journal"))
+}
+
+impl Record {
+    /// Reads an entry of the journal of `namespace`.
+    ///
+    /// # Errors
+    /// `bad_payload` when somebody else has written it.
+    pub(crate) fn read(namespace: &Arc<str>, entry: &Entry) -> Result<Self> {
+        let (header, rest) = take_apart(&entry.record)?;
+        let known = event(&header, namespace, rest)?.filter(|_| *header.namespace == **namespace);
+        let (item, event) = known.ok_or_else(|| Error::bad_payload("not a publish of this namespace"))?;
+        Ok(Self { selection: header.selection(), mode: header.mode, event, item })
+    }
+
+    /// Whether it was for a client of this id in these rooms.
+    pub(crate) fn is_for(&self, id: &str, rooms: &[impl AsRef<str>]) -> bool {
+        let Selection { to, clients, except, .. } = &self.selection;
+        let in_room = |name: &String| rooms.iter().any(|room| room.as_ref() == name);
+        let named = to.iter().any(in_room) || clients.iter().any(|client| client == id);
+        let everybody = to.is_empty() && clients.is_empty();
+        (everybody || named) && !except.iter().any(|name| in_room(name) || name == id)
+    }
+
+    /// Its arguments.
+    ///
+    /// # Errors
+    /// Never for what was published.
+    pub(super) fn payload(&self) -> Result<Payload> {
+        let json = self.item.json();
+        let args = split_event(&json)?.args;
+        Payload::decode(&Arguments::new(json, args, self.item.attachments().to_vec()))
+    }
+
+    /// Whether it was for everybody.
+    pub(crate) fn is_for_all(&self) -> bool {
+        let Selection { to, clients, except, .. } = &self.selection;
+        to.is_empty() && clients.is_empty() && except.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Offset;
+    use crate::payload::encode_event;
+
+    fn read(selection: &Selection, namespace: &str) -> Result<Record> {
+        let item = encode_event(&"/n".into(), "e", &"x").unwrap();
+        let record = record("/n", selection, &(item, Mode::Latest)).unwrap();
+        Record::read(&namespace.into(), &Entry::now(Offset::new("e".into(), 1), record))
+    }
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_publish_is_read_as_it_was_and_only_where_it_belongs() {
+        let record = read(&Selection::default(), "/n").unwrap();
+        assert_eq!((record.mode, &*record.event, record.payload().unwrap().json()), (Mode::Latest, "e", "\"x\""));
+        assert!(read(&Selection::default(), "/other").is_err());
+    }
+
+    /// Rooms, ids and exceptions say who would have got it.
+    #[test]
+    fn whom_a_publish_was_for_is_known_later() {
+        let record = |to: &[&str], clients: &[&str], except: &[&str]| {
+            let (to, clients, except) = (names(to), names(clients), names(except));
+            read(&Selection { to, clients, except, offsets: None }, "/n").unwrap()
+        };
+        for (to, clients, except, is_for) in [
+            (&[][..], &[][..], &[][..], true),
+            (&["r"], &[], &[], true),
+            (&["s"], &[], &[], false),
+            (&["s", "r"], &[], &[], true),
+            (&[], &["me"], &[], true),
+            (&["me"], &[], &[], false),
+            (&[], &["r"], &[], false),
+            (&["s"], &["me"], &[], true),
+            (&[], &[], &["r"], false),
+            (&[], &[], &["me"], false),
+            (&["r"], &[], &["s"], true),
+            (&["r"], &["me"], &["r"], false),
+        ] {
+            let record = record(to, clients, except);
+            assert_eq!(record.is_for("me", &["r"]), is_for, "to {to:?} {clients:?} except {except:?}");
+            assert_eq!(record.is_for_all(), [to, clients, except].iter().all(|names| names.is_empty()));
+        }
+    }
+}

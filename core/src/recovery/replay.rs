@@ -1,0 +1,171 @@
+//! A client that has come back gets what it has missed, in order and before anything new, no faster than it reads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::Resumed;
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::journal::{Entry, Keeper, Offset, Page, Record};
+use crate::sink::{Pushed, Reason, Sink};
+
+/// Publishes that are read, and leave, together.
+const PAGE: usize = 256;
+/// What is left in the end, at most, and how often it is tried to leave nothing before everybody has to wait for it.
+const REST: usize = 4 * PAGE;
+const TRIES: usize = 20;
+/// How long this node may be behind what the client has got from another.
+const BEHIND: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
+
+impl Client {
+    /// Sends what the client has missed, and opens it; one that has missed nothing is opened at once. One that cannot get
+    /// all of it is closed: it comes back and is told so.
+    pub(crate) async fn open(self: &Arc<Self>) {
+        let namespace = Arc::clone(&self.namespace);
+        let resumed = self.membership().and_then(|membership| membership.resumed.as_ref());
+        let (Some(keeper), Some(resumed), Some(sink)) = (namespace.keeper(), resumed, self.sink()) else {
+            return self.opened();
+        };
+        let result = self.replay(keeper, resumed, &sink).await;
+        if let Some(sessions) = &keeper.sessions {
+            sessions.counts.count(if result.is_ok() { "recovered" } else { "broken_off" });
+        }
+        if result.is_err() {
+            sink.close(Reason::Resumed);
+        }
+    }
+
+    async fn replay(self: &Arc<Self>, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>) -> Result<()> {
+        let mut at = resumed.offset.clone();
+        self.wait_for(keeper, &at).await?;
+        for _ in 0..TRIES {
+            self.send_pages(keeper, resumed, sink, &mut at).await?;
+            let state = keeper.state();
+            if state.last.as_ref() == Some(&at) {
+                self.open_in(Some(&state));
+                return Ok(());
+            }
+        }
+        // There is always something new: it waits, until the little that is left has been sent.
+        let _gate = keeper.gate.lock().await;
+        let page = if keeper.is_here() { None } else { Some(keeper.read(Some(&at), REST).await?) };
+        let state = keeper.state();
+        let page = page.map_or_else(|| keeper.read_here(Some(&at), REST), Ok)?;
+        let missed = until(&page, state.last.as_ref())?;
+        if missed.last().is_some_and(|last| state.last.as_ref() != Some(&last.offset)) {
+            return Err(Error::overloaded("it reads more slowly than is published"));
+        }
+        self.send_now(keeper, resumed, sink, missed)?;
+        self.open_in(Some(&state));
+        Ok(())
+    }
+
+    /// Sends what was missed after `at`, and sets it forward, until nothing is left.
+    async fn send_pages(
+        &self,
+        keeper: &Keeper,
+        resumed: &Resumed,
+        sink: &Arc<dyn Sink>,
+        at: &mut Offset,
+    ) -> Result<()> {
+        loop {
+            let page = keeper.read(Some(at), PAGE).await?;
+            let delivered = keeper.state().last.clone();
+            let entries = until(&page, delivered.as_ref())?;
+            self.send_missed(keeper, resumed, sink, entries).await?;
+            let Some(last) = entries.last() else { return Ok(()) };
+            *at = last.offset.clone();
+        }
+    }
+
+    /// Waits until this node has delivered as much as the client has got.
+    async fn wait_for(&self, keeper: &Keeper, at: &Offset) -> Result<()> {
+        let deadline = Instant::now() + BEHIND;
+        loop {
+            let last = keeper.state().last.clone();
+            if last.is_some_and(|last| last.epoch() == at.epoch() && last.number() >= at.number()) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::unavailable("this node is behind"));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Sends some of what was missed, as the client reads.
+    async fn send_missed(
+        &self,
+        keeper: &Keeper,
+        resumed: &Resumed,
+        sink: &Arc<dyn Sink>,
+        entries: &[Entry],
+    ) -> Result<()> {
+        let mut rest = entries;
+        while let Some((entry, behind)) = rest.split_first() {
+            if let Some(room) = sink.ready() {
+                room.await;
+            }
+            let cork = Cork::new(sink);
+            self.send_one(keeper, resumed, sink, entry)?;
+            rest = behind;
+            while let Some((entry, behind)) = rest.split_first()
+                && sink.ready().is_none()
+            {
+                self.send_one(keeper, resumed, sink, entry)?;
+                rest = behind;
+            }
+            drop(cork);
+        }
+        Ok(())
+    }
+
+    fn send_now(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, entries: &[Entry]) -> Result<()> {
+        let _cork = (!entries.is_empty()).then(|| Cork::new(sink));
+        entries.iter().try_for_each(|entry| self.send_one(keeper, resumed, sink, entry))
+    }
+
+    fn send_one(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, entry: &Entry) -> Result<()> {
+        // What is no publish was delivered to nobody.
+        let Ok(record) = Record::read(&keeper.name, entry) else { return Ok(()) };
+        if !record.is_for(self.peer.id(), &resumed.rooms) {
+            return Ok(());
+        }
+        let item = record.item.with_last(format!("\"{}\"", entry.offset).as_bytes());
+        if !matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
+            return Err(Error::unavailable("the client is gone"));
+        }
+        self.namespace.series(&record.event).count(1, item.len());
+        if let Some(sessions) = &keeper.sessions {
+            sessions.counts.replayed.inc();
+        }
+        Ok(())
+    }
+}
+
+/// What of a page has been delivered to this node's other clients.
+fn until<'a>(page: &'a Page, delivered: Option<&Offset>) -> Result<&'a [Entry]> {
+    let delivered = delivered.filter(|_| page.whole).ok_or_else(|| Error::not_found("it is kept no longer"))?;
+    let is_delivered =
+        |entry: &Entry| entry.offset.epoch() == delivered.epoch() && entry.offset.number() <= delivered.number();
+    Ok(&page.entries[..page.entries.iter().take_while(|entry| is_delivered(entry)).count()])
+}
+
+/// What is sent while this lives leaves together.
+struct Cork<'a>(&'a Arc<dyn Sink>);
+
+impl<'a> Cork<'a> {
+    fn new(sink: &'a Arc<dyn Sink>) -> Self {
+        sink.cork();
+        Self(sink)
+    }
+}
+
+impl Drop for Cork<'_> {
+    fn drop(&mut self) {
+        self.0.uncork();
+    }
+}

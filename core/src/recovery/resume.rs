@@ -1,0 +1,115 @@
+//! Whether a client may get on where it left off, decided before it is let in.
+
+use std::sync::Arc;
+
+use super::sessions::{Known, Membership, key};
+use super::{Claim, Sessions};
+use crate::error::Error;
+use crate::journal::{Keeper, Offset};
+use crate::namespace::Namespace;
+use crate::peer::Peer;
+use crate::sink::Reason;
+
+/// What a client gets on with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Resumed {
+    pub(crate) pid: Arc<str>,
+    /// The last publish it has got.
+    pub(crate) offset: Offset,
+    pub(crate) rooms: Vec<Arc<str>>,
+}
+
+/// Why a client cannot get on, as it is counted.
+type Refused = &'static str;
+
+impl Namespace {
+    /// What a client may get on with, if it claims anything and may. It has its old id from here on.
+    pub(crate) async fn resume(
+        &self,
+        keeper: &Keeper,
+        sessions: &Sessions,
+        peer: &Peer,
+        claim: &Claim,
+    ) -> Option<Resumed> {
+        let pid = claim.pid.as_deref()?;
+        match self.look_up(keeper, peer, claim, pid).await {
+            Ok((id, resumed)) => {
+                peer.set_id(&id);
+                peer.set_recovered();
+                Some(resumed)
+            }
+            Err(refused) => {
+                sessions.counts.count(refused);
+                None
+            }
+        }
+    }
+
+    async fn look_up(
+        &self,
+        keeper: &Keeper,
+        peer: &Peer,
+        claim: &Claim,
+        pid: &str,
+    ) -> Result<(String, Resumed), Refused> {
+        let away = |_: Error| "unavailable";
+        let known = keeper.bus.get(&key(&*keeper.bus, pid)).await.map_err(away)?.ok_or("unknown")?;
+        let known: Known = serde_json::from_slice(&known).map_err(|_| "unknown")?;
+        let identity = peer.identity();
+        let subject = identity.as_ref().map(|identity| identity.subject());
+        if known.namespace != *self.name || known.subject.as_deref() != subject {
+            return Err("forbidden");
+        }
+        if identity.is_some_and(|identity| known.rooms.iter().any(|room| !identity.may_join(room))) {
+            return Err("forbidden");
+        }
+        let offset = match &claim.offset {
+            Some(offset) => offset.clone(),
+            None if claim.astray => return Err("gone"),
+            None => known.offset.parse().map_err(|_| "unknown")?,
+        };
+        // Nobody gets across what is not in the journal.
+        keeper.mend().await.map_err(away)?;
+        let page = keeper.read(Some(&offset), 1).await.map_err(away)?;
+        if !page.whole {
+            return Err("gone");
+        }
+        let rooms = known.rooms.iter().map(|room| room.as_str().into()).collect();
+        Ok((known.id, Resumed { pid: pid.into(), offset, rooms }))
+    }
+
+    /// What a client that is let in will come back with: written down before it is told, so that it may come back
+    /// whatever becomes of this node.
+    pub(crate) async fn remember(
+        &self,
+        keeper: &Keeper,
+        sessions: &Sessions,
+        peer: &Peer,
+        takes_offsets: bool,
+        resumed: Option<Resumed>,
+    ) -> Option<Membership> {
+        // Where the journal has not been reached there is nothing to get on with.
+        let last = keeper.state().last.clone()?;
+        let rooms = resumed.as_ref().map(|resumed| resumed.rooms.clone()).unwrap_or_default();
+        let membership = Membership::new(takes_offsets, last, resumed);
+        if takes_offsets {
+            let known = membership.known(&self.name, peer, &rooms).ok()?;
+            let ttl = sessions.patience + sessions.patience / 2;
+            keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await.ok();
+        }
+        Some(membership)
+    }
+}
+
+impl Sessions {
+    /// The client that has this pid on this node, if any has, is gone: somebody else comes with it.
+    pub(crate) fn supersede(&self, pid: &str) {
+        if let Some(earlier) = self.client(pid) {
+            let sink = earlier.sink();
+            earlier.closed(Reason::Resumed);
+            if let Some(sink) = sink {
+                sink.close(Reason::Resumed);
+            }
+        }
+    }
+}

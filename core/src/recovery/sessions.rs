@@ -1,0 +1,175 @@
+//! What is known of clients that may come back: here, of those that are connected; on the bus, of all.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use carillon_config::JournalSettings;
+use prometheus::{IntCounter, IntCounterVec};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::{Resumed, new_pid};
+use crate::bus::Bus;
+use crate::client::Client;
+use crate::error::Result;
+use crate::journal::Offset;
+use crate::peer::{Peer, public_id};
+
+/// What is known of a client, as it stands on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) namespace: String,
+    /// The public id.
+    pub(super) id: String,
+    /// Who it is, where that is asked.
+    pub(super) subject: Option<String>,
+    pub(super) rooms: Vec<String>,
+    /// What had been published when it came.
+    pub(super) offset: String,
+    /// Which of the client's connections has written this.
+    pub(super) life: String,
+}
+
+/// One client, as far as it may come back.
+pub(crate) struct Membership {
+    pub(crate) pid: Arc<str>,
+    /// Whether it takes offsets; one that may not know what they are has a pid alone.
+    pub(crate) takes_offsets: bool,
+    pub(super) life: String,
+    pub(super) offset: Offset,
+    /// What it gets on with, when it has come back.
+    pub(crate) resumed: Option<Resumed>,
+    /// It waits to be written down.
+    queued: AtomicBool,
+}
+
+/// The clients of one namespace that may come back.
+pub(crate) struct Sessions {
+    /// How long a client may be gone.
+    pub(super) patience: Duration,
+    connected: Mutex<HashMap<Arc<str>, Weak<Client>>>,
+    pub(super) writes: mpsc::UnboundedSender<Write>,
+    waiting: Mutex<Option<mpsc::UnboundedReceiver<Write>>>,
+    pub(super) counts: Counts,
+}
+
+/// What is to be written down.
+pub(super) enum Write {
+    /// What there is to know of the client of this pid now. It is there once at most.
+    Client(Arc<str>),
+    /// The last thing that is known of one, for as long as it may be gone; nothing when it is not to come back.
+    Last { pid: Arc<str>, life: String, known: Option<Bytes> },
+}
+
+/// The series of one namespace.
+pub(crate) struct Counts {
+    results: IntCounterVec,
+    namespace: Box<str>,
+    pub(super) replayed: IntCounter,
+}
+
+/// What became of the attempts to get on.
+const RESULTS: [&str; 6] = ["recovered", "unknown", "gone", "forbidden", "unavailable", "broken_off"];
+
+impl Counts {
+    pub(crate) fn new(namespace: &str, results: &IntCounterVec, replayed: &IntCounterVec) -> Self {
+        RESULTS.iter().for_each(|result| drop(results.with_label_values(&[namespace, result])));
+        Self {
+            results: results.clone(),
+            namespace: namespace.into(),
+            replayed: replayed.with_label_values(&[namespace]),
+        }
+    }
+
+    pub(super) fn count(&self, result: &str) {
+        self.results.with_label_values(&[&*self.namespace, result]).inc();
+    }
+}
+
+impl Membership {
+    /// Of a new client, or of one that has come back. `offset` is what has been published by now.
+    pub(super) fn new(takes_offsets: bool, offset: Offset, resumed: Option<Resumed>) -> Self {
+        let pid = resumed.as_ref().map_or_else(new_pid, |resumed| Arc::clone(&resumed.pid));
+        let offset = resumed.as_ref().map_or(offset, |resumed| resumed.offset.clone());
+        let queued = AtomicBool::new(false);
+        Self { pid, takes_offsets, life: public_id(), offset, resumed, queued }
+    }
+
+    /// What is to be known of it.
+    pub(crate) fn known(&self, namespace: &str, peer: &Peer, rooms: &[Arc<str>]) -> Result<Bytes> {
+        let known = Known {
+            namespace: namespace.to_owned(),
+            id: peer.id().to_owned(),
+            subject: peer.identity().map(|identity| identity.subject().to_owned()),
+            rooms: rooms.iter().map(|room| (**room).to_owned()).collect(),
+            offset: self.offset.to_string(),
+            life: self.life.clone(),
+        };
+        Ok(serde_json::to_vec(&known)?.into())
+    }
+
+    /// It has been taken up: whatever changes from here on is to be written again.
+    pub(crate) fn taken_up(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+}
+
+impl Sessions {
+    pub(crate) fn new(settings: &JournalSettings, counts: Counts) -> Self {
+        let (writes, waiting) = mpsc::unbounded_channel();
+        let patience = Duration::from_secs(settings.max_disconnection_s);
+        Self { patience, connected: Mutex::default(), writes, waiting: Mutex::new(Some(waiting)), counts }
+    }
+
+    pub(super) fn connected(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<Client>>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be written, for the one task that does it.
+    pub(super) fn waiting(&self) -> Option<mpsc::UnboundedReceiver<Write>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A client comes in.
+    pub(crate) fn add(&self, client: &Arc<Client>, membership: &Membership) {
+        self.connected().insert(Arc::clone(&membership.pid), Arc::downgrade(client));
+    }
+
+    /// What is known of a client has changed.
+    pub(crate) fn changed(&self, membership: &Membership) {
+        if membership.takes_offsets && !membership.queued.swap(true, Ordering::AcqRel) {
+            // The task ends with the application.
+            self.writes.send(Write::Client(Arc::clone(&membership.pid))).ok();
+        }
+    }
+
+    /// The client of this pid, while it is connected here.
+    pub(super) fn client(&self, pid: &str) -> Option<Arc<Client>> {
+        self.connected().get(pid).and_then(Weak::upgrade)
+    }
+
+    /// A client is gone; `stays` says whether it may come back.
+    pub(crate) fn closed(&self, client: &Client, membership: &Membership, rooms: &[Arc<str>], stays: bool) {
+        if !membership.takes_offsets {
+            return;
+        }
+        {
+            let mut connected = self.connected();
+            let is_this = |known: &Weak<Client>| std::ptr::eq(known.as_ptr(), client);
+            if connected.get(&membership.pid).is_some_and(is_this) {
+                connected.remove(&membership.pid);
+            }
+        }
+        let known = stays.then(|| membership.known(&client.namespace.name, &client.peer, rooms).ok()).flatten();
+        let (pid, life) = (Arc::clone(&membership.pid), membership.life.clone());
+        self.writes.send(Write::Last { pid, life, known }).ok();
+    }
+}
+
+/// Where on the bus a client is known.
+pub(super) fn key(bus: &dyn Bus, pid: &str) -> String {
+    bus.own(&format!("session:{pid}"))
+}

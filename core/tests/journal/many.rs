@@ -1,0 +1,138 @@
+//! Two nodes, with the journal on the bus they share.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::json;
+
+use super::bus::flaws;
+use super::*;
+
+async fn pair(bus: &str) -> (Harness, Harness) {
+    let url = format!("shared://{bus}");
+    (boot(&[("bus.url", &url)]).await, boot(&[("bus.url", &url)]).await)
+}
+
+/// Whoever publishes, both nodes deliver in the order of the journal, each publish once.
+#[tokio::test(start_paused = true)]
+async fn all_nodes_have_one_order() {
+    let (a, b) = pair("order").await;
+    let mut speakers = [a.connect("/chat").await.unwrap(), b.connect("/chat").await.unwrap()];
+    let listeners = [a.connect("/chat").await.unwrap(), b.connect("/chat").await.unwrap()];
+    for round in 0..20 {
+        for (at, speaker) in speakers.iter().enumerate() {
+            speaker.send("say", &json!({"text": format!("{at} {round}")}).to_string(), Vec::new(), None);
+        }
+    }
+    settle().await;
+    let [here, there] = listeners.map(|listener| got(&listener));
+    assert_eq!(here.len(), 40);
+    assert_eq!(here, there);
+    let past = speakers[1].call("past", json!(null)).await;
+    let kept: Vec<String> = texts(&past["data"]).0.iter().map(|text| format!(r#"["said","{text}"]"#)).collect();
+    assert_eq!(kept, here);
+    for node in [&a, &b] {
+        assert_eq!(counted(node, "appended"), 20.0);
+    }
+}
+
+/// What did not come over the bus is fetched from the journal, in its place.
+#[tokio::test(start_paused = true)]
+async fn what_is_missed_is_fetched() {
+    let (a, b) = pair("missed").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    flaws("missed").deaf.store(true, Ordering::Relaxed);
+    for text in ["2", "3"] {
+        say(&mut speaker, json!({"text": text})).await;
+    }
+    settle().await;
+    assert_eq!(got(&listener).len(), 1, "nobody was told");
+    flaws("missed").deaf.store(false, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "4"})).await;
+    settle().await;
+    assert_eq!(got(&listener), [r#"["said","2"]"#, r#"["said","3"]"#, r#"["said","4"]"#]);
+    assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 0.0);
+}
+
+/// What is kept no longer when a node comes to fetch it is counted.
+#[tokio::test(start_paused = true)]
+async fn what_can_be_fetched_no_more_is_counted() {
+    let settings = [("bus.url", "shared://gaps"), ("journal.max_events", "2")];
+    let (a, b) = (boot(&settings).await, boot(&settings).await);
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    flaws("gaps").deaf.store(true, Ordering::Relaxed);
+    for text in ["2", "3", "4"] {
+        say(&mut speaker, json!({"text": text})).await;
+    }
+    flaws("gaps").deaf.store(false, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "5"})).await;
+    settle().await;
+    assert_eq!(got(&listener), [r#"["said","1"]"#, r#"["said","4"]"#, r#"["said","5"]"#]);
+    assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
+}
+
+/// Without the journal publishes go on, to all nodes, and are counted; nobody gets across that afterwards.
+#[tokio::test(start_paused = true)]
+async fn publishes_go_on_without_the_journal_and_an_epoch_ends() {
+    let (a, b) = pair("away").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    let before = speaker.call("past", json!(null)).await["data"]["offset"].as_str().unwrap().to_owned();
+    flaws("away").away.store(true, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "2"})).await;
+    settle().await;
+    assert_eq!(speaker.call("past", json!(null)).await["error"]["code"], "unavailable");
+    flaws("away").away.store(false, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "3"})).await;
+    settle().await;
+    assert_eq!(got(&listener), [r#"["said","1"]"#, r#"["said","2"]"#, r#"["said","3"]"#]);
+    assert_eq!(got(&speaker), [r#"["said","1"]"#, r#"["said","2"]"#, r#"["said","3"]"#]);
+    assert_eq!((counted(&a, "appended"), counted(&a, "apart"), counted(&a, "lost")), (2.0, 1.0, 0.0));
+    let past = speaker.call("past", json!(before)).await;
+    assert_eq!(texts(&past["data"]), (vec!["1", "3"], false), "of another epoch");
+}
+
+/// A publish of which nobody knows whether it was appended is delivered once, if it was; and nobody gets across it.
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_appended_is_not_delivered_twice() {
+    let (a, b) = pair("mute").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    let before = speaker.call("past", json!(null)).await["data"]["offset"].as_str().unwrap().to_owned();
+    flaws("mute").mute.store(true, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "2"})).await;
+    settle().await;
+    flaws("mute").mute.store(false, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "3"})).await;
+    settle().await;
+    assert_eq!(got(&listener), [r#"["said","1"]"#, r#"["said","2"]"#, r#"["said","3"]"#]);
+    assert_eq!(counted(&a, "lost"), 1.0);
+    assert!(!texts(&speaker.call("past", json!(before)).await["data"]).1);
+}
+
+/// Nonsense on the channel and in the journal is counted, and stops nobody.
+#[tokio::test(start_paused = true)]
+async fn nonsense_is_counted() {
+    let (a, b) = pair("nonsense").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let bus = b.app().bus();
+    bus.publish(&bus.journal_channel("/chat"), Bytes::from_static(b"nonsense")).await.unwrap();
+    let bounds = carillon_core::journal::Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
+    assert!(bus.append("/chat", &[Bytes::from_static(b"nonsense")], bounds).await[0].is_ok());
+    settle().await;
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    assert_eq!(got(&speaker), [r#"["said","1"]"#]);
+    assert_eq!(counted(&a, "malformed"), 2.0);
+    let past = speaker.call("past", json!(null)).await;
+    assert_eq!(texts(&past["data"]), (vec!["1"], true));
+}
