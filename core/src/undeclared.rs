@@ -1,21 +1,21 @@
-//! Events that are sent and were never declared: no schema, no series and no documentation has them.
+//! Events that are sent and were never declared, or to a namespace that nobody serves: no schema, no series and no
+//! documentation has them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
 
 /// How many different names are told; a plugin that makes names up as it goes is told often enough by then.
 const TOLD_MAX: usize = 64;
 
-/// What one namespace has sent without a declaration.
+/// What was sent without a declaration, and the place each was first sent from.
 #[derive(Debug, Default)]
-pub(crate) struct Undeclared(Mutex<BTreeSet<String>>);
+pub(crate) struct Undeclared(Mutex<BTreeMap<String, String>>);
 
 impl Undeclared {
     /// Tells the log about `event`, sent at `at`, the first time.
     pub(crate) fn note(&self, plugin: &str, namespace: &str, event: &str, at: &Location<'_>) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_MAX && !told.contains(event) {
+        if self.is_news(event, at) {
             tracing::warn!(
                 plugin,
                 namespace,
@@ -23,13 +23,35 @@ impl Undeclared {
                 at = %at,
                 "an event that is not declared is sent and counted as `_other`: declare it with on.emits in routes"
             );
-            told.insert(event.to_owned());
         }
     }
 
-    /// Takes the names noted so far.
+    /// Tells the log about `event`, sent at `at` to a namespace that no plugin serves, the first time: the sender gets an
+    /// error, and may look at it or not.
+    pub(crate) fn note_unserved(&self, namespace: &str, event: &str, at: &Location<'_>) {
+        if self.is_news(&format!("{namespace} {event}"), at) {
+            tracing::warn!(
+                namespace,
+                event,
+                at = %at,
+                "an event is sent to a namespace that no plugin serves: declare it with on.emits_to in routes, and the boot \
+                 checks it"
+            );
+        }
+    }
+
+    fn is_news(&self, event: &str, at: &Location<'_>) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = told.len() < TOLD_MAX && !told.contains_key(event);
+        if news {
+            told.insert(event.to_owned(), at.to_string());
+        }
+        news
+    }
+
+    /// Takes the names noted so far, each with its place.
     #[cfg(any(test, feature = "testing"))]
-    pub(crate) fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<(String, String)> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *told).into_iter().collect()
     }
@@ -99,5 +121,20 @@ mod tests {
         assert!(lines[0].starts_with("WARN ") && lines[0].contains(r#"plugin="chat""#), "{}", lines[0]);
         assert!(lines[0].contains(&format!("at={here}")) && lines[0].contains("on.emits"), "{}", lines[0]);
         assert_eq!(undeclared.take().len(), TOLD_MAX);
+    }
+
+    /// What is sent to nobody's namespace is told likewise: whoever sends it may drop the error.
+    #[test]
+    fn an_event_to_nobodys_namespace_is_told_once_with_its_place() {
+        let (log, unserved) = (Log::default(), Undeclared::default());
+        let here = Location::caller();
+        tracing::subscriber::with_default(log.clone(), || {
+            (0..2).for_each(|_| unserved.note_unserved("/nowhere", "psst", here));
+        });
+        let lines = log.0.lock().unwrap();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("WARN ") && lines[0].contains(r#"namespace="/nowhere""#), "{}", lines[0]);
+        assert!(lines[0].contains(&format!("at={here}")) && lines[0].contains("on.emits_to"), "{}", lines[0]);
+        assert_eq!(unserved.take(), [("/nowhere psst".to_owned(), here.to_string())]);
     }
 }

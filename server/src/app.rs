@@ -33,7 +33,7 @@ use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
 use crate::tls::{self, Tls};
 use crate::wire::{Options, Pace};
-use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
+use crate::{accept, admin, auth, bridge, engine, http, listen, logs, pages, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
@@ -223,6 +223,9 @@ fn notices(server: &ServerSettings, auth: &AuthSettings, address: SocketAddr) {
         );
     } else if auth.mode == AuthMode::Open {
         tracing::warn!("whoever reaches {address} may come in: auth.allow_open is true");
+    }
+    if !pages::are_built() {
+        tracing::warn!("{}", pages::UNBUILT);
     }
     if server.origins.is_empty() {
         tracing::info!("only web pages of the same host can connect; server.origins lists others");
