@@ -115,7 +115,7 @@ impl Harness {
         let loader = Loader::new(sections);
         let loaded = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a test")).load();
         let loaded = loaded.map_err(|problems| BootError::Config(told(&problems)))?;
-        let plan = BootPlan::new(registry, &loaded, |_| Vec::new())?;
+        let plan = BootPlan::new(registry, &loaded)?;
         let declared = Declared::of(&plan.describe());
         let app = plan.boot(&loaded, Threads::Shared, 1).await?;
         // The tasks that were spawned have their turn before this one goes on.

@@ -1,9 +1,14 @@
-//! Events that are sent and were never declared, or to a namespace that nobody serves: no schema, no series and no
-//! documentation has them.
+//! Events that nobody declared, or that go to a namespace nobody serves: what the log is told of those that plugins send, and
+//! clients of those that they send.
 
 use std::collections::BTreeMap;
 use std::panic::Location;
 use std::sync::{Mutex, PoisonError};
+
+use carillon_config::closest;
+
+use crate::error::Error;
+use crate::identity::Identity;
 
 /// How many different names are told; a plugin that makes names up as it goes is told often enough by then.
 const TOLD_MAX: usize = 64;
@@ -54,6 +59,27 @@ impl Undeclared {
     pub(crate) fn take(&self) -> Vec<(String, String)> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *told).into_iter().collect()
+    }
+}
+
+/// The longest name of an event that is compared with those there are.
+const SLIP_MAX: usize = 48;
+
+/// What a client is told that sends an event which its namespace does not take, with the one of `events` that it probably
+/// meant, if that is one it may send.
+pub(crate) fn unknown_event<'a>(
+    name: &str,
+    events: impl Iterator<Item = &'a str>,
+    identity: Option<&Identity>,
+) -> Error {
+    const MESSAGE: &str = "this namespace has no such event";
+    // Comparing takes time that grows with both names, and everybody may ask.
+    let near = |event: &&str| event.len() <= SLIP_MAX && event.len().abs_diff(name.len()) <= SLIP_MAX / 3;
+    let may = |event: &&str| identity.is_none_or(|identity| identity.may_send(event));
+    let meant = (name.len() <= SLIP_MAX).then(|| closest(name, events.filter(near).filter(may))).flatten();
+    match meant {
+        Some(event) => Error::unknown_event(format!("{MESSAGE}: did you mean {event:?}?")),
+        None => Error::unknown_event(MESSAGE),
     }
 }
 

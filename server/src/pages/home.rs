@@ -17,9 +17,11 @@ const LANGUAGE: &str = "<html lang=\"fr\">";
 
 /// What is served, for the page to list.
 pub(crate) struct Served<'a> {
+    /// The name of this program.
+    pub(crate) program: &'a str,
     pub(crate) namespaces: Vec<&'a str>,
-    /// The plugins' routes, `{name}` and all.
-    pub(crate) routes: Vec<&'a str>,
+    /// The plugins' routes, `{name}` and all, each with its sentence.
+    pub(crate) routes: Vec<(&'a str, &'a str)>,
     /// What operators read is not here.
     pub(crate) apart: bool,
 }
@@ -62,7 +64,7 @@ const FRENCH: Texts = Texts {
     ],
     routes: "Routes HTTP des plugins",
     docs: "Documentation",
-    docs_are: "<code>carillon plugins</code> décrit chaque événement, <code>carillon config default</code> chaque réglage ; \
+    docs_are: "<code>{program} plugins</code> décrit chaque événement, <code>{program} config default</code> chaque réglage ; \
                le reste est dans README.md et docs/ du code source.",
     other: ("en", "English"),
 };
@@ -88,7 +90,7 @@ const ENGLISH: Texts = Texts {
     ],
     routes: "HTTP routes of the plugins",
     docs: "Documentation",
-    docs_are: "<code>carillon plugins</code> describes every event, <code>carillon config default</code> every setting; \
+    docs_are: "<code>{program} plugins</code> describes every event, <code>{program} config default</code> every setting; \
                the rest is in README.md and docs/ of the source code.",
     other: ("fr", "Français"),
 };
@@ -140,8 +142,8 @@ fn content(texts: &Texts, served: &Served<'_>, built: bool) -> String {
             .filter(|(path, _)| !(served.apart && is_operators(path)) && (built || !is_built(path)))
             .map(|(path, what)| format!("<a href=\"{path}\">{path}</a>: {what}")),
     );
-    list(&mut page, texts.routes, served.routes.iter().map(|path| route(path)));
-    section(&mut page, texts.docs, texts.docs_are);
+    list(&mut page, texts.routes, served.routes.iter().map(|(path, doc)| route(path, doc)));
+    section(&mut page, texts.docs, &texts.docs_are.replace("{program}", &escaped(served.program)));
     page
 }
 
@@ -169,10 +171,12 @@ fn section(page: &mut String, heading: &str, text: &str) {
     write!(page, "<h2>{heading}</h2>\n<p>{text}</p>\n").ok();
 }
 
-/// A route as a link, unless part of it is to be filled in.
-fn route(path: &str) -> String {
-    let text = escaped(path);
-    if path.contains('{') { format!("<code>{text}</code>") } else { format!("<a href=\"{text}\">{text}</a>") }
+/// A route as a link, unless part of it is to be filled in, with what it answers.
+fn route(path: &str, doc: &str) -> String {
+    let (text, doc) = (escaped(path), escaped(doc));
+    let path =
+        if path.contains('{') { format!("<code>{text}</code>") } else { format!("<a href=\"{text}\">{text}</a>") };
+    format!("{path}: {doc}")
 }
 
 /// Names come from plugins, and may hold any character.
@@ -228,24 +232,30 @@ mod tests {
     #[test]
     fn the_home_page_lists_what_is_served() {
         for find in [unbuilt as Find, built] {
-            let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"], apart: false };
+            let routes = vec![("/api/x", "All <x>."), ("/api/{id}", "One.")];
+            let served = Served { program: "acme", namespaces: vec!["/", "/a<b"], routes, apart: false };
             let text = page(find, &ENGLISH, &served);
             for part in [
                 "<html lang=\"en\">",
                 "<li><code>/a&lt;b</code></li>",
-                "<a href=\"/api/x\">/api/x</a>",
-                "<code>/api/{id}</code>",
+                "<a href=\"/api/x\">/api/x</a>: All &lt;x&gt;.",
+                "<code>/api/{id}</code>: One.",
+                "<code>acme plugins</code>",
                 "<a href=\"/api/failures\">",
             ] {
                 assert!(text.contains(part), "{part} is not in {text}");
             }
-            let nothing = page(find, &FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new(), apart: true });
+            let nothing = page(
+                find,
+                &FRENCH,
+                &Served { program: "acme", namespaces: Vec::new(), routes: Vec::new(), apart: true },
+            );
             assert!(nothing.contains("aucun plugin") && !nothing.contains("Routes HTTP"), "{nothing}");
             for path in ["/metrics", "/readyz", "/livez", "/api/failures"] {
                 assert!(text.contains(path) && !nothing.contains(path), "{path} is listed where it is served");
             }
         }
-        let served = Served { namespaces: vec!["/"], routes: Vec::new(), apart: false };
+        let served = Served { program: "acme", namespaces: vec!["/"], routes: Vec::new(), apart: false };
         for path in ["/", "/plugins", "/websocket-test"] {
             let link = format!("<a href=\"{path}\">");
             assert!(page(built, &ENGLISH, &served).contains(&link), "{path} is there to be opened");
