@@ -148,7 +148,7 @@ impl Commands {
         };
         match self.tasks.spawn_on(timeout_at(deadline, task), &self.runtime).await? {
             Ok(Ok(value)) => {
-                self.link.done(name);
+                self.link.report().done(name);
                 Ok(Ok(value))
             }
             Ok(Err(failure)) => match failure.redirect() {

@@ -24,9 +24,6 @@ pub(super) type Session = u64;
 /// attempts to reconnect, so that a connection that merely broke costs no message.
 const HOLD: Duration = Duration::from_millis(300);
 
-/// How long `/readyz` tells of a command that failed, if nobody asks Redis for another one.
-const TOLD: Duration = Duration::from_secs(60);
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// Between two sessions.
@@ -51,14 +48,6 @@ struct State {
     why: String,
     /// Whom the session is with, or the last one was.
     server: Option<Arc<Server>>,
-    trouble: Option<Trouble>,
-}
-
-/// A command that Redis did not do, and none of its kind since that it did.
-struct Trouble {
-    command: &'static str,
-    why: String,
-    at: Instant,
 }
 
 impl State {
@@ -124,16 +113,8 @@ impl Link {
     pub(super) fn new(target: Target, series: Series) -> Self {
         let now = Instant::now();
         let why = "not connected yet".to_owned();
-        let state = State {
-            phase: Phase::Away,
-            since: now,
-            proved: now,
-            counted: now,
-            was_up: false,
-            why,
-            server: None,
-            trouble: None,
-        };
+        let state =
+            State { phase: Phase::Away, since: now, proved: now, counted: now, was_up: false, why, server: None };
         Self { state: watch::Sender::new(state), doubt: Notify::new(), target, series, report: Report::default() }
     }
 
@@ -233,7 +214,6 @@ impl Link {
         let why = self.target.scrub(why);
         self.state.send_modify(|state| {
             state.why.clone_from(&why);
-            state.trouble = None;
             state.enter(Phase::Away, &self.series);
         });
         self.report.away(&self.address(), &why);
@@ -253,26 +233,10 @@ impl Link {
         &self.report
     }
 
-    /// Redis did not do what a command asks for: told by `/readyz` and the log, and the subscriber looks at once.
+    /// Redis did not do what a command asks for: told, and the subscriber looks at once.
     pub(super) fn refused(&self, command: &'static str, why: &str) {
-        let why = self.target.scrub(why);
-        self.report.refuses(&self.address(), &format!("{command}: {why}"));
-        self.state.send_if_modified(|state| {
-            state.trouble = Some(Trouble { command, why, at: Instant::now() });
-            false
-        });
+        self.report.refused(&self.address(), command, self.target.scrub(why));
         self.doubt.notify_one();
-    }
-
-    /// Redis did what a command asks for.
-    pub(super) fn done(&self, command: &'static str) {
-        let in_trouble = |state: &State| state.trouble.as_ref().is_some_and(|trouble| trouble.command == command);
-        if in_trouble(&self.state.borrow()) {
-            self.state.send_if_modified(|state| {
-                state.trouble = None;
-                false
-            });
-        }
     }
 
     /// Returns once somebody doubts.
@@ -294,11 +258,9 @@ impl Link {
         let address = self.target.address(state.server.as_deref());
         let (up, quiet) = (state.is_up(), state.proved.elapsed());
         let detail = match (up, quiet <= FRESH) {
-            (true, true) => match &state.trouble {
-                Some(Trouble { command, why, at }) if at.elapsed() < TOLD => {
-                    format!("{address} delivers, but {command} failed {} s ago: {why}", at.elapsed().as_secs())
-                }
-                _ => format!("{address} delivers"),
+            (true, true) => match self.report.trouble() {
+                Some(trouble) => format!("{address} delivers, but {trouble}"),
+                None => format!("{address} delivers"),
             },
             (true, false) => format!("{address}: no message came through for {} s", quiet.as_secs()),
             _ => format!("{address} away for {} s: {}", state.since.elapsed().as_secs(), state.why),
@@ -357,21 +319,21 @@ mod tests {
         link.proved(1, Duration::ZERO);
         assert!(link.status().up);
         link.refused("SET", "READONLY, not even for s3cret");
-        link.done("GET");
+        link.report().done("GET");
         assert!(link.status().detail.ends_with("delivers, but SET failed 0 s ago: READONLY, not even for ***"));
-        link.done("SET");
+        link.report().done("SET");
         assert!(link.status().detail.ends_with("delivers"));
         advance(FRESH + Duration::from_millis(1)).await;
         assert!(!link.status().up);
         link.fail(1, "unknown command AUTH s3cret");
         link.count();
-        assert!(link.series.unsubscribed_seconds.get() > FRESH.as_secs_f64(), "since the last proof");
+        let silent = link.series.unsubscribed_seconds.get();
+        assert!(silent > FRESH.as_secs_f64(), "since the last proof");
         assert!(link.status().detail.ends_with("AUTH ***"), "{}", link.status().detail);
         link.ended("s3cret");
         assert!(!link.status().detail.contains("s3cret"));
-        let before = link.series.unsubscribed_seconds.get();
         advance(Duration::from_secs(2)).await;
         link.count();
-        assert!((link.series.unsubscribed_seconds.get() - before - 2.0).abs() < 1e-6);
+        assert!((link.series.unsubscribed_seconds.get() - silent - 2.0).abs() < 1e-6);
     }
 }

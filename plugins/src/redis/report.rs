@@ -1,4 +1,5 @@
 //! What the log says about Redis: at most one line a second, whoever has something to say, and in the end whether it delivers.
+//! Also what `/readyz` says of commands that fail while it does.
 
 use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,37 +10,33 @@ use tokio::time::Instant;
 
 /// A trouble that does not change is logged again after this time.
 const REPEAT: Duration = Duration::from_secs(30);
+/// How long a command that failed is told of, if nobody asks Redis for another one.
+const TOLD: Duration = Duration::from_secs(60);
 
-/// One for all that has to do with one server, wherever that is now.
+/// One for all that belongs to the connections to one Redis.
 pub(super) struct Report {
     lines: Throttle,
     state: Mutex<State>,
 }
 
-/// A trouble as it was logged last, and when.
-#[derive(Default)]
-struct Said(Option<(String, Instant)>);
-
-impl Said {
-    fn is_news(&self, why: &str) -> bool {
-        self.0.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT)
-    }
-
-    fn now(why: &str) -> Self {
-        Self(Some((why.to_owned(), Instant::now())))
-    }
-}
-
 #[derive(Default)]
 struct State {
-    /// That Redis is away.
-    away: Said,
-    /// That it does not do what a command asks for.
-    refuses: Said,
+    /// Why Redis is away, as it was logged last, and when.
+    away: Option<(String, Instant)>,
+    /// When it was logged last that it does not do what a command asks for.
+    refused: Option<Instant>,
     /// Redis delivers, after so long, and the log does not say so yet.
     unsaid: Option<Duration>,
     /// Publishes of which nobody knows whether Redis took them, and the log does not say so yet.
     lost: u64,
+    trouble: Option<Trouble>,
+}
+
+/// A command that Redis did not do, and none of its kind since that it did.
+struct Trouble {
+    command: &'static str,
+    why: String,
+    at: Instant,
 }
 
 impl Default for Report {
@@ -67,25 +64,42 @@ impl Report {
     /// again and again, so what cannot be said now is said soon.
     pub(super) fn away(&self, address: &str, why: &str) {
         let mut state = self.state();
-        state.unsaid = None;
-        if state.away.is_news(why)
+        (state.unsaid, state.trouble) = (None, None);
+        if state.away.as_ref().is_none_or(|(what, at)| what != why || at.elapsed() >= REPEAT)
             && let Some(left_out) = self.lines.allow()
         {
             let lost = NonZeroU64::new(std::mem::take(&mut state.lost));
             tracing::warn!(left_out, lost, address, "Redis is away: {why}; own clients are served on, trying again");
-            state.away = Said::now(why);
+            state.away = Some((why.to_owned(), Instant::now()));
         }
     }
 
-    /// Redis does not do what a command asks for: likewise.
-    pub(super) fn refuses(&self, address: &str, why: &str) {
+    /// Redis does not do what a command asks for: one line, and now and then while it stays so. Each command has words of
+    /// its own for one cause, so they are not compared.
+    pub(super) fn refused(&self, address: &str, command: &'static str, why: String) {
         let mut state = self.state();
-        if state.refuses.is_news(why)
+        if state.refused.is_none_or(|at| at.elapsed() >= REPEAT)
             && let Some(left_out) = self.lines.allow()
         {
-            tracing::warn!(left_out, address, "Redis does not answer as it should: {why}");
-            state.refuses = Said::now(why);
+            tracing::warn!(left_out, address, command, "Redis does not answer as it should: {why}");
+            state.refused = Some(Instant::now());
         }
+        state.trouble = Some(Trouble { command, why, at: Instant::now() });
+    }
+
+    /// Redis did what a command asks for.
+    pub(super) fn done(&self, command: &'static str) {
+        let mut state = self.state();
+        if state.trouble.as_ref().is_some_and(|trouble| trouble.command == command) {
+            state.trouble = None;
+        }
+    }
+
+    /// Which command failed lately, and why.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let state = self.state();
+        let Trouble { command, why, at } = state.trouble.as_ref().filter(|trouble| trouble.at.elapsed() < TOLD)?;
+        Some(format!("{command} failed {} s ago: {why}", at.elapsed().as_secs()))
     }
 
     /// Redis delivers, after so long.
@@ -103,7 +117,7 @@ impl Report {
             let lost = NonZeroU64::new(std::mem::take(&mut state.lost));
             let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(left_out, lost, address, after_ms, "Redis delivers");
-            (state.away, state.unsaid) = (Said::default(), None);
+            (state.away, state.unsaid) = (None, None);
         }
     }
 
@@ -134,11 +148,11 @@ mod tests {
         advance(Duration::from_secs(1)).await;
         report.still_delivers("test");
         assert!(!unsaid() && report.state().lost == 0);
-        assert!(report.state().away.0.is_none(), "the same trouble is news again");
+        assert!(report.state().away.is_none(), "the same trouble is news again");
         report.away("test", "closed");
-        assert!(report.state().away.0.is_none(), "not yet");
+        assert!(report.state().away.is_none(), "not yet");
         advance(Duration::from_secs(1)).await;
         report.away("test", "closed");
-        assert!(report.state().away.0.is_some());
+        assert!(report.state().away.is_some());
     }
 }

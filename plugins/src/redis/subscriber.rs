@@ -85,8 +85,7 @@ impl Subscriber {
         self.feeds.clear();
     }
 
-    /// One connection from beginning to end. Returns why it ended; `proved` is when its first probe came back, and `tried` whom
-    /// it was with.
+    /// One connection from beginning to end. Returns why it ended; `proved` is when its first probe came back, `tried` whom with.
     async fn session(
         &mut self,
         session: Session,

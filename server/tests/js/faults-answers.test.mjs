@@ -7,6 +7,7 @@ import { told } from './lib/outage.mjs';
 import { freePort } from './lib/redis.mjs';
 import { AWAY, openScene, THERE } from './lib/scene.mjs';
 import { short } from './lib/soak.mjs';
+import { ahead, KEYS, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
 
 /** A Carillon that measures this host every second, which takes keys. */
@@ -34,7 +35,7 @@ async function refuses(scene, word) {
 /** It takes them again. */
 async function takes(scene) {
   const before = await rounds(scene, 'published');
-  await until(async () => await rounds(scene, 'published') > before, 'a round is published');
+  await until(async () => await rounds(scene, 'published') > before, 'a round is published', 60_000);
   let detail;
   await until(async () => { detail = await busDetail(scene.server); return detail.endsWith('delivers'); }, () => `/readyz tells of nothing else; it says ${detail}`);
 }
@@ -52,20 +53,23 @@ describe('a Redis that refuses', { concurrency: 4 }, () => {
   });
 
   test('LOADING: it has a lot to read before it knows its keys', async (t) => {
-    const scene = await openScene(t, { server: COLLECTS, redis: { args: ['--loading-process-events-interval-bytes', '1024'] } });
-    const { redis, server, traffic, root } = scene;
+    // One that asks who its clients are also reads who is revoked.
+    const server = { ...COLLECTS, env: { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__KEY: KEYS.HS256.secret } };
+    const trust = { auth: { token: token({ sub: 'ann', exp: ahead(3_600) }) } };
+    const scene = await openScene(t, { trust, server, redis: { args: ['--loading-process-events-interval-bytes', '1024'] } });
+    const { redis, traffic, root } = scene;
     await scene.during(async () => {
-      await redis.cli('EVAL', 'for n = 1, 3000 do redis.call("SET", "filler:" .. n, string.rep("x", 100)) end', 0);
+      await redis.cli('EVAL', `for n = 1, ${short(3_000, 30_000)} do redis.call("SET", "filler:" .. n, string.rep("x", 100)) end`, 0);
       await redis.cli('SAVE');
       await redis.kill();
-      await told(server, AWAY);
+      await told(scene.server, AWAY);
       // A millisecond for each key, so that it takes seconds.
       redis.args.push('--key-load-delay', '1000');
-      const loaded = redis.start({ ms: 30_000 });
+      const loaded = redis.start({ ms: 60_000 });
       await until(() => redis.cli('PING').catch(() => '').then((said) => said.includes('LOADING')), 'it loads');
       await root.hearsAgain(Date.now(), traffic);
-      await told(server, THERE);
-      await until(async () => /loading/.test(await busDetail(server)), '/readyz tells that it loads');
+      await told(scene.server, THERE);
+      await until(async () => /loading/.test(await busDetail(scene.server)), '/readyz tells that it loads');
       await loaded;
       await takes(scene);
     });
@@ -79,7 +83,7 @@ describe('a Redis that refuses', { concurrency: 4 }, () => {
       await redis.cli('CONFIG', 'SET', 'requirepass', 's3cret');
       for (const kind of ['normal', 'pubsub']) await redis.cli('-a', 's3cret', 'CLIENT', 'KILL', 'TYPE', kind);
       const away = await told(server, AWAY);
-      assert.match(await busDetail(server), /NOAUTH|Authentication required/);
+      await until(async () => /NOAUTH|Authentication required/.test(await busDetail(server)), '/readyz says why');
       await pause(LASTS_MS);
       const usable = Date.now();
       await redis.cli('-a', 's3cret', 'CONFIG', 'SET', 'requirepass', '');

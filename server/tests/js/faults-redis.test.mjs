@@ -87,12 +87,13 @@ describe('faults of Redis', { concurrency: 4 }, () => {
     await scene.during(async () => {
       for (let round = 1; round <= rounds; round += 1) {
         for (const how of ['reset', 'halfClose']) {
-          const from = Date.now();
+          const [from, next] = [Date.now(), pause(1_000)];
           proxy[how]();
           gaps += 1;
           await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_bus_reconnects_total'), gaps));
           await root.hearsAgain(from, traffic);
           t.diagnostic(`${how}: back after ${Date.now() - from} ms`);
+          await next;
           await told(server, THERE);
         }
       }

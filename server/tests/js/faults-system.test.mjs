@@ -25,7 +25,7 @@ describe('faults of the machine', { concurrency: 4 }, () => {
     const allow = (files) => execFileSync('prlimit', ['--pid', String(server.child.pid), `--nofile=${files}:`]);
     await scene.during(async () => {
       allow(3);
-      const waiting = Array.from({ length: 4 }, () => server.client('/echo', { transports: ['websocket'] }));
+      const waiting = Array.from({ length: 4 }, () => server.client('/echo', { transports: ['websocket'], timeout: LASTS_MS + 20_000 }));
       await server.logged(/cannot accept connections.*files/);
       proxy.reset();
       await server.logged(/Redis is away: .*files/);

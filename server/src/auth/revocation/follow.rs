@@ -23,6 +23,8 @@ const READ_AGAIN: Duration = Duration::from_secs(10);
 /// How long the start waits for the list, and between two tries.
 const FIRST_READ: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
+/// What is wrong is logged at once, and again after this time.
+const REPEAT: Duration = Duration::from_secs(30);
 
 /// See the module's documentation.
 pub(crate) struct Follower {
@@ -40,7 +42,7 @@ impl Follower {
     /// Who has read what is revoked, unless the bus is away: then it is read when that is back.
     pub(in crate::auth) async fn new(revoked: Arc<Revoked>, bus: Arc<dyn Bus>, app: Weak<App>) -> Self {
         let name = format!("{:032x}", fastrand::u128(..));
-        let mut follower = Self { revoked, bus, app, name, read: None, log: Throttle::per_second() };
+        let mut follower = Self { revoked, bus, app, name, read: None, log: Throttle::every(REPEAT) };
         let mut why = "the bus does not answer".to_owned();
         let first = async {
             while let Err(error) = follower.look().await {
@@ -134,7 +136,8 @@ impl Follower {
             Some(app) => app.end_revoked().await,
             None => 0,
         };
-        tracing::info!(clients = ended, "{} revocations are in force now; clients that had to leave", added.new);
+        let now = if added.new == 1 { "1 revocation is".to_owned() } else { format!("{} revocations are", added.new) };
+        tracing::info!(clients = ended, "{now} in force now; clients that had to leave");
     }
 
     fn complain(&self, error: &Error) {

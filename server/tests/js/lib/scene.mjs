@@ -71,11 +71,11 @@ async function atWork(t, parts, options, trust = {}) {
   return scene;
 }
 
-/** Opens one with a Redis of its own, other programs at work on it; `redis` and `server` are what these are started with. */
-export async function openScene(t, { redis: redisOptions, server: options } = {}) {
+/** Opens one with a Redis of its own, other programs at work on it; `redis` and `server` are what these are started with, `trust` how clients connect. */
+export async function openScene(t, { redis: redisOptions, server: options, trust } = {}) {
   const redis = await startRedis(t, redisOptions);
   const proxy = await openProxy(t, redis.port);
-  const scene = await atWork(t, { redis, proxy }, { args: ['--bus', proxy.url], ...options });
+  const scene = await atWork(t, { redis, proxy }, { args: ['--bus', proxy.url], ...options }, trust);
   scene.root = await listen(scene.server);
   await scene.root.hears(scene.publishAt(redis.port));
   return scene;
