@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed run")]
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use carillon_benches::{MemorySink, boot_with, connect, reading};
+use carillon_core::cluster::envelope::Envelopes;
 use carillon_core::registry::{Registration, Registry};
 use carillon_plugins as _;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -83,11 +85,25 @@ fn relay_rows(criterion: &mut Criterion) {
     }
 }
 
+/// What a message of another Carillon costs before anything is made of it: one of this Carillon's own, one without a secret,
+/// and one with.
+fn envelopes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("cluster");
+    let (channel, node, text) = ("carillon:cluster:{/bench}", "abcdefgh", serde_json::to_vec(&reading(128)).unwrap());
+    let open = Envelopes::new(channel, None);
+    let message = open.seal(node, 1, &text);
+    group.bench_function("own", |bencher| bencher.iter(|| Envelopes::is_of(black_box(&message), black_box(node))));
+    group.bench_function("open", |bencher| bencher.iter(|| open.open(black_box(&message)).is_ok()));
+    let proved = Envelopes::new(channel, Some("known to our nodes alone"));
+    let message = proved.seal(node, 1, &text);
+    group.bench_function("proved", |bencher| bencher.iter(|| proved.open(black_box(&message)).is_ok()));
+}
+
 async fn until(sink: &MemorySink, target: u64) {
     while sink.pushed() < target {
         tokio::task::yield_now().await;
     }
 }
 
-criterion_group!(benches, bus, relay_rows);
+criterion_group!(benches, bus, envelopes, relay_rows);
 criterion_main!(benches);

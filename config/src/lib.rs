@@ -47,9 +47,9 @@ pub use secret::secret_in_file;
 pub use section::{Config, NoConfig, Section};
 pub use setting::Setting;
 pub use settings::{
-    AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, DrainSettings, EngineName,
-    EventLimitSettings, JournalSettings, LimitSettings, ListenAddress, LogFormat, LogSettings, Rate, RouterSettings,
-    ServerSettings, TlsFiles, TlsSettings, TokenKeySettings, TransportName, WireSettings, all_sections, digest,
-    house_sections,
+    AdminSettings, AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, BusSettings, ClusterSettings, DrainSettings,
+    EngineName, EventLimitSettings, JournalSettings, LimitSettings, ListenAddress, LogFormat, LogSettings, Rate,
+    RouterSettings, ServerSettings, TlsFiles, TlsSettings, TokenKeySettings, TransportName, WireSettings, all_sections,
+    digest, house_sections,
 };
 pub use source::{Position, Source};

@@ -1,8 +1,9 @@
-//! The house's own sections: `[server]`, `[admin]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[log]`, `[auth]`,
+//! The house's own sections: `[server]`, `[admin]`, `[router]`, `[wire]`, `[drain]`, `[bus]`, `[cluster]`, `[log]`, `[auth]`,
 //! `[limits]`, `[journal]`.
 mod admin;
 mod auth;
 mod bus;
+mod cluster;
 mod drain;
 mod journal;
 mod limits;
@@ -16,6 +17,7 @@ mod wire;
 pub use admin::AdminSettings;
 pub use auth::{AlgorithmName, ApiKeySettings, AuthMode, AuthSettings, TokenKeySettings, digest};
 pub use bus::BusSettings;
+pub use cluster::ClusterSettings;
 pub use drain::DrainSettings;
 pub use journal::JournalSettings;
 pub use limits::{EventLimitSettings, LimitSettings, Rate};
@@ -37,6 +39,7 @@ pub fn house_sections() -> Vec<Section> {
         Section::of("wire", WireSettings::check),
         Section::of("drain", DrainSettings::check),
         Section::of("bus", BusSettings::check),
+        Section::of("cluster", ClusterSettings::check),
         Section::of("log", LogSettings::check),
         Section::of("auth", AuthSettings::check),
         Section::of("limits", LimitSettings::check),

@@ -75,17 +75,25 @@ pub trait Bus: Send + Sync + 'static {
     }
 
     /// Appends `records` to the journal `name`, in order, and publishes each on the journal's channel with its place: all of
-    /// them, or those in front of an error. What has no room any more within `bounds` is forgotten.
+    /// them, or those in front of an error. What has no room any more within `bounds` is forgotten. A journal that has not got
+    /// as far as `known`, which somebody has been told of, begins a new epoch: it has forgotten something.
     ///
     /// # Errors
     /// For each record that was not appended: `timeout` when nobody knows whether it was, another code when it surely was
     /// not. What follows it was not appended either.
-    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
-        let _ = (name, bounds);
+    async fn append(
+        &self,
+        name: &str,
+        records: &[Bytes],
+        bounds: Bounds,
+        known: Option<&Offset>,
+    ) -> Vec<Result<Entry>> {
+        let _ = (name, bounds, known);
         records.iter().map(|_| Err(no_journals())).collect()
     }
 
-    /// Up to `limit` entries of the journal `name`: those that follow `after`, or the newest.
+    /// Up to `limit` entries of the journal `name`: those that follow `after`, or the newest. Where something is missing after
+    /// `after` they are what follows that very entry, if it is still there, or begin with the oldest.
     async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
         let _ = (name, after, limit, bounds);
         Err(no_journals())

@@ -4,6 +4,7 @@ mod limited;
 mod queue;
 mod recovery;
 mod refresh;
+mod rooms;
 mod watch;
 mod work;
 
@@ -18,16 +19,16 @@ use prometheus::IntGauge;
 pub(crate) use self::queue::{Job, What, event_bytes};
 use self::queue::{Phase, Queue, Run};
 use self::refresh::Term;
+use self::rooms::Rooms;
 pub(crate) use self::work::Step;
 use tokio::time::Instant;
 
 use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
-use crate::cluster::RoomSet;
 use crate::dispatch;
-use crate::error::{Error, Result};
-use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS, Seat};
+use crate::error::Error;
+use crate::hub::{Newcomer, Seat};
 use crate::identity::Identity;
 use crate::journal::State;
 use crate::limits::{Counted, Sender};
@@ -58,17 +59,6 @@ pub(crate) struct Client {
     term: Mutex<Term>,
 }
 
-/// A client's rooms.
-#[derive(Default)]
-pub(crate) struct Rooms {
-    /// Whether it can join any: after `opened`, and until `closed`.
-    open: bool,
-    /// They stay known for `disconnected`.
-    pub(crate) names: Vec<Arc<str>>,
-    /// Channels of those of them of which nothing comes yet that other nodes publish.
-    unheard: RoomSet,
-}
-
 /// Values by their types.
 type Values = HashMap<TypeId, Arc<dyn Any + Send + Sync>>;
 
@@ -79,8 +69,7 @@ impl Client {
         sink: Arc<dyn Sink>,
         membership: Option<Membership>,
     ) -> Self {
-        let takes_offsets = membership.as_ref().is_some_and(|membership| membership.takes_offsets);
-        let seat = namespace.hub.seat(namespace.space, &*sink).with_offsets(takes_offsets);
+        let seat = namespace.hub.seat(namespace.space, &*sink);
         let sender = namespace.rates.sender(&peer, namespace.limits_events());
         if let Some(interest) = &namespace.interest {
             interest.come();
@@ -109,62 +98,6 @@ impl Client {
         self.sink.upgrade()
     }
 
-    pub(crate) fn rooms(&self) -> MutexGuard<'_, Rooms> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts the client into a room. Nothing happens to one that is gone.
-    pub(crate) fn join(&self, room: &str) -> Result<()> {
-        if room.is_empty() || room.len() > MAX_ROOM_NAME {
-            return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
-        }
-        if self.peer.identity().is_some_and(|identity| !identity.may_join(room)) {
-            return Err(Error::forbidden("not allowed in this room"));
-        }
-        let mut rooms = self.rooms();
-        if !rooms.open {
-            return Ok(());
-        }
-        if rooms.names.iter().any(|known| &**known == room) {
-            return Ok(());
-        }
-        if rooms.names.len() >= MAX_ROOMS {
-            return Err(Error::too_large(format!("a client can be in {MAX_ROOMS} rooms")));
-        }
-        let room: Arc<str> = room.into();
-        rooms.names.push(Arc::clone(&room));
-        if let Some(interest) = &self.namespace.interest {
-            rooms.unheard |= interest.join(&room);
-        }
-        self.seat.join(room);
-        self.is_known_otherwise();
-        Ok(())
-    }
-
-    /// Takes the client out of a room.
-    pub(crate) fn leave(&self, room: &str) {
-        let mut rooms = self.rooms();
-        if rooms.open
-            && let Some(place) = rooms.names.iter().position(|known| &**known == room)
-        {
-            let room = rooms.names.swap_remove(place);
-            if let Some(interest) = &self.namespace.interest {
-                interest.leave(&room);
-            }
-            self.seat.leave(room);
-            self.is_known_otherwise();
-        }
-    }
-
-    /// Waits, for a moment, until what other nodes publish to rooms joined since the last call comes here. `None` where
-    /// there is nothing to wait for.
-    pub(crate) fn rooms_heard(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let interest = self.namespace.interest.as_ref()?;
-        let unheard = std::mem::take(&mut self.rooms().unheard);
-        let interest = (unheard != 0).then(|| Arc::clone(interest))?;
-        Some(async move { interest.rooms_heard(unheard).await })
-    }
-
     /// From here on the client gets publishes, and its events run. Where clients come back, the journal's state is locked.
     pub(crate) fn open_in(self: &Arc<Self>, state: Option<&State>) {
         let mut queue = self.queue();
@@ -176,7 +109,8 @@ impl Client {
         self.begin_term();
         self.rooms().open = true;
         let transport = sink.transport();
-        self.seat.add(self.peer.shared_id(), sink);
+        let (id, offsets) = (self.peer.shared_id(), self.takes_offsets());
+        self.seat.add(Newcomer { id, offsets, client: Arc::downgrade(self) }, sink);
         self.comes_back(state);
         self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];

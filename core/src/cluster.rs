@@ -7,7 +7,9 @@
 //! With `bus.secret`, only nodes that know it are heard. Without, whoever may publish on those channels speaks for a node:
 //! an ACL of the bus keeps others off them. Sizes and names are checked before anything is made of a message all the same.
 
+mod alive;
 mod channels;
+mod control;
 #[doc(hidden)]
 pub mod envelope;
 mod gaps;
@@ -17,16 +19,20 @@ mod listening;
 mod message;
 mod nodes;
 mod outgoing;
+mod question;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use prometheus::{IntCounter, IntCounterVec};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use self::alive::Alive;
 use self::channels::{Channels, Part, Place};
+use self::control::{Control, Said, Shared, Speaker, Word};
 pub(crate) use self::gaps::Gaps;
 pub use self::gaps::Missed;
 use self::incoming::Receiver;
@@ -35,13 +41,16 @@ use self::listening::Listening;
 pub use self::message::is_understood;
 pub(crate) use self::message::{event, put_together, take_apart};
 use self::outgoing::{Outgoing, Sending};
+pub(crate) use self::question::{Answer, MEMBERS_MAX, Request, act};
+pub use self::question::{AskedNodes, Member};
+use self::question::{Open, Question};
 use crate::bus::{Bus, Subscription};
 use crate::error::Result;
 use crate::hub::Selection;
 use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::packet::Item;
-use crate::peer::public_id;
+use crate::peer::NodeId;
 use crate::sink::Mode;
 use crate::throttle::Throttle;
 
@@ -54,15 +63,20 @@ type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
 
 /// This node's way to the others.
 pub(crate) struct Cluster {
+    shared: Arc<Shared>,
     outgoing: Outgoing,
     gaps: Gaps,
     counters: Counters,
     refused: Throttle,
+    ask_timeout: Duration,
+    /// Namespaces whose clients may come back, to whichever node.
+    roaming: HashSet<Arc<str>>,
 }
 
 /// The other end: what the node's tasks work with.
 pub(crate) struct Tasks {
-    node: Arc<str>,
+    shared: Arc<Shared>,
+    words: mpsc::Receiver<Word>,
     channels: Channels,
     secret: Option<String>,
     sending: Sending,
@@ -83,12 +97,14 @@ struct Counters {
 
 impl Counters {
     fn new(metrics: &Metrics) -> Result<Self> {
-        let help = "Publishes exchanged with other Carillons: sent, received, dropped, malformed, refused (bus.secret), repeated.";
+        let help = "Publishes exchanged with other Carillons: sent, received, dropped, malformed, refused (bus.secret), repeated, \
+                    unknown_node (to a client of a Carillon that is not there).";
         let messages = metrics.counter("cluster_messages_total", help, &["result"])?;
-        for result in ["sent", "received", "dropped", "malformed", "refused", "repeated"] {
+        for result in ["sent", "received", "dropped", "malformed", "refused", "repeated", "unknown_node"] {
             messages.with_label_values(&[result]);
         }
-        let help = "Publishes of other Carillons received, by kind of channel: namespace, or room (to a single one).";
+        let help = "Publishes of other Carillons received, by kind of channel: namespace, room (to a single one), node (to \
+                    clients of this one).";
         let received = metrics.counter("cluster_received_total", help, &["channel"])?;
         let help = "Publishes of other Carillons that never came, told from the numbers of those that did.";
         let gaps = metrics.counter("cluster_gaps_total", help, &[])?.with_label_values::<&str>(&[]);
@@ -106,38 +122,86 @@ impl Counters {
 }
 
 impl Cluster {
-    /// A node with a name nobody else has, on this bus, with the secret of its installation if there is one.
+    /// This node on this bus, with the secret of its installation if there is one. Others have so long to answer it.
     pub(crate) fn new(
+        (node, ask_timeout): (NodeId, Duration),
         metrics: &Metrics,
         bus: &dyn Bus,
         secret: Option<&str>,
         namespaces: &Namespaces,
         interests: &Arc<Interests>,
     ) -> Result<(Self, Tasks)> {
-        let (counters, channels, node) = (Counters::new(metrics)?, Channels::new(bus), public_id().into());
+        let (counters, channels) = (Counters::new(metrics)?, Channels::new(bus));
+        let nodes = metrics.gauge("cluster_nodes", "Carillons of this installation, this one included.", &[])?;
+        let (words, receiver) = mpsc::channel(control::DEPTH);
+        let (alive, open) = (Alive::new(nodes.with_label_values::<&str>(&[])), Arc::new(Open::default()));
+        let shared = Arc::new(Shared { node, alive, open, words });
+        let counted = Arc::downgrade(&shared);
+        metrics.before_scrape(move || {
+            if let Some(shared) = counted.upgrade() {
+                shared.alive.count();
+            }
+        });
+        let roaming = namespaces.values().filter(|namespace| namespace.recovering().is_some());
+        let roaming = roaming.map(|namespace| Arc::clone(&namespace.name)).collect();
         let dropped = counters.messages.with_label_values(&["dropped"]);
-        let (outgoing, sending) = Outgoing::new(&node, &channels, secret, dropped);
+        let (outgoing, sending) = Outgoing::new(node, &channels, secret, dropped);
         let (gaps, secret) = (Gaps::new(namespaces), secret.map(str::to_owned));
-        let cluster =
-            Self { outgoing, gaps: gaps.clone(), counters: counters.clone(), refused: Throttle::per_second() };
+        let cluster = Self {
+            shared: Arc::clone(&shared),
+            outgoing,
+            gaps: gaps.clone(),
+            counters: counters.clone(),
+            refused: Throttle::per_second(),
+            ask_timeout,
+            roaming,
+        };
         let (interests, overflow) = (Arc::clone(interests), metrics.bus_dropped.clone());
-        Ok((cluster, Tasks { node, channels, secret, sending, gaps, counters, interests, overflow }))
+        Ok((cluster, Tasks { shared, words: receiver, channels, secret, sending, gaps, counters, interests, overflow }))
     }
 
     /// Sends an event to the other nodes.
     pub(crate) fn publish(&self, namespace: &Arc<str>, selection: &Selection, item: &Item, mode: Mode) {
-        self.send(namespace, selection, put_together(namespace, selection, mode, &item.json(), item.attachments()));
+        self.send(namespace, selection, |to| put_together(namespace, to, mode, &item.json(), item.attachments()));
     }
 
     /// Asks the other nodes to disconnect their clients.
     pub(crate) fn disconnect(&self, namespace: &Arc<str>, selection: &Selection) {
-        self.send(namespace, selection, put_together(namespace, selection, Mode::All, "", &[]));
+        self.send(namespace, selection, |to| put_together(namespace, to, Mode::All, "", &[]));
     }
 
-    fn send(&self, namespace: &Arc<str>, selection: &Selection, message: Option<Bytes>) {
+    /// Clients alone are told of to their nodes, everything else to whoever listens.
+    fn send(&self, namespace: &Arc<str>, selection: &Selection, message: impl Fn(&Selection) -> Option<Bytes>) {
+        if !self.tells_nodes(namespace, selection) {
+            return self.push(namespace, Part::of(selection), message(selection));
+        }
+        for (node, clients) in self.by_node(selection) {
+            let selection = Selection { clients, except: selection.except.clone(), ..Selection::default() };
+            self.push(namespace, Part::Node(node), message(&selection));
+        }
+    }
+
+    /// Whether ids tell which nodes have the clients. Who comes back to a namespace keeps its id, whichever node it comes to.
+    fn tells_nodes(&self, namespace: &str, selection: &Selection) -> bool {
+        selection.is_of_clients() && !self.roaming.contains(namespace)
+    }
+
+    /// Clients of other nodes, by these; those of nodes that are not there are counted.
+    fn by_node(&self, selection: &Selection) -> BTreeMap<NodeId, Vec<String>> {
+        let mut nodes = BTreeMap::<NodeId, Vec<String>>::new();
+        for id in &selection.clients {
+            match NodeId::of_client(id) {
+                Some(node) if node == self.shared.node => {}
+                Some(node) if self.shared.alive.knows(node) => nodes.entry(node).or_default().push(id.clone()),
+                _ => self.counters.count("unknown_node"),
+            }
+        }
+        nodes
+    }
+
+    fn push(&self, namespace: &Arc<str>, part: Part, message: Option<Bytes>) {
         if let Some(message) = message {
-            let place = Place { namespace: Arc::clone(namespace), part: Part::of(selection) };
-            return self.outgoing.push(place, message);
+            return self.outgoing.push(Place { namespace: Arc::clone(namespace), part }, message);
         }
         if let Some(left_out) = self.refused.allow() {
             let namespace = &**namespace;
@@ -150,6 +214,41 @@ impl Cluster {
         self.counters.count("dropped");
     }
 
+    /// Asks the other nodes for their clients; what came in time, and from whom nothing came.
+    pub(crate) async fn ask(
+        &self,
+        namespace: &str,
+        selection: &Selection,
+        what: &Request,
+    ) -> (Vec<(NodeId, Answer)>, Vec<NodeId>) {
+        let Shared { alive, open, words, .. } = &*self.shared;
+        let nodes = if self.tells_nodes(namespace, selection) {
+            self.by_node(selection).into_keys().collect()
+        } else {
+            alive.others()
+        };
+        if nodes.is_empty() {
+            return Default::default();
+        }
+        let asked = open.ask(nodes);
+        let (namespace, addressed, what) = (namespace.to_owned(), selection.into(), what.clone());
+        let question = Question { id: asked.id, namespace, addressed, what };
+        // Without room for it nobody answers.
+        words.try_send((None, Said::Question(question))).ok();
+        asked.wait(self.ask_timeout).await
+    }
+
+    /// Whether the way to the others works, and what to tell an operator.
+    pub(crate) fn status(&self) -> (bool, String) {
+        let Shared { node, alive, .. } = &*self.shared;
+        let delivers = alive.delivers();
+        let detail = match (delivers, alive.others().len()) {
+            (true, others) => format!("node {node}, with {others} others"),
+            (false, _) => format!("node {node} does not hear itself"),
+        };
+        (delivers, detail)
+    }
+
     /// What never comes from other nodes.
     pub(crate) fn gaps(&self) -> &Gaps {
         &self.gaps
@@ -159,14 +258,20 @@ impl Cluster {
 impl Tasks {
     /// Runs until `stop`: hands out what other nodes publish, and what this one has to tell them.
     pub(crate) async fn run(self, bus: Arc<dyn Bus>, namespaces: Arc<Namespaces>, stop: CancellationToken) {
-        let Self { node, channels, secret, sending, gaps, counters, interests, overflow } = self;
+        let Self { shared, words, channels, secret, sending, gaps, counters, interests, overflow } = self;
+        let (node, secret, alive) = (shared.node, secret.as_deref(), &shared.alive);
         let (feed, mut subscription) = Subscription::new(overflow);
-        let listening = Listening::new(&*bus, &channels, feed, &interests, &namespaces);
-        let mut receiver = Receiver::new(&node, &channels, secret.as_deref(), &counters, &gaps);
+        let listening = Listening::new(&*bus, (&channels, node), feed, &interests, &namespaces);
+        let mut receiver = Receiver::new(node, &channels, secret, &counters, &gaps);
         let receiving = receiver.receive(&mut subscription, &namespaces);
+        let (bus, channels, shared) = (&*bus, &channels, &*shared);
+        let control = Control { bus, channels, secret, shared, counters: &counters, namespaces: &namespaces };
+        let mut speaker = Speaker::new(&control, words);
+        let talk = control.run(&mut speaker);
         tokio::select! {
             () = stop.cancelled() => {}
-            () = async { tokio::join!(sending.run(&*bus, &counters), listening.run(), receiving); } => {}
+            () = async { tokio::join!(sending.run(bus, &counters, alive), listening.run(), receiving, talk); } => {}
         }
+        speaker.farewell().await;
     }
 }

@@ -1,5 +1,7 @@
 //! The router, as a plugin sees it.
 
+mod everywhere;
+
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::panic::Location;
@@ -10,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::everywhere::{Members, Reached};
 use crate::bus::Bus;
 use crate::cluster::{Cluster, Missed};
 use crate::error::{Error, Result};
@@ -19,6 +22,7 @@ use crate::metrics::{Metrics, Outbound};
 use crate::namespace::Namespace;
 use crate::packet::Item;
 use crate::payload::{Emit, encode_event};
+use crate::peer::NodeId;
 use crate::readiness::Status;
 use crate::sink::Mode;
 
@@ -33,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) hub: Arc<Hub>,
     /// How many plugins' background work has failed and not been started again yet.
     pub(crate) failing: AtomicUsize,
+    /// This Carillon.
+    pub(crate) node: NodeId,
     /// The other nodes, when the bus is shared with any.
     pub(crate) cluster: Option<Cluster>,
 }
@@ -160,6 +166,12 @@ impl Host {
     #[must_use]
     pub fn namespaces(&self) -> Vec<&str> {
         self.shared.namespaces()
+    }
+
+    /// This Carillon's id, made anew at each start: the first 8 characters of its clients' ids.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        self.shared.node.as_str()
     }
 
     /// Tells, from now on, of publishes of other Carillons to `namespace` that never came: for a plugin that then says
@@ -301,6 +313,11 @@ impl Target {
         }
     }
 
+    /// Whether any Carillon of this kind serves the namespace.
+    fn is_known(&self) -> bool {
+        self.here.is_some() || self.shared.disabled.contains(&*self.namespace)
+    }
+
     /// The namespace as far as it is served here, the packet, and what may become of it.
     fn encode<T: Emit + ?Sized>(
         &self,
@@ -309,7 +326,7 @@ impl Target {
         at: &Location<'_>,
     ) -> Result<(Option<Here<'_>>, (Item, Mode))> {
         let here = self.here.as_ref().map(|namespace| (namespace, namespace.note(event, at)));
-        if here.is_none() && !self.shared.disabled.contains(&*self.namespace) {
+        if !self.is_known() {
             let known = self.shared.namespaces().join(", ");
             let namespace = &self.namespace;
             return Err(Error::internal(format!(
@@ -338,7 +355,7 @@ impl Target {
         if let Some(namespace) = &self.here {
             namespace.hub.disconnect(self.publisher, namespace.space, &self.selection);
         }
-        if let Some(cluster) = self.cluster() {
+        if let Some(cluster) = self.cluster().filter(|_| self.is_known()) {
             cluster.disconnect(&self.namespace, &self.selection);
         }
     }

@@ -24,13 +24,14 @@ use tokio_util::task::TaskTracker;
 
 use self::lane::Publish;
 pub(crate) use self::lane::Publisher;
-pub(crate) use self::members::{Key, Selection};
-use self::members::{Newcomer, Reached};
+use self::members::Reached;
+pub(crate) use self::members::{Key, Newcomer, Selection};
 pub(crate) use self::quota::Bounds;
 use self::quota::{Permit, Quota, Used};
 use self::shard::{Replaced, Shard};
 use self::table::Slot;
 pub(crate) use self::table::Space;
+use crate::client::Client;
 use crate::metrics::{Metrics, Outbound};
 use crate::packet::Item;
 use crate::sink::{Mode, Part, Sink};
@@ -55,8 +56,6 @@ pub(crate) struct Seat {
     quota: Arc<Quota>,
     space: Space,
     key: Key,
-    /// Whether what is published ends with its offset for this client.
-    offsets: bool,
     /// Its connection's place in the shard, once it has been added.
     slot: OnceLock<Slot>,
 }
@@ -113,7 +112,6 @@ impl Hub {
             quota: Arc::clone(&self.quotas[space]),
             space,
             key: self.keys.fetch_add(1, Ordering::Relaxed),
-            offsets: false,
             slot: OnceLock::new(),
         }
     }
@@ -239,6 +237,15 @@ impl Hub {
         kinds.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
+    /// Those of a selection who are there now, up to so many.
+    pub(crate) fn clients(&self, space: Space, selection: &Selection, most: usize) -> Vec<Arc<Client>> {
+        let mut clients = Vec::new();
+        for shard in &self.shards {
+            clients.extend(shard.clients(space, selection, most - clients.len()));
+        }
+        clients
+    }
+
     /// How many connections are in any namespace.
     pub(crate) fn connections(&self) -> usize {
         self.shards.iter().map(|shard| shard.connections()).sum()
@@ -246,15 +253,9 @@ impl Hub {
 }
 
 impl Seat {
-    /// The same for a client that takes offsets, or for one that does not.
-    pub(crate) fn with_offsets(self, offsets: bool) -> Self {
-        Self { offsets, ..self }
-    }
-
     /// The client gets every publish from now on.
-    pub(crate) fn add(&self, id: Arc<str>, sink: Arc<dyn Sink>) {
-        let newcomer = Newcomer { key: self.key, id, offsets: self.offsets };
-        let slot = self.shard.add(self.space, newcomer, sink);
+    pub(crate) fn add(&self, newcomer: Newcomer, sink: Arc<dyn Sink>) {
+        let slot = self.shard.add(self.space, (self.key, newcomer), sink);
         self.slot.get_or_init(|| slot);
     }
 

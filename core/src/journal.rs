@@ -8,6 +8,7 @@ mod history;
 mod keeper;
 mod publish;
 mod record;
+mod seal;
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,6 +24,7 @@ pub(crate) use self::history::{LateHost, declare, read_all};
 pub(crate) use self::keeper::{Journals, Keeper, State};
 pub(crate) use self::publish::Published;
 pub(crate) use self::record::Record;
+pub(crate) use self::seal::Seal;
 use crate::error::{Error, Result};
 use crate::peer::public_id;
 
@@ -171,7 +173,7 @@ pub struct Page {
     /// What follows, as far as that was asked for.
     pub entries: Vec<Entry>,
     /// Whether nothing is missing between what was asked for and the first of them: it is kept no longer, or was never
-    /// there. They begin with the oldest that is kept then.
+    /// there, or another epoch has begun since.
     pub whole: bool,
     /// The last there has been, whether that was asked for or not.
     pub last: Offset,

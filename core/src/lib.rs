@@ -57,7 +57,7 @@ pub use ack::Ack;
 pub use carillon_config as config;
 pub use ctx::Ctx;
 pub use error::{Code, Error, Result};
-pub use host::{Host, Target};
+pub use host::{Host, Members, Reached, Target};
 pub use plugin::Plugin;
 pub use refusal::Refusal;
 

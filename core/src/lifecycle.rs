@@ -137,6 +137,11 @@ impl App {
             required: self.shared.bus_required,
             detail: format!("{}: {}", self.shared.bus.kind(), status.detail),
         }];
+        if let Some(cluster) = &self.shared.cluster {
+            let (ready, detail) = cluster.status();
+            let (name, required) = ("cluster".to_owned(), self.shared.bus_required);
+            components.push(Component { name, ready, required, detail });
+        }
         let blocked = self.blocked();
         let questions: Vec<_> = self.running().iter().map(Running::ask).collect();
         for (name, failing, answer) in questions {

@@ -168,6 +168,13 @@ impl Namespace {
         }
     }
 
+    /// Waits, for a moment, until what other nodes publish to this room comes here.
+    pub(crate) async fn room_heard(&self, room: &str) {
+        if let Some(interest) = &self.interest {
+            interest.room_heard(room).await;
+        }
+    }
+
     /// Whether this namespace is open to whoever that is.
     pub(crate) fn admits(&self, identity: Option<&Identity>) -> Result<()> {
         identity::admit(identity, &self.name, self.access.as_deref())

@@ -4,6 +4,8 @@
 //! namespace, and cookies and tokens have no place in memory, logs and core dumps.
 
 mod group;
+mod handshake;
+mod id;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
 pub use self::group::address_group;
+pub use self::handshake::Handshake;
+pub(crate) use self::id::{NodeId, public_id};
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::limits::Slot;
@@ -23,97 +27,12 @@ use crate::params::Params;
 use crate::payload::argument;
 use crate::sink::Transport;
 
-/// Headers a plugin may look at, beside all that begin with `x-forwarded-`.
-const HEADERS: [&str; 5] = ["authorization", "cookie", "origin", "user-agent", "x-api-key"];
-
-/// The request that opened a session, as far as plugins may see it. Shared by all namespaces of the session.
-pub struct Handshake {
-    address: SocketAddr,
-    secure: bool,
-    path: ByteString,
-    query: ByteString,
-    headers: Box<[(ByteString, ByteString)]>,
-    /// It offers to compress what it says over its WebSocket.
-    deflates: bool,
-    /// What the session's clients have sent lately, once it has any.
-    meter: OnceLock<Slot>,
-}
-
-impl Handshake {
-    /// A handshake from `address`, over TLS or not, with its query string.
-    #[must_use]
-    pub fn new(address: SocketAddr, secure: bool, query: impl Into<ByteString>) -> Self {
-        let (path, query) = (ByteString::default(), query.into());
-        Self { address, secure, path, query, headers: Box::default(), deflates: false, meter: OnceLock::new() }
-    }
-
-    /// Sets the path of the URL, as the client wrote it.
-    #[must_use]
-    pub fn with_path(mut self, path: impl Into<ByteString>) -> Self {
-        self.path = path.into();
-        self
-    }
-
-    /// Takes those of the headers that plugins may see. Names are in lower case.
-    #[must_use]
-    pub fn with_headers<'a>(mut self, headers: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
-        let deflates = &mut self.deflates;
-        let kept = headers.filter(|(name, value)| {
-            *deflates |= *name == "sec-websocket-extensions" && value.contains("permessage-deflate");
-            HEADERS.contains(name) || name.starts_with("x-forwarded-")
-        });
-        self.headers = kept.map(|(name, value)| (name.into(), value.into())).collect();
-        self
-    }
-
-    /// Whether it was the stock client in JavaScript that sent it, in a browser or in Node.js, as far as that can be told:
-    /// it writes the query in an order of its own, and what sends it there has its own `User-Agent`, or none over a
-    /// WebSocket that may be compressed. What looks otherwise is no such client here.
-    fn is_stock_javascript(&self) -> bool {
-        let agent = self.headers.iter().find(|(name, _)| name == "user-agent").map(|(_, value)| &**value);
-        let sender = match agent {
-            Some(agent) => agent.starts_with("Mozilla/") || agent == "node-XMLHttpRequest" || agent == "node",
-            None => self.deflates,
-        };
-        sender && self.query.contains("EIO=4&transport=")
-    }
-
-    /// Where the client is.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Bytes that are kept for as long as the session lasts.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.path.len()
-            + self.query.len()
-            + self.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
-    }
-
-    /// Whether nothing is kept.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Without what may be a secret.
-impl fmt::Debug for Handshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| &**name).collect();
-        let Self { address, secure, .. } = self;
-        f.debug_struct("Handshake").field("address", address).field("secure", secure).field("headers", &names).finish()
-    }
-}
-
 /// A client as it connected. Cheap to clone.
 #[derive(Clone)]
 pub struct Peer(Arc<Facts>);
 
 struct Facts {
-    /// Made when it is first asked for, unless the client has come back and has one.
+    /// Given by the router, unless the client has come back and has one, or made when somebody asks before.
     id: OnceLock<Arc<str>>,
     address: SocketAddr,
     secure: bool,
@@ -155,19 +74,25 @@ impl Peer {
         }))
     }
 
-    /// The public id: unique, safe to show and log. It is not the Engine.IO session id, which is a bearer handle.
+    /// The public id: unique, safe to show and log. Its first 8 characters tell the Carillon that has the client, and are the
+    /// same for all of that one's; nobody guesses the others. It is not the Engine.IO session id, which is a bearer handle.
     #[must_use]
     pub fn id(&self) -> &str {
         self.known_id()
     }
 
     fn known_id(&self) -> &Arc<str> {
-        self.0.id.get_or_init(|| public_id().into())
+        self.0.id.get_or_init(|| NodeId::random().client())
     }
 
     /// The same, to be kept.
     pub(crate) fn shared_id(&self) -> Arc<str> {
         Arc::clone(self.known_id())
+    }
+
+    /// Makes it a client of this node, by its id, unless it has one.
+    pub(crate) fn belongs_to(&self, node: NodeId) {
+        self.0.id.get_or_init(|| node.client());
     }
 
     /// The client has come back and has the id it had before. Before anybody has asked for one.
@@ -314,16 +239,6 @@ impl fmt::Debug for Peer {
         let Facts { address, transport, .. } = &*self.0;
         f.debug_struct("Peer").field("id", &self.id()).field("address", address).field("transport", transport).finish()
     }
-}
-
-/// 120 random bits in base 32: collisions across nodes need no coordination to be ruled out in practice, and nobody
-/// guesses another's.
-#[expect(clippy::expect_used, reason = "without randomness ids could be guessed: better no client than that")]
-pub(crate) fn public_id() -> String {
-    const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = [0; 24];
-    getrandom::fill(&mut bytes).expect("the system has random numbers");
-    bytes.iter().map(|byte| char::from(DIGITS[usize::from(byte & 31)])).collect()
 }
 
 #[cfg(test)]

@@ -117,6 +117,7 @@ impl Router {
             }
             None => None,
         };
+        peer.belongs_to(self.shared.node);
         if module.hooks().admit {
             let asking = peer.clone();
             let question = async move { module.admit(asking).await };

@@ -266,7 +266,8 @@ pub enum Reason {
     RateLimited,
     /// The client's token or key was revoked.
     TokenRevoked,
-    /// The client has come back over another connection, or could not be sent all it has missed.
+    /// The client has come back over another connection, could not be sent all it has missed, or may have missed what is not
+    /// in the journal: it comes back and is told so.
     Resumed,
 }
 

@@ -9,6 +9,7 @@
 //! - `status()` says up while a probe published every 2 s comes back. A dead, hanging, refusing or exchanged Redis shows
 //!   within 7 s; messages flow again within 2 s of a usable one. It never has to be there at the
 //!   start.
+//! - Journals are streams: see [`journal`].
 //! - Keys and leases are Redis's own, under the names given. They answer `unavailable` at once while Redis is away.
 //!
 //! Subscriptions, publishes and keys have a connection each (keys a small pool): a slow command delays no message. All three
@@ -20,12 +21,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
+use carillon_core::journal::{Bounds, Entry, Offset, Page};
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use address::{Address, Kind};
 use commands::{Answer, Commands};
+use journal::Journal;
 use seat::{Seat, Shared};
 use sentinel::Sentinels;
 use shards::Shards;
@@ -35,6 +38,7 @@ mod address;
 mod commands;
 mod feeds;
 mod inbox;
+mod journal;
 mod link;
 mod moved;
 mod open;
@@ -139,6 +143,22 @@ impl Topology {
         }
     }
 
+    /// Whether the server that has `key` is there; waits a moment when it was lost just now.
+    async fn is_usable(&self, key: &str) -> bool {
+        match self {
+            Self::One(seat) => seat.link.usable().await,
+            Self::Shards(shards) => shards.is_usable(key).await,
+        }
+    }
+
+    /// What publishes on a channel of ours, in a script.
+    fn publishes(&self) -> &'static str {
+        match self {
+            Self::One(_) => "PUBLISH",
+            Self::Shards(_) => "SPUBLISH",
+        }
+    }
+
     /// Asks the server that has `key`.
     async fn ask<T, W, F>(&self, key: &str, work: W) -> Result<T>
     where
@@ -211,6 +231,29 @@ impl Bus for RedisBus {
 
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
         self.topology.ask(key, async |commands, asking| commands.claim(key, owner, ttl, asking).await).await
+    }
+
+    /// With a hash tag: the keys of a journal have the same.
+    fn journal_channel(&self, name: &str) -> String {
+        self.own(&format!("journal:{{{name}}}"))
+    }
+
+    async fn append(
+        &self,
+        name: &str,
+        records: &[Bytes],
+        bounds: Bounds,
+        known: Option<&Offset>,
+    ) -> Vec<Result<Entry>> {
+        Journal::new(&self.topology, self.journal_channel(name)).append(records, bounds, known).await
+    }
+
+    async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, _: Bounds) -> Result<Page> {
+        Journal::new(&self.topology, self.journal_channel(name)).read(after, limit).await
+    }
+
+    async fn renew(&self, name: &str, known: &Offset, _: Bounds) -> Result<()> {
+        Journal::new(&self.topology, self.journal_channel(name)).renew(known).await
     }
 
     fn status(&self) -> BusStatus {

@@ -189,7 +189,7 @@ fn unknown_sections() {
         ("[sever]", "sever: there is no such section (did you mean `server`?)"),
         (
             "[nonsense]",
-            "nonsense: there is no such section (sections: `server`, `admin`, `router`, `wire`, `drain`, `bus`, `log`, `auth`, `limits`, `plugins`)",
+            "nonsense: there is no such section (sections: `server`, `admin`, `router`, `wire`, `drain`, `bus`, `cluster`, `log`, `auth`, `limits`, `plugins`)",
         ),
         ("[relay]", "relay: there is no such section (plugins are configured under `[plugins.relay]`)"),
         ("listen = 1", "listen: there is no such section (did you mean `server.listen`?)"),

@@ -152,7 +152,7 @@ impl Bus for MemoryBus {
         Ok(!held_by_other)
     }
 
-    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
+    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds, _: Option<&Offset>) -> Vec<Result<Entry>> {
         let mut state = self.state();
         let channel = self.journal_channel(name);
         let append = |record: &Bytes| {

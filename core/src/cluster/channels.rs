@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::bus::Bus;
 use crate::hub::Selection;
+use crate::peer::NodeId;
 
 /// Channels of each namespace for publishes to a single room.
 pub(super) const ROOM_CHANNELS: u8 = 64;
@@ -26,21 +27,24 @@ pub(super) enum Part {
     Everybody,
     /// Heard by every node that has members in a room with this number.
     Rooms(u8),
+    /// Heard by this node, while it has members in the namespace.
+    Node(NodeId),
 }
 
 impl Part {
     /// The kinds, as metric labels.
-    pub(super) const KINDS: [&str; 2] = ["namespace", "room"];
+    pub(super) const KINDS: [&str; 3] = ["namespace", "room", "node"];
 
     /// The place in [`Self::KINDS`].
     pub(super) fn kind(self) -> usize {
         match self {
             Self::Everybody => 0,
             Self::Rooms(_) => 1,
+            Self::Node(_) => 2,
         }
     }
 
-    /// The narrowest channel that all whom a publish addresses listen to.
+    /// The narrowest channel that all whom a publish addresses listen to. Clients alone are told on those of their nodes.
     pub(super) fn of(selection: &Selection) -> Self {
         match (&*selection.to, &*selection.clients) {
             ([room], []) => Self::Rooms(room_channel(room)),
@@ -48,7 +52,7 @@ impl Part {
         }
     }
 
-    /// All that a node may listen to in one namespace.
+    /// All that members may want to hear in one namespace.
     pub(super) fn all() -> impl Iterator<Item = Self> {
         (0..ROOM_CHANNELS).map(Self::Rooms).chain([Self::Everybody])
     }
@@ -80,19 +84,34 @@ impl Channels {
         match part {
             Part::Everybody => Ok(()),
             Part::Rooms(number) => write!(name, ":room:{number}"),
+            Part::Node(node) => write!(name, ":node:{node}"),
         }
         .ok();
         name
+    }
+
+    /// Where nodes talk about anything but publishes.
+    pub(super) fn control(&self) -> String {
+        format!("{}control", self.base)
+    }
+
+    /// Where one node is answered.
+    pub(super) fn control_of(&self, node: NodeId) -> String {
+        format!("{}control:{node}", self.base)
     }
 
     /// Namespace and part of a channel that is one of ours.
     pub(super) fn parse<'a>(&self, name: &'a str) -> Option<(&'a str, Part)> {
         let rest = name.strip_prefix(&*self.base)?.strip_prefix('{')?;
         let (namespace, part) = rest.rsplit_once('}')?;
-        let part = match part.strip_prefix(":room:") {
-            Some(number) => Part::Rooms(number.parse().ok().filter(|number| *number < ROOM_CHANNELS)?),
-            None if part.is_empty() => Part::Everybody,
-            None => return None,
+        let part = if let Some(number) = part.strip_prefix(":room:") {
+            Part::Rooms(number.parse().ok().filter(|number| *number < ROOM_CHANNELS)?)
+        } else if let Some(node) = part.strip_prefix(":node:") {
+            Part::Node(NodeId::parse(node)?)
+        } else if part.is_empty() {
+            Part::Everybody
+        } else {
+            return None;
         };
         Some((namespace, part))
     }
@@ -111,14 +130,20 @@ mod tests {
         let channels = channels();
         assert_eq!(channels.name("/chat", Part::Everybody), "p:cluster:{/chat}");
         assert_eq!(channels.name("/chat", Part::Rooms(17)), "p:cluster:{/chat}:room:17");
-        for part in Part::all() {
+        for part in Part::all().chain([Part::Node(NodeId::random())]) {
             for namespace in ["/", "/chat", "/odd}:room:1"] {
                 assert_eq!(channels.parse(&channels.name(namespace, part)), Some((namespace, part)));
             }
         }
-        for name in
-            ["", "p:cluster:control", "q:cluster:{/}", "p:cluster:{/}:room:64", "p:cluster:{/}:room:", "p:cluster:{/}x"]
-        {
+        for name in [
+            "",
+            "p:cluster:control",
+            "q:cluster:{/}",
+            "p:cluster:{/}:room:64",
+            "p:cluster:{/}:room:",
+            "p:cluster:{/}x",
+            "p:cluster:{/}:node:x",
+        ] {
             assert_eq!(channels.parse(name), None, "{name}");
         }
     }

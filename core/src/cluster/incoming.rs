@@ -13,11 +13,12 @@ use super::nodes::{Nodes, Turn};
 use super::{Counters, Namespaces};
 use crate::bus::{Message, Subscription};
 use crate::namespace::Namespace;
+use crate::peer::NodeId;
 use crate::throttle::Throttle;
 
 /// Who hears the other nodes.
 pub(super) struct Receiver<'a> {
-    node: &'a str,
+    node: NodeId,
     channels: &'a Channels,
     secret: Option<&'a str>,
     counters: &'a Counters,
@@ -38,7 +39,7 @@ struct Line {
 
 impl<'a> Receiver<'a> {
     pub(super) fn new(
-        node: &'a str,
+        node: NodeId,
         channels: &'a Channels,
         secret: Option<&'a str>,
         counters: &'a Counters,
@@ -51,7 +52,7 @@ impl<'a> Receiver<'a> {
     pub(super) async fn receive(&mut self, subscription: &mut Subscription, namespaces: &Namespaces) {
         while let Some(message) = subscription.recv().await {
             // Before anything else: everybody hears what they say themselves.
-            if Envelopes::is_of(&message.payload, self.node) {
+            if Envelopes::is_of(&message.payload, self.node.as_str()) {
                 continue;
             }
             self.listen(&message, namespaces);

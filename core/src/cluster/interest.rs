@@ -31,7 +31,7 @@ impl Interests {
             "Channels of other Carillons this one listens to: of namespaces, and of rooms.",
             &["channel"],
         )?;
-        Part::KINDS.iter().for_each(|kind| subscribed.with_label_values(&[*kind]).set(0));
+        ["namespace", "room"].iter().for_each(|kind| subscribed.with_label_values(&[*kind]).set(0));
         let help = "CONNECTs and joins that went on after 250 ms, before the bus had confirmed that publishes of other \
                     Carillons would come.";
         let unconfirmed = metrics.counter("cluster_unconfirmed_total", help, &[])?.with_label_values::<&str>(&[]);
@@ -70,7 +70,8 @@ impl Interest {
     fn slot(&self, part: Part) -> &Slot {
         &self.slots[match part {
             Part::Rooms(number) => usize::from(number % ROOM_CHANNELS),
-            Part::Everybody => usize::from(ROOM_CHANNELS),
+            // Whoever has members in a namespace may be told of one of them.
+            Part::Everybody | Part::Node(_) => usize::from(ROOM_CHANNELS),
         }]
     }
 
@@ -136,6 +137,11 @@ impl Interest {
     pub(crate) async fn rooms_heard(&self, rooms: RoomSet) {
         let heard = |number: u8| rooms & (1 << number) == 0 || self.is_heard(Part::Rooms(number));
         self.wait(|| (0..ROOM_CHANNELS).all(heard)).await;
+    }
+
+    /// The same for one room.
+    pub(crate) async fn room_heard(&self, room: &str) {
+        self.wait(|| self.is_heard(Part::Rooms(room_channel(room)))).await;
     }
 
     // --- Who listens -------------------------------------------------------------------------------------------

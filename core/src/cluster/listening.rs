@@ -9,6 +9,7 @@ use super::channels::{Channels, Part};
 use super::interest::{Interest, Interests};
 use super::{Namespaces, RESUBSCRIBE};
 use crate::bus::{Bus, Feed};
+use crate::peer::NodeId;
 
 /// How long a channel is listened to after the last one who wanted it has gone: most come back, or others come.
 pub(super) const LINGER: Duration = Duration::from_secs(60);
@@ -17,6 +18,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(60);
 pub(super) struct Listening<'a> {
     bus: &'a dyn Bus,
     channels: &'a Channels,
+    node: NodeId,
     feed: Feed,
     interests: Arc<Interests>,
     lines: Vec<Line>,
@@ -41,7 +43,7 @@ enum State {
 impl<'a> Listening<'a> {
     pub(super) fn new(
         bus: &'a dyn Bus,
-        channels: &'a Channels,
+        (channels, node): (&'a Channels, NodeId),
         feed: Feed,
         interests: &Arc<Interests>,
         namespaces: &Namespaces,
@@ -56,7 +58,7 @@ impl<'a> Listening<'a> {
             };
             Some(Part::all().map(line))
         });
-        Self { bus, channels, feed, interests: Arc::clone(interests), lines: lines.flatten().collect() }
+        Self { bus, channels, node, feed, interests: Arc::clone(interests), lines: lines.flatten().collect() }
     }
 
     /// Runs for ever.
@@ -98,7 +100,16 @@ impl<'a> Listening<'a> {
     }
 
     fn names(&self, lines: &[usize]) -> Vec<String> {
-        lines.iter().map(|at| &self.lines[*at]).map(|line| self.channels.name(&line.namespace, line.part)).collect()
+        let parts = |line: &Line| match line.part {
+            // What is for single clients here comes with what is for everybody.
+            Part::Everybody => vec![Part::Everybody, Part::Node(self.node)],
+            part => vec![part],
+        };
+        let names = lines
+            .iter()
+            .map(|at| &self.lines[*at])
+            .map(|line| parts(line).into_iter().map(|part| self.channels.name(&line.namespace, part)));
+        names.flatten().collect()
     }
 
     /// False when the bus refuses.

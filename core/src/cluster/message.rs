@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
 
 use super::NAME_MAX;
+use super::control::understood;
 use super::envelope::Envelopes;
 use crate::error::{Error, Result};
 use crate::hub::{MAX_ROOM_NAME, Selection};
@@ -55,6 +56,37 @@ impl Header {
             && self.attachments.len() <= ATTACHMENTS_MAX
             && (self.json > 0 || self.attachments.is_empty())
             && size == Some(rest)
+    }
+}
+
+/// Whom a question is about.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Addressed {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    to: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clients: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    except: Vec<String>,
+}
+
+impl Addressed {
+    /// Names are such as a node may send.
+    pub(super) fn is_sound(&self) -> bool {
+        let names = self.to.iter().chain(&self.clients).chain(&self.except);
+        names.map(String::len).all(|length| (1..=MAX_ROOM_NAME).contains(&length))
+    }
+}
+
+impl From<&Selection> for Addressed {
+    fn from(Selection { to, clients, except, .. }: &Selection) -> Self {
+        Self { to: to.clone(), clients: clients.clone(), except: except.clone() }
+    }
+}
+
+impl From<Addressed> for Selection {
+    fn from(Addressed { to, clients, except }: Addressed) -> Self {
+        Self { to, clients, except, offsets: None }
     }
 }
 
@@ -118,7 +150,9 @@ pub(crate) fn event(header: &Header, namespace: &Arc<str>, mut rest: Bytes) -> R
 pub fn is_understood(message: &Bytes) -> bool {
     let Ok(opened) = Envelopes::new("", None).open(message) else { return false };
     let taken = take_apart(&message.slice(opened.at..));
+    let text = &message[opened.at..];
     taken.and_then(|(header, rest)| event(&header, &header.namespace.as_str().into(), rest)).is_ok()
+        || understood(text).is_some()
 }
 
 #[cfg(test)]

@@ -10,12 +10,16 @@ use prometheus::IntCounter;
 use tokio::sync::mpsc;
 
 use super::Counters;
-use super::channels::{Channels, Place};
+use super::alive::Alive;
+use super::channels::{Channels, Part, Place};
 use super::envelope::Envelopes;
 use crate::bus::Bus;
+use crate::peer::NodeId;
 
 /// Publishes that wait for the bus; more are dropped and counted.
 const DEPTH: usize = 10_000;
+/// Channels that are numbered at once, of which many may be those of nodes that are gone.
+const LINES: usize = 65_536;
 
 /// The entrance to the queue.
 pub(super) struct Outgoing {
@@ -51,7 +55,7 @@ impl Skipped {
 
 /// The task behind the queue.
 pub(super) struct Sending {
-    node: Arc<str>,
+    node: NodeId,
     queue: mpsc::Receiver<(Place, Bytes)>,
     skipped: Arc<Skipped>,
     lines: HashMap<Place, Line>,
@@ -68,16 +72,11 @@ struct Line {
 
 impl Outgoing {
     /// The queue, and the task that empties it.
-    pub(super) fn new(
-        node: &Arc<str>,
-        channels: &Channels,
-        secret: Option<&str>,
-        dropped: IntCounter,
-    ) -> (Self, Sending) {
+    pub(super) fn new(node: NodeId, channels: &Channels, secret: Option<&str>, dropped: IntCounter) -> (Self, Sending) {
         let (sender, queue) = mpsc::channel(DEPTH);
         let skipped = Arc::<Skipped>::default();
         let sending = Sending {
-            node: Arc::clone(node),
+            node,
             queue,
             skipped: Arc::clone(&skipped),
             lines: HashMap::new(),
@@ -99,15 +98,18 @@ impl Outgoing {
 
 impl Sending {
     /// Sends what is queued, for ever.
-    pub(super) async fn run(mut self, bus: &dyn Bus, counters: &Counters) {
+    pub(super) async fn run(mut self, bus: &dyn Bus, counters: &Counters, alive: &Alive) {
         while let Some((place, message)) = self.queue.recv().await {
             let missed = self.skipped.take(&place);
+            if self.lines.len() > LINES {
+                self.lines.retain(|place, _| !matches!(place.part, Part::Node(node) if !alive.knows(node)));
+            }
             let line = self.lines.entry(place).or_insert_with_key(|Place { namespace, part }| {
                 let channel = self.channels.name(namespace, *part);
                 Line { envelopes: Envelopes::new(&channel, self.secret.as_deref()), channel, sequence: 0 }
             });
             line.sequence += 1 + missed;
-            let sealed = line.envelopes.seal(&self.node, line.sequence, &message);
+            let sealed = line.envelopes.seal(self.node.as_str(), line.sequence, &message);
             counters.count(if bus.publish(&line.channel, sealed).await.is_ok() { "sent" } else { "dropped" });
         }
     }
@@ -118,7 +120,6 @@ mod tests {
     use super::*;
     use crate::bus::BusContext;
     use crate::bus::memory::MemoryBus;
-    use crate::cluster::channels::Part;
     use crate::metrics::Metrics;
 
     /// What did not fit into the queue is a hole in its own channel, and in no other.
@@ -130,8 +131,9 @@ mod tests {
         let channels = Channels::new(&bus);
         let names = [Part::Everybody, Part::Rooms(1)].map(|part| channels.name("/n", part));
         let mut heard = bus.subscribe(&names).await.unwrap();
+        let alive = Alive::new(prometheus::IntGauge::new("nodes", "nodes").unwrap());
         let dropped = IntCounter::new("dropped", "dropped").unwrap();
-        let (outgoing, sending) = Outgoing::new(&"me".into(), &channels, None, dropped.clone());
+        let (outgoing, sending) = Outgoing::new(NodeId::random(), &channels, None, dropped.clone());
         let push = |part| outgoing.push(Place { namespace: "/n".into(), part }, Bytes::new());
         (0..DEPTH + 3).for_each(|_| push(Part::Everybody));
         push(Part::Rooms(1));
@@ -148,7 +150,7 @@ mod tests {
             assert_eq!(sequence(&heard.recv().await.unwrap().payload), DEPTH as u64 + 4);
         };
         tokio::select! {
-            () = sending.run(&bus, &counters) => unreachable!("it runs for ever"),
+            () = sending.run(&bus, &counters, &alive) => unreachable!("it runs for ever"),
             () = testing => {}
         }
     }

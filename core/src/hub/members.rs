@@ -7,11 +7,12 @@
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use foldhash::fast::RandomState;
 
 use super::table::Slot;
+use crate::client::Client;
 use crate::sink::Sink;
 
 /// A member's number, unique in the application.
@@ -46,6 +47,11 @@ impl Selection {
         self.to.len() + self.clients.len() == 1 && self.except.is_empty()
     }
 
+    /// Whether it names clients and no rooms.
+    pub(crate) fn is_of_clients(&self) -> bool {
+        self.to.is_empty() && !self.clients.is_empty()
+    }
+
     /// Whether it names neither rooms nor clients.
     fn is_unnamed(&self) -> bool {
         self.to.is_empty() && self.clients.is_empty()
@@ -59,11 +65,19 @@ impl Selection {
 
 /// Somebody who comes to a namespace.
 pub(crate) struct Newcomer {
-    pub(crate) key: Key,
     /// The public id.
     pub(crate) id: Arc<str>,
     /// Whether what is published ends with its offset for this one.
     pub(crate) offsets: bool,
+    pub(crate) client: Weak<Client>,
+}
+
+/// Somebody who is only an id.
+#[cfg(any(test, feature = "bench"))]
+impl<T: Into<Arc<str>>> From<T> for Newcomer {
+    fn from(id: T) -> Self {
+        Self { id: id.into(), offsets: false, client: Weak::new() }
+    }
 }
 
 /// Dense, so that a sweep over everybody runs through memory in order.
@@ -88,6 +102,7 @@ struct Member {
     id: Arc<str>,
     /// Whether what is published ends with its offset for this one.
     offsets: bool,
+    client: Weak<Client>,
     sink: Arc<dyn Sink>,
     /// Its connection's place in the shard.
     slot: Slot,
@@ -133,12 +148,12 @@ pub(super) enum Reached {
 }
 
 impl Members {
-    pub(super) fn add(&mut self, newcomer: Newcomer, sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
-        let Newcomer { key, id, offsets } = newcomer;
+    pub(super) fn add(&mut self, (key, newcomer): (Key, Newcomer), sink: Arc<dyn Sink>, slot: Slot, since: Moment) {
+        let Newcomer { id, offsets, client } = newcomer;
         // One that comes back has the id it had before: from here on it is the newer one's.
         self.ids.insert(Arc::clone(&id), self.dense.len());
         self.at.insert(key, self.dense.len());
-        self.dense.push(Member { key, id, offsets, sink, slot, since, until: OPEN });
+        self.dense.push(Member { key, id, offsets, client, sink, slot, since, until: OPEN });
         self.live += 1;
         self.takers += usize::from(offsets);
         self.version += 1;
@@ -326,6 +341,11 @@ impl Members {
     pub(super) fn sinks(&self, selection: &Selection, moment: Moment) -> Vec<(Slot, Arc<dyn Sink>)> {
         let there = self.select(selection, moment).filter(|member| member.until == OPEN);
         there.map(|member| (member.slot, Arc::clone(&member.sink))).collect()
+    }
+
+    /// Those of a selection who are there now, up to so many.
+    pub(super) fn clients(&self, selection: &Selection, most: usize) -> Vec<Arc<Client>> {
+        self.select(selection, NOW).filter_map(|member| member.client.upgrade()).take(most).collect()
     }
 
     /// How many members a selection has now. Walks no further than exceptions and unions of rooms make necessary.

@@ -14,6 +14,7 @@ use super::lane::{Lane, Publish, Publisher, What, Work};
 use super::members::{Key, Moment, Newcomer, Reached, Selection};
 use super::quota::Permit;
 use super::table::{Queued, Slot, Space, Table};
+use crate::client::Client;
 use crate::metrics::Metrics;
 use crate::sink::{Mode, Sink};
 
@@ -129,7 +130,7 @@ impl Shard {
     // --- One client --------------------------------------------------------------------------------------------
 
     /// A client comes: it gets every publish from now on.
-    pub(super) fn add(&self, space: Space, client: Newcomer, sink: Arc<dyn Sink>) -> Slot {
+    pub(super) fn add(&self, space: Space, client: (Key, Newcomer), sink: Arc<dyn Sink>) -> Slot {
         let mut state = self.state();
         let since = state.next;
         state.table.add(space, client, sink, since)
@@ -188,6 +189,11 @@ impl Shard {
     /// How many members take offsets, and how many do not.
     pub(super) fn kinds(&self, space: Space) -> (usize, usize) {
         self.state().table.members(space).kinds()
+    }
+
+    /// Those of a selection who are there now, up to so many.
+    pub(super) fn clients(&self, space: Space, selection: &Selection, most: usize) -> Vec<Arc<Client>> {
+        self.state().table.members(space).clients(selection, most)
     }
 
     /// How many connections have a member here.

@@ -96,7 +96,7 @@ impl Table {
     }
 
     /// A client comes to a namespace.
-    pub(super) fn add(&mut self, space: Space, client: Newcomer, sink: Arc<dyn Sink>, since: Moment) -> Slot {
+    pub(super) fn add(&mut self, space: Space, client: (Key, Newcomer), sink: Arc<dyn Sink>, since: Moment) -> Slot {
         let slot = self.connect(&sink);
         self.spaces[space].add(client, sink, slot, since);
         slot

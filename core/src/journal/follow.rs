@@ -56,7 +56,10 @@ impl Follower {
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
             let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
             let results = match keeper.mend().await {
-                Ok(()) => keeper.bus.append(&keeper.name, &records, keeper.bounds).await,
+                Ok(()) => {
+                    let known = keeper.state().last.clone();
+                    keeper.bus.append(&keeper.name, &records, keeper.bounds, known.as_ref()).await
+                }
                 Err(_) => Vec::new(),
             };
             let mut results = results.into_iter();
@@ -101,8 +104,9 @@ impl Follower {
                 Ok(mut subscription) => {
                     // What was published between the end of the last subscription and the beginning of this one.
                     self.catch_up(keeper).await;
+                    let mut heard = None;
                     while let Some(message) = subscription.recv().await {
-                        self.hear(keeper, &message).await;
+                        self.hear(keeper, &message, &mut heard).await;
                     }
                 }
                 Err(error) => self.tell(keeper, "the journal cannot be followed", &error),
@@ -111,8 +115,15 @@ impl Follower {
         }
     }
 
-    async fn hear(&self, keeper: &Keeper, message: &Message) {
+    /// `heard` is what was heard last: numbers that go back are those of a journal that has forgotten something, as a
+    /// replica may that has taken over. What comes then is new all the same, and nobody gets across it.
+    async fn hear(&self, keeper: &Keeper, message: &Message, heard: &mut Option<Offset>) {
         let Ok(entry) = Entry::open(&message.payload) else { return keeper.counts.malformed.inc() };
+        let before = heard.replace(entry.offset.clone());
+        if before.is_some_and(|before| is_behind(&entry.offset, &before)) {
+            keeper.state().broken = true;
+            return self.deliver(keeper, &entry).await;
+        }
         let last = keeper.state().last.clone();
         match last {
             Some(last) if last.is_before(&entry.offset) => self.deliver(keeper, &entry).await,
@@ -154,7 +165,13 @@ impl Follower {
 
     async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
         let _gate = keeper.gate.lock().await;
-        match Record::read(&keeper.name, entry) {
+        let before = keeper.state().last.clone();
+        if before.is_some_and(|before| before.epoch() != entry.offset.epoch())
+            && let Some(sessions) = &keeper.sessions
+        {
+            sessions.may_have_missed().await;
+        }
+        match Record::read(keeper, entry) {
             Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
             Err(error) => {
                 keeper.counts.malformed.inc();

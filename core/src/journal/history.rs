@@ -91,7 +91,7 @@ pub(crate) async fn read_all(
             break;
         }
         offset = entry.offset.clone();
-        match Record::read(&keeper.name, entry) {
+        match Record::read(keeper, entry) {
             Ok(record) if tells(&record) => events.push(Past::new(entry, record)?),
             Ok(_) => {}
             Err(_) => keeper.counts.malformed.inc(),

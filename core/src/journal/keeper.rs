@@ -6,9 +6,9 @@ use bytes::Bytes;
 use carillon_config::JournalSettings;
 use futures_util::FutureExt;
 use prometheus::{IntCounter, IntCounterVec};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::{Bounds, Offset, Page};
+use super::{Bounds, Offset, Page, Seal};
 use crate::bus::Bus;
 use crate::error::{Error, Result};
 use crate::hub::Selection;
@@ -17,12 +17,14 @@ use crate::packet::Item;
 use crate::recovery::{Counts as Recoveries, Sessions};
 use crate::sink::Mode;
 
-/// Publishes of one namespace that wait to be appended; more are refused, or wait.
+/// Publishes of one namespace that wait to be appended, and their bytes; more are refused, or wait.
 const OUTGOING_DEPTH: usize = 10_000;
+const OUTGOING_BYTES: usize = 64 << 20;
 
 /// What all journals of an application share.
 pub(crate) struct Journals {
     settings: JournalSettings,
+    seal: Seal,
     bus: Arc<dyn Bus>,
     publishes: IntCounterVec,
     gaps: IntCounterVec,
@@ -35,6 +37,7 @@ pub(crate) struct Keeper {
     pub(crate) name: Arc<str>,
     pub(crate) bounds: Bounds,
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) seal: Seal,
     /// The clients that get on where they left off, where any do.
     pub(crate) sessions: Option<Sessions>,
     pub(super) counts: Counts,
@@ -43,6 +46,7 @@ pub(crate) struct Keeper {
     state: Mutex<State>,
     /// What waits to be appended, where the bus is shared: it comes back in the order of all nodes.
     pub(super) outgoing: Option<mpsc::Sender<Outgoing>>,
+    pub(super) room: Arc<Semaphore>,
     waiting: Mutex<Option<mpsc::Receiver<Outgoing>>>,
 }
 
@@ -60,6 +64,8 @@ pub(super) struct Outgoing {
     pub(super) selection: Selection,
     pub(super) series: Arc<Outbound>,
     pub(super) copy: (Item, Mode),
+    /// Its bytes' part of what may wait.
+    pub(super) _room: OwnedSemaphorePermit,
 }
 
 /// The series of one journal.
@@ -74,7 +80,12 @@ pub(super) struct Counts {
 }
 
 impl Journals {
-    pub(crate) fn new(settings: JournalSettings, bus: &Arc<dyn Bus>, metrics: &Metrics) -> Result<Self> {
+    pub(crate) fn new(
+        settings: JournalSettings,
+        secret: Option<&str>,
+        bus: &Arc<dyn Bus>,
+        metrics: &Metrics,
+    ) -> Result<Self> {
         let help = "Publishes of namespaces that are kept: appended, apart (delivered without an offset while the journal \
                     was away), lost, malformed (read, and nobody's of ours).";
         let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
@@ -86,12 +97,12 @@ impl Journals {
         let recoveries = metrics.counter("recoveries_total", help, &["namespace", "result"])?;
         let help = "Publishes that were sent to clients that came back.";
         let replayed = metrics.counter("replayed_total", help, &["namespace"])?;
-        Ok(Self { settings, bus: Arc::clone(bus), publishes, gaps, recoveries, replayed })
+        Ok(Self { settings, seal: Seal::new(secret), bus: Arc::clone(bus), publishes, gaps, recoveries, replayed })
     }
 
     /// The journal of a namespace, if it has one.
     pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
-        let Self { settings, bus, publishes, gaps, recoveries, replayed } = self;
+        let Self { settings, seal, bus, publishes, gaps, recoveries, replayed } = self;
         let listed = |names: &[String]| names.iter().any(|listed| listed == name);
         if !listed(&settings.namespaces) {
             return None;
@@ -109,12 +120,14 @@ impl Journals {
             name: name.into(),
             bounds: Bounds::new(settings),
             bus: Arc::clone(bus),
+            seal: seal.clone(),
             sessions: listed(&settings.recovery)
                 .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
             counts,
             gate: tokio::sync::Mutex::default(),
             state: Mutex::new(State { last: None, broken: false }),
             outgoing,
+            room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
         };
         if keeper.is_here() {
@@ -134,6 +147,16 @@ impl Keeper {
         self.outgoing.is_none()
     }
 
+    /// Room for what is to be appended, if there is any now.
+    pub(super) fn try_room(&self, record: &Bytes) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_many_owned(size(record)).ok()
+    }
+
+    /// Room for what is to be appended, as soon as there is any.
+    pub(super) async fn wait_for_room(&self, record: &Bytes) -> Result<OwnedSemaphorePermit> {
+        Ok(Arc::clone(&self.room).acquire_many_owned(size(record)).await?)
+    }
+
     /// What is to be appended, for the one task that does it.
     pub(super) fn waiting(&self) -> Option<mpsc::Receiver<Outgoing>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -141,7 +164,7 @@ impl Keeper {
 
     /// Appends where the journal is in this process.
     pub(super) fn append_here(&self, record: Bytes) -> Result<Offset> {
-        let appended = self.bus.append(&self.name, &[record], self.bounds).now_or_never();
+        let appended = self.bus.append(&self.name, &[record], self.bounds, None).now_or_never();
         let entry = appended.and_then(|mut results| results.pop()).unwrap_or_else(|| Err(away()));
         entry.map(|entry| entry.offset)
     }
@@ -165,6 +188,11 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// A record is smaller than what may wait.
+fn size(record: &Bytes) -> u32 {
+    u32::try_from(record.len().min(OUTGOING_BYTES)).unwrap_or(u32::MAX)
 }
 
 fn away() -> Error {

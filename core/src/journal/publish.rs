@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::keeper::{Keeper, Outgoing, State};
 use super::record::record;
 use super::{Offset, Record};
@@ -26,11 +29,12 @@ impl Namespace {
     /// # Errors
     /// `overloaded` when too much waits, `too_large` when it has more than a journal takes.
     pub(crate) fn publish_kept(&self, keeper: &Keeper, publish: Published<'_>) -> Result<()> {
-        let record = record(&self.name, publish.selection, publish.copy)?;
+        let record = record(keeper, publish.selection, publish.copy)?;
         match &keeper.outgoing {
             Some(outgoing) => {
-                let sent = outgoing.try_send(publish.outgoing(record));
-                sent.map_err(|_| Error::overloaded(format!("too much waits for the journal of {}", self.name)))
+                let full = || Error::overloaded(format!("too much waits for the journal of {}", self.name));
+                let room = keeper.try_room(&record).ok_or_else(full)?;
+                outgoing.try_send(publish.outgoing(record, room)).map_err(|_| full())
             }
             None => {
                 let mut state = keeper.state();
@@ -46,9 +50,10 @@ impl Namespace {
     /// # Errors
     /// `too_large`.
     pub(crate) async fn publish_kept_wait(&self, keeper: &Keeper, publish: Published<'_>) -> Result<()> {
-        let record = record(&self.name, publish.selection, publish.copy)?;
+        let record = record(keeper, publish.selection, publish.copy)?;
         if let Some(outgoing) = &keeper.outgoing {
-            let sent = outgoing.send(publish.outgoing(record)).await;
+            let room = keeper.wait_for_room(&record).await?;
+            let sent = outgoing.send(publish.outgoing(record, room)).await;
             return sent.map_err(|_| Error::unavailable("the server is going away"));
         }
         loop {
@@ -63,7 +68,7 @@ impl Namespace {
         }
     }
 
-    fn append_here(&self, keeper: &Keeper, state: &mut State, record: bytes::Bytes, publish: Published<'_>) {
+    fn append_here(&self, keeper: &Keeper, state: &mut State, record: Bytes, publish: Published<'_>) {
         let offset = keeper.append_here(record).ok();
         match &offset {
             Some(_) => keeper.counts.appended.inc(),
@@ -149,8 +154,9 @@ impl Namespace {
 }
 
 impl Published<'_> {
-    fn outgoing(self, record: bytes::Bytes) -> Outgoing {
+    fn outgoing(self, record: Bytes, room: OwnedSemaphorePermit) -> Outgoing {
         let Self { selection, series, copy } = self;
-        Outgoing { record, selection: selection.clone(), series: Arc::clone(series), copy: copy.clone() }
+        let (selection, series, copy) = (selection.clone(), Arc::clone(series), copy.clone());
+        Outgoing { record, selection, series, copy, _room: room }
     }
 }

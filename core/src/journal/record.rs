@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Entry;
+use super::{Entry, Keeper};
 use crate::cluster::{event, put_together, take_apart};
 use crate::error::{Error, Result};
 use crate::hub::Selection;
@@ -24,18 +24,23 @@ pub(crate) struct Record {
 ///
 /// # Errors
 /// `too_large` when it has more, or is named longer, than other nodes take.
-pub(super) fn record(namespace: &str, selection: &Selection, (item, mode): &(Item, Mode)) -> Result<Bytes> {
-    let record = put_together(namespace, selection, *mode, &item.json(), item.attachments());
-    record.ok_or_else(|| Error::too_large("a publish is too large, or named too long, for the journal"))
+pub(super) fn record(keeper: &Keeper, selection: &Selection, (item, mode): &(Item, Mode)) -> Result<Bytes> {
+    let record = put_together(&keeper.name, selection, *mode, &item.json(), item.attachments());
+    let too_large = || Error::too_large("a publish is too large, or named too long, for the journal");
+    Ok(keeper.seal.close(&keeper.name, record.ok_or_else(too_large)?))
 }
 
 impl Record {
-    /// Reads an entry of the journal of `namespace`.
+    /// Reads an entry of a journal.
     ///
     /// # Errors
-    /// `bad_payload` when somebody else has written it.
-    pub(crate) fn read(namespace: &Arc<str>, entry: &Entry) -> Result<Self> {
-        let (header, rest) = take_apart(&entry.record)?;
+    /// `bad_payload` or `forbidden` when somebody else has written it.
+    pub(crate) fn read(keeper: &Keeper, entry: &Entry) -> Result<Self> {
+        Self::of(&keeper.name, &keeper.seal.open(&keeper.name, entry.record.clone())?)
+    }
+
+    fn of(namespace: &Arc<str>, record: &Bytes) -> Result<Self> {
+        let (header, rest) = take_apart(record)?;
         let known = event(&header, namespace, rest)?.filter(|_| *header.namespace == **namespace);
         let (item, event) = known.ok_or_else(|| Error::bad_payload("not a publish of this namespace"))?;
         Ok(Self { selection: header.selection(), mode: header.mode, event, item })
@@ -70,13 +75,12 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Offset;
     use crate::payload::encode_event;
 
     fn read(selection: &Selection, namespace: &str) -> Result<Record> {
         let item = encode_event(&"/n".into(), "e", &"x").unwrap();
-        let record = record("/n", selection, &(item, Mode::Latest)).unwrap();
-        Record::read(&namespace.into(), &Entry::now(Offset::new("e".into(), 1), record))
+        let record = put_together("/n", selection, Mode::Latest, &item.json(), item.attachments()).unwrap();
+        Record::of(&namespace.into(), &record)
     }
 
     fn names(names: &[&str]) -> Vec<String> {

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use carillon_config::{AuthSettings, BusSettings, JournalSettings, LimitSettings, Loaded, RouterSettings};
+use carillon_config::{
+    AuthSettings, BusSettings, ClusterSettings, JournalSettings, LimitSettings, Loaded, RouterSettings,
+};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +30,7 @@ use crate::journal::{Follower, Journals};
 use crate::limits::{Pauses, RateLimits};
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
+use crate::peer::NodeId;
 use crate::question::ask;
 use crate::recovery::Writer;
 use crate::registry::{Plan, Registration};
@@ -83,6 +86,8 @@ impl BootPlan {
 struct Ground {
     bus: Arc<dyn Bus>,
     bus_required: bool,
+    node: NodeId,
+    ask_timeout: Duration,
     /// What Carillons of this installation prove to each other.
     secret: Option<String>,
     hub: Arc<Hub>,
@@ -127,12 +132,15 @@ impl Ground {
         let rates: LimitSettings = config.get("limits");
         let rates = Arc::new(RateLimits::new(rates, &metrics, Pauses::new(&tasks, &stop)));
         let journal: JournalSettings = config.get("journal");
-        let journals = Arc::new(Journals::new(journal, &bus, &metrics).map_err(failed)?);
+        let journals =
+            Arc::new(Journals::new(journal, bus_settings.secret.as_deref(), &bus, &metrics).map_err(failed)?);
         let interests = bus.is_shared().then(|| Interests::new(&metrics).map(Arc::new)).transpose().map_err(failed)?;
         let services =
             Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals };
         let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
-        Ok(Self { bus, bus_required, secret, hub, tasks, stop, services, step })
+        let cluster: ClusterSettings = config.get("cluster");
+        let (node, ask_timeout) = (NodeId::random(), Duration::from_millis(cluster.ask_timeout_ms));
+        Ok(Self { bus, bus_required, node, ask_timeout, secret, hub, tasks, stop, services, step })
     }
 
     /// A namespace, and threads, for each plugin.
@@ -159,8 +167,15 @@ impl Ground {
     /// The way to the other Carillons, where the bus is shared with any.
     fn cluster(&self, namespaces: &Arc<Namespaces>) -> Result<Option<Cluster>, BootError> {
         let Services { metrics, interests: Some(interests), .. } = &self.services else { return Ok(None) };
-        let (node, other_nodes) =
-            Cluster::new(metrics, &*self.bus, self.secret.as_deref(), namespaces, interests).map_err(failed)?;
+        let (node, other_nodes) = Cluster::new(
+            (self.node, self.ask_timeout),
+            metrics,
+            &*self.bus,
+            self.secret.as_deref(),
+            namespaces,
+            interests,
+        )
+        .map_err(failed)?;
         self.tasks.spawn(other_nodes.run(Arc::clone(&self.bus), Arc::clone(namespaces), self.stop.clone()));
         Ok(Some(node))
     }
@@ -168,10 +183,10 @@ impl Ground {
     /// The application, without a plugin yet.
     fn app(self, namespaces: Arc<Namespaces>, disabled: HashSet<&'static str>) -> Result<App, BootError> {
         let cluster = self.cluster(&namespaces)?;
-        let Self { bus, bus_required, secret: _, hub, tasks, stop, services, step } = self;
+        let Self { bus, bus_required, node, ask_timeout: _, secret: _, hub, tasks, stop, services, step } = self;
         let Services { clients, metrics, clock, failures, expiries, .. } = services;
         let failing = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, cluster });
+        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, node, cluster });
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
             tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
             tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));

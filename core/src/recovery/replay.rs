@@ -130,7 +130,7 @@ impl Client {
 
     fn send_one(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, entry: &Entry) -> Result<()> {
         // What is no publish was delivered to nobody.
-        let Ok(record) = Record::read(&keeper.name, entry) else { return Ok(()) };
+        let Ok(record) = Record::read(keeper, entry) else { return Ok(()) };
         if !record.is_for(self.peer.id(), &resumed.rooms) {
             return Ok(());
         }

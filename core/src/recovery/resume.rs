@@ -1,6 +1,6 @@
 //! Whether a client may get on where it left off, decided before it is let in.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::sessions::{Known, Membership, key};
 use super::{Claim, Sessions};
@@ -9,6 +9,9 @@ use crate::journal::{Keeper, Offset};
 use crate::namespace::Namespace;
 use crate::peer::Peer;
 use crate::sink::Reason;
+
+/// Clients that are closed before others have a turn.
+const AT_ONCE: usize = 256;
 
 /// What a client gets on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +57,7 @@ impl Namespace {
     ) -> Result<(String, Resumed), Refused> {
         let away = |_: Error| "unavailable";
         let known = keeper.bus.get(&key(&*keeper.bus, pid)).await.map_err(away)?.ok_or("unknown")?;
+        let known = keeper.seal.open(pid, known).map_err(|_| "unknown")?;
         let known: Known = serde_json::from_slice(&known).map_err(|_| "unknown")?;
         let identity = peer.identity();
         let subject = identity.as_ref().map(|identity| identity.subject());
@@ -93,7 +97,7 @@ impl Namespace {
         let rooms = resumed.as_ref().map(|resumed| resumed.rooms.clone()).unwrap_or_default();
         let membership = Membership::new(takes_offsets, last, resumed);
         if takes_offsets {
-            let known = membership.known(&self.name, peer, &rooms).ok()?;
+            let known = keeper.seal.close(&membership.pid, membership.known(&self.name, peer, &rooms).ok()?);
             let ttl = sessions.patience + sessions.patience / 2;
             keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await.ok();
         }
@@ -102,6 +106,16 @@ impl Namespace {
 }
 
 impl Sessions {
+    /// Something was published, on some node, that is not in the journal: who takes offsets comes back and is told that it
+    /// may have missed it.
+    pub(crate) async fn may_have_missed(&self) {
+        let connected: Vec<_> = self.connected().values().filter_map(Weak::upgrade).collect();
+        for some in connected.chunks(AT_ONCE) {
+            some.iter().filter_map(|client| client.sink()).for_each(|sink| sink.close(Reason::Resumed));
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The client that has this pid on this node, if any has, is gone: somebody else comes with it.
     pub(crate) fn supersede(&self, pid: &str) {
         if let Some(earlier) = self.client(pid) {

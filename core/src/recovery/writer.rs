@@ -53,6 +53,7 @@ async fn carry_out(keeper: &Keeper, sessions: &Sessions, write: Write) {
     match write {
         Write::Client(pid) => {
             let Some(known) = sessions.client(&pid).and_then(|client| client.known()) else { return };
+            let known = keeper.seal.close(&pid, known);
             // One that cannot be written now is written again in time.
             keeper.bus.set(&key(&*keeper.bus, &pid), known, Some(patience + patience / 2)).await.ok();
         }
@@ -60,12 +61,13 @@ async fn carry_out(keeper: &Keeper, sessions: &Sessions, write: Write) {
             let key = key(&*keeper.bus, &pid);
             // What another node has written since is about the client's next life.
             let written = keeper.bus.get(&key).await.ok().flatten();
+            let written = written.and_then(|written| keeper.seal.open(&pid, written).ok());
             let other = written.and_then(|written| serde_json::from_slice::<Known>(&written).ok());
             if other.is_some_and(|other| other.life != life) {
                 return;
             }
             let (known, ttl) = match known {
-                Some(known) => (known, patience),
+                Some(known) => (keeper.seal.close(&pid, known), patience),
                 None => (Bytes::new(), std::time::Duration::from_millis(1)),
             };
             keeper.bus.set(&key, known, Some(ttl)).await.ok();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 
 mod interest;
+mod members;
 
 use std::sync::OnceLock;
 
@@ -19,11 +20,12 @@ use serde_json::{Value, json};
 
 /// A memory bus that several applications of this process share, as they would share a Redis.
 ///
-/// One with `stalled` in its address never confirms what is to be listened to.
+/// One with `stalled` in its address never confirms what is to be listened to; one with `mute` says nothing.
 struct SharedBus {
     bus: Arc<MemoryBus>,
     prefix: Arc<str>,
     stalled: bool,
+    mute: bool,
 }
 
 carillon_core::bus!("shared", connect);
@@ -32,7 +34,8 @@ fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dy
     static BUS: OnceLock<Arc<MemoryBus>> = OnceLock::new();
     let prefix = Arc::clone(&context.prefix);
     let bus = BUS.get_or_init(|| Arc::new(MemoryBus::new(context)));
-    let shared = SharedBus { bus: Arc::clone(bus), prefix, stalled: url.contains("stalled") };
+    let shared =
+        SharedBus { bus: Arc::clone(bus), prefix, stalled: url.contains("stalled"), mute: url.contains("mute") };
     Box::pin(async move { Ok(Arc::new(shared) as Arc<dyn Bus>) })
 }
 
@@ -48,7 +51,7 @@ impl Bus for SharedBus {
         true
     }
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
-        self.bus.publish(channel, payload).await
+        if self.mute { Ok(()) } else { self.bus.publish(channel, payload).await }
     }
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
         self.bus.subscribe(channels).await
@@ -122,6 +125,30 @@ impl Plugin for Chat {
         on.event("one", "To one client.", async |chat: Arc<Self>, _, id: String| {
             chat.host.to("/chat").client(id).publish("said", &"psst")
         });
+        on.event("some", "To some clients, less the sender.", async |chat: Arc<Self>, ctx: Ctx, ids: Vec<String>| {
+            let some = ids.iter().fold(chat.host.to("/chat").except(ctx.id()), |some, id| some.client(id));
+            some.publish("said", &"psst")
+        });
+        on.event("end", "Disconnects one client.", async |chat: Arc<Self>, _, id: String| {
+            chat.host.to("/chat").client(id).disconnect();
+            Ok(())
+        });
+        on.event("members", "Who is in a room, or there at all.", async |chat: Arc<Self>, _, room: String| {
+            let all = chat.host.to("/chat");
+            Ok(if room.is_empty() { all } else { all.room(room) }.members(100).await)
+        });
+        on.event("few", "Some of those who are there.", async |chat: Arc<Self>, _, limit: usize| {
+            Ok(chat.host.to("/chat").members(limit).await)
+        });
+        on.event("all_join", "Puts all into a room.", async |chat: Arc<Self>, _, room: String| {
+            chat.host.to("/chat").join(room).await
+        });
+        on.event("red_leave", "Takes those who are in red out of a room.", async |chat: Arc<Self>, _, room: String| {
+            Ok(chat.host.to("/chat").room("red").leave(room).await)
+        });
+        on.event("red_close", "Closes those who are in red.", async |chat: Arc<Self>, _, _: Ignored| {
+            Ok(chat.host.to("/chat").room("red").close("a test").await)
+        });
         on.event("out", "Disconnects a room.", async |chat: Arc<Self>, _, room: String| {
             chat.host.to("/chat").room(room).disconnect();
             Ok(())
@@ -139,6 +166,11 @@ async fn node_at(url: &str, prefix: &str, secret: &str) -> Harness {
     let harness = Harness::boot(&Registry::of::<Chat>(), &settings).await.unwrap();
     tokio::task::yield_now().await;
     harness
+}
+
+/// Lets the nodes say what they have to say.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// What a node counted of messages of others.
@@ -174,7 +206,7 @@ async fn two_nodes_act_as_one() {
     assert_eq!(one.metric(r#"carillon_cluster_messages_total{result="sent"}"#), 4.0);
     assert_eq!(two.metric(r#"carillon_cluster_messages_total{result="received"}"#), 4.0);
     let received = |channel| two.metric(&format!("carillon_cluster_received_total{{channel=\"{channel}\"}}"));
-    assert_eq!((received("namespace"), received("room")), (2.0, 2.0));
+    assert_eq!(["namespace", "room", "node"].map(received), [1.0, 2.0, 1.0]);
     one.shutdown().await;
     two.shutdown().await;
 }

@@ -95,11 +95,18 @@ impl Bus for SharedBus {
     fn journal_channel(&self, name: &str) -> String {
         format!("heard:{name}")
     }
-    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
+    async fn append(
+        &self,
+        name: &str,
+        records: &[Bytes],
+        bounds: Bounds,
+        known: Option<&Offset>,
+    ) -> Vec<Result<Entry>> {
         let Ok(inner) = self.inner() else {
             return records.iter().map(|_| Err(Error::unavailable("away, as told"))).collect();
         };
-        let entries: Vec<Entry> = inner.append(name, records, bounds).await.into_iter().map(Result::unwrap).collect();
+        let entries: Vec<Entry> =
+            inner.append(name, records, bounds, known).await.into_iter().map(Result::unwrap).collect();
         if !Self::has(&self.flaws.deaf) {
             for entry in &entries {
                 inner.publish(&self.journal_channel(name), entry.sealed()).await.unwrap();

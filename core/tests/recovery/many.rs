@@ -58,4 +58,5 @@ async fn nobody_gets_across_a_hole() {
     assert_eq!(counted(&b, "gone"), 1.0);
     say(&mut bob, json!({"text": 2})).await;
     assert_eq!(texts(&said(&bob).await).0, [2], "with an offset again");
+    assert_eq!(bob.sink().closed(), Some(Reason::Resumed), "to be told that it may have missed something");
 }

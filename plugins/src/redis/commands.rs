@@ -126,7 +126,8 @@ impl Commands {
         }
     }
 
-    async fn run<T, W, F>(&self, name: &'static str, asking: bool, work: W) -> Answer<T>
+    /// Has a connection do something, within its time.
+    pub(super) async fn run<T, W, F>(&self, name: &'static str, asking: bool, work: W) -> Answer<T>
     where
         T: Send + 'static,
         W: FnOnce(Connection) -> F + Send + 'static,

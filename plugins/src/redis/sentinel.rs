@@ -1,4 +1,4 @@
-//! Asks Sentinels who the master is: before every connection, twice a second whether it still is, and more often while it is away.
+//! Asks Sentinels who the master is: before every connection, and a few times a second whether it still is.
 //!
 //! They are asked side by side, and the first that names a server which says of itself that it is the master is believed: one
 //! that hangs holds nobody up. (Redis' own client hears them in the order they are written in, and asks for the list of
@@ -19,7 +19,7 @@ use super::address::{Maker, Server};
 use super::publisher::answer_in;
 
 /// From one question whether the master is still the master to the next.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(250);
 /// The same while it is away.
 const AWAY: Duration = Duration::from_millis(200);
 /// So long the number of the last promotion is believed when nobody tells it any more.

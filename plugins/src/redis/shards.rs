@@ -124,6 +124,12 @@ impl Shards {
         all.into_iter().collect()
     }
 
+    /// Whether the shard that has `key` is there; waits a moment when it was lost just now.
+    pub(super) async fn is_usable(&self, key: &str) -> bool {
+        let table = self.table();
+        table.seats[table.routes.place_of_key(key)].link.usable().await
+    }
+
     /// Asks the shard that has `key`, and the one that it is told of instead.
     pub(super) async fn ask<T, W, F>(&self, key: &str, work: W) -> Result<T>
     where

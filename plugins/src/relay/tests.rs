@@ -227,3 +227,28 @@ async fn rows_that_cannot_work_stop_the_boot() {
     let text = problems(r#"[{channel = "a", namespaces = ["/"]}]"#).await;
     assert!(text.contains("event"), "{text}");
 }
+
+/// A row that is kept goes into the journal of its namespaces; one whose namespace keeps nothing does not start.
+#[tokio::test(start_paused = true)]
+async fn rows_can_be_kept() {
+    let row =
+        |journal: bool| format!(r#"[{{ channel = "wall", event = "wall", namespaces = ["/"], journal = {journal} }}]"#);
+    let boot = async |journal, namespaces| {
+        let rows = row(journal);
+        let settings = [("plugins.relay.rows", &*rows), ("journal.namespaces", namespaces)];
+        Harness::boot(&Registry::of::<Relay>(), &settings).await
+    };
+    for (journal, kept) in [(true, 1), (false, 0)] {
+        let harness = boot(journal, r#"["/"]"#).await.unwrap();
+        let client = client(&harness, "/").await;
+        publish(&harness, "wall", "1").await;
+        assert_eq!(received(&client), [r#"["wall",1]"#]);
+        let appended = harness.metric(r#"carillon_journal_publishes_total{namespace="/",result="appended"}"#);
+        assert_eq!(appended, f64::from(kept));
+    }
+    let error = boot(true, "[]").await.err().unwrap().to_string();
+    assert!(
+        error.contains("plugins.relay.rows[0].journal: nothing is kept of /; add it to journal.namespaces"),
+        "{error}"
+    );
+}

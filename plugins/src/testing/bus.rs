@@ -103,9 +103,15 @@ impl Bus for TestBus {
         self.store()?.claim(key, owner, ttl).await
     }
 
-    async fn append(&self, name: &str, records: &[Bytes], bounds: Bounds) -> Vec<Result<Entry>> {
+    async fn append(
+        &self,
+        name: &str,
+        records: &[Bytes],
+        bounds: Bounds,
+        known: Option<&Offset>,
+    ) -> Vec<Result<Entry>> {
         match self.store() {
-            Ok(store) => store.append(name, records, bounds).await,
+            Ok(store) => store.append(name, records, bounds, known).await,
             Err(_) => records.iter().map(|_| Err(Error::unavailable("the store is away"))).collect(),
         }
     }

@@ -43,6 +43,36 @@ async fn tls_with_a_private_authority() {
     assert!(!bus.bus.status().up);
 }
 
+/// A cluster over TLS, of one node: what it says of itself leads to it by the name that its certificate has.
+#[tokio::test]
+async fn a_cluster_with_tls() {
+    let mut redis = Server::planned();
+    let dir = redis.dir().to_owned();
+    certificates(&dir);
+    let path = |name: &str| dir.join(name).display().to_string();
+    let (tls, bus) = (Server::planned(), Server::planned());
+    let (port, bus, ca, cert, key) =
+        (tls.port.to_string(), bus.port.to_string(), path("ca.pem"), path("redis.pem"), path("redis.key"));
+    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
+    let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--tls-port", &port];
+    redis.run(&[&cluster[..], &files].concat()).await;
+    assert_eq!(redis.client().await.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await, "+OK");
+
+    let bus = TestBus::up(&format!("rediss+cluster://localhost:{port}?ca={ca}&cert={cert}&key={key}")).await;
+    let mut subscription = bus.subscribe(&["carillon:own", "other"]).await;
+    let mut client = redis.client().await;
+    assert_eq!(client.command(&["SPUBLISH", "carillon:own", "1"]).await, ":1", "a shard channel");
+    assert_eq!(client.command(&["PUBLISH", "other", "2"]).await, ":1", "a plain one");
+    bus.publish("carillon:own", "3").await;
+    for text in ["1", "2", "3"] {
+        assert_eq!(next_text(&mut subscription).await, text);
+    }
+    bus.bus.set("k", "v".into(), None).await.unwrap();
+    assert_eq!(bus.bus.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
+    let owner = |owner| bus.bus.claim("lease", owner, SOON);
+    assert_eq!((owner("a").await.unwrap(), owner("b").await.unwrap()), (true, false));
+}
+
 /// An authority, a certificate it signed for `localhost`, and another authority.
 fn certificates(dir: &Path) {
     let script = "

@@ -92,6 +92,7 @@ impl Plugin for Chat {
         on.emits::<Said>("said", "To the others in a room when somebody says something.");
         on.emits::<Left>("left", "To a room when somebody has gone.");
         on.get("/api/chat/{room}", "The last messages of a room.", Self::history);
+        on.event("present", "Who is in a room, on every Carillon.", Self::present);
     }
 
     async fn init(config: ChatConfig, host: Host) -> Result<Self> {
@@ -159,6 +160,11 @@ impl Chat {
         rooms.get(room).map(|all| all.iter().cloned().collect()).unwrap_or_default()
     }
 
+    async fn present(self: Arc<Self>, _: Ctx, of: Enter) -> Result<Vec<String>> {
+        let present = self.host.to("/chat").room(of.room).members(100).await;
+        Ok(present.members.into_iter().map(|member| member.id).collect())
+    }
+
     fn keep(&self, said: Said) {
         let mut rooms = self.rooms.lock().unwrap_or_else(|broken| broken.into_inner());
         let all = rooms.entry(said.room.clone()).or_default();
@@ -188,6 +194,8 @@ mod tests {
         assert_eq!(bob.expect("said").await["text"], "one");
         assert_eq!(bob.expect("said").await, json!({"room": "lobby", "name": "Ann", "text": "two"}));
         assert_eq!(harness.metric("carillon_chat_messages_total"), 2.0);
+        let present = ann.call("present", json!({"room": "lobby"})).await;
+        assert_eq!(present["data"].as_array().map(Vec::len), Some(2), "{present}");
         let last = harness.get("/api/chat/{room}", &[("room", "lobby")]).await.unwrap();
         assert_eq!(last, json!([{"room": "lobby", "name": "Ann", "text": "two"}]));
         ann.close(Reason::TransportClose);

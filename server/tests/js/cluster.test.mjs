@@ -29,6 +29,12 @@ async function member(server, rooms, transports = ['websocket']) {
   return socket;
 }
 
+/** Resolves once a node knows of so many, itself included. */
+async function acquainted(server, nodes) {
+  await told(server, { up: true, status: 'ready' });
+  await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_cluster_nodes'), nodes));
+}
+
 async function shout(from, what) {
   assert.deepEqual(await from.call('shout', what), [{ ok: true, data: null }]);
 }
@@ -125,6 +131,53 @@ test('of four nodes, those receive a publish that have somebody to hear it', asy
   const all = Array.from({ length: 10 }, (_, n) => `red ${n}`);
   assert.deepEqual(await heard([speaker, red, blue], speaker), [[], all, []]);
   assert.deepEqual(await received(), [[0, 0], [1, 10], [1, 0], [0, 0]]);
+});
+
+test('a publish to clients is received by the nodes that have them, whoever is addressed beside them', async (t) => {
+  const redis = await startRedis(t);
+  const nodes = await Promise.all(Array.from({ length: 3 }, () => start(t, { program: 'fixture', args: ['--bus', redis.url] })));
+  for (const server of nodes) await acquainted(server, nodes.length);
+  const clients = await Promise.all(nodes.map((server) => member(server, [])));
+  const ids = clients.map((client) => client.id);
+  assert.equal(new Set(ids.map((id) => id.slice(0, 8))).size, nodes.length, `each node has a part of its own: ${ids}`);
+  const whisper = async (text, to) => assert.deepEqual(await clients[0].call('whisper', { text, ids: to }), [{ ok: true, data: null }]);
+  await whisper('to b', [ids[1]]);
+  await whisper('to a and c', [ids[0], ids[2]]);
+  await whisper('to nobody', [`zzzzzzzz${ids[1].slice(8)}`]);
+  assert.deepEqual(await heard(clients, clients[0]), [['to a and c'], ['to b'], ['to a and c']]);
+  const metrics = await Promise.all(nodes.map((server) => server.metrics()));
+  const received = (channel) => metrics.map((one) => one.sum('carillon_cluster_received_total', { channel }));
+  assert.deepEqual([received('node'), received('namespace')], [[0, 1, 1], [0, 1, 1]]);
+  assert.equal(metrics[0].sum('carillon_cluster_messages_total', { result: 'unknown_node' }), 1);
+});
+
+test('one of three nodes is stopped: who asks for the members of all is told in time, and whom it is told nothing of', async (t) => {
+  const redis = await startRedis(t);
+  const nodes = await Promise.all(Array.from({ length: 3 }, () => start(t, { program: 'fixture', args: ['--bus', redis.url] })));
+  for (const server of nodes) await acquainted(server, nodes.length);
+  const clients = await Promise.all(nodes.map((server) => member(server, ['red'])));
+  const parts = clients.map((client) => client.id.slice(0, 8));
+  const ask = async () => (await clients[0].call('everywhere', { room: 'red' }))[0].data;
+  const all = await ask();
+  assert.deepEqual([all.count, all.complete, all.nodes.missing], [3, true, []]);
+  assert.deepEqual(all.members.map(({ id, node, rooms }) => [id, node, rooms]).sort(), clients.map(({ id }, at) => [id, parts[at], ['red']]).sort());
+  t.after(() => nodes[2].child.kill('SIGCONT'));
+  nodes[2].child.kill('SIGSTOP');
+  const asked = performance.now();
+  const some = await ask();
+  const took = performance.now() - asked;
+  assert.deepEqual([some.count, some.complete, some.nodes.missing], [2, false, [parts[2]]]);
+  assert.deepEqual(some.nodes.answered.sort(), parts.slice(0, 2).sort());
+  t.diagnostic(`answered after ${took.toFixed(0)} ms`);
+  // No sooner than the time that nodes have to answer, and not much later on a machine that does other things too.
+  assert.ok(took > 990 && took < 2_000, `it took ${took} ms`);
+  // Nine seconds after its last word it is none of them.
+  await acquainted(nodes[0], 2);
+  const left = await ask();
+  assert.deepEqual([left.count, left.complete, left.nodes.missing], [2, true, []]);
+  nodes[2].child.kill('SIGCONT');
+  await acquainted(nodes[0], 3);
+  assert.deepEqual((await ask()).count, 3);
 });
 
 test('who may publish on Redis and does not know bus.secret disconnects nobody; nodes that know it act as one', async (t) => {

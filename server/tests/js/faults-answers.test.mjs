@@ -65,7 +65,7 @@ describe('a Redis that refuses', { concurrency: 4 }, () => {
       await told(scene.server, AWAY);
       // A millisecond for each key, so that it takes seconds.
       redis.args.push('--key-load-delay', '1000');
-      const loaded = redis.start(undefined, 60_000);
+      const loaded = redis.start({ ms: 60_000 });
       await until(() => redis.cli('PING').catch(() => '').then((said) => said.includes('LOADING')), 'it loads');
       await root.hearsAgain(Date.now(), traffic);
       await told(scene.server, THERE);

@@ -15,7 +15,7 @@ test('a master killed under load: publishes flow again within 2 s of the promoti
   const stream = await Stream.start(t, redis.url);
   for (let round = 1; round <= rounds; round += 1) {
     const master = await redis.master();
-    const promoted = redis.promoted(master);
+    const promoted = redis.promoted();
     const killed = Date.now();
     await master.kill();
     const at = await promoted;
@@ -33,7 +33,7 @@ test('a master and a Sentinel that hang are left for those that do not, and the 
   const redis = await startSentinel(t);
   const stream = await Stream.start(t, redis.url);
   const master = await redis.master();
-  const promoted = redis.promoted(master);
+  const promoted = redis.promoted();
   redis.sentinels[0].signal('SIGSTOP');
   master.signal('SIGSTOP');
   const back = await stream.flowsAgain(await promoted);

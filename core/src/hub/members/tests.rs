@@ -12,8 +12,8 @@ fn clients(ids: &[&str]) -> Selection {
     Selection { clients: ids.iter().map(|id| (*id).to_owned()).collect(), ..Selection::default() }
 }
 
-fn newcomer(key: Key, id: &str) -> Newcomer {
-    Newcomer { key, id: id.into(), offsets: false }
+fn newcomer(key: Key, id: &str) -> (Key, Newcomer) {
+    (key, id.into())
 }
 
 fn keys(members: &Members, selection: &Selection) -> Vec<Key> {
@@ -104,8 +104,8 @@ fn a_membership_holds_from_its_beginning_to_its_end() {
 fn members_are_of_two_kinds() {
     let mut members = Members::default();
     for key in 0..6 {
-        let newcomer = Newcomer { offsets: key % 2 == 0, ..newcomer(key, &format!("c{key}")) };
-        members.add(newcomer, Arc::new(RecordingSink::default()), key as Slot, 1);
+        let newcomer = Newcomer { offsets: key % 2 == 0, ..format!("c{key}").into() };
+        members.add((key, newcomer), Arc::new(RecordingSink::default()), key as Slot, 1);
     }
     (0..3).for_each(|key| members.join(key, "r".into(), 1));
     assert_eq!(members.kinds(), (3, 3));

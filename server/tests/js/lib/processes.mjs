@@ -33,7 +33,7 @@ export class Process {
   }
 
   /** Starts it, for the first time or again, and resolves to when it was ready (milliseconds since 1970). */
-  async start(ready = 'Ready to accept connections', ms = undefined) {
+  async start({ ready = 'Ready to accept connections', ms } = {}) {
     this.child = spawn('redis-server', this.args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const begin = this.log.length;
     let at;

@@ -16,9 +16,9 @@ class Sentinel {
     return this.servers.find((server) => server.port === Number(port));
   }
 
-  /** Resolves to when another server than `master` became one. */
-  promoted(master) {
-    return firstToSay(this.servers.filter((server) => server !== master), 'MASTER MODE enabled');
+  /** Resolves to when a Sentinel saw that another server had become a master: nobody can know it sooner. */
+  promoted() {
+    return firstToSay(this.sentinels, '+promoted-slave');
   }
 }
 
@@ -50,7 +50,7 @@ export async function startSentinel(t, { replicas = 2, downAfterMs = 1_000 } = {
       ].join('\n'));
       return [file, '--sentinel'];
     });
-    await sentinel.start(`monitor master ${NAME}`);
+    await sentinel.start({ ready: `monitor master ${NAME}` });
     redis.sentinels.push(sentinel);
   }
   redis.url = `redis+sentinel://${redis.sentinels.map(({ address }) => address).join(',')}/2/${NAME}`;

@@ -1,0 +1,223 @@
+//! The talk between nodes that is about no publish: that they are there, questions, and answers.
+//!
+//! Heartbeats and questions go to all, on one channel; an answer goes to the node that has asked. That a node hears its
+//! own heartbeats is the proof that the way to the others works.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{sleep, timeout};
+
+use super::alive::{Alive, BEAT};
+use super::channels::Channels;
+use super::envelope::{Envelopes, Wrong};
+use super::nodes::{Nodes, Turn};
+use super::question::{Answer, Open, Question, act};
+use super::{Counters, Namespaces, RESUBSCRIBE};
+use crate::bus::{Bus, Message};
+use crate::peer::NodeId;
+
+/// Words of this node that wait for the bus, and questions of others that wait for their answer; what is more is dropped.
+pub(super) const DEPTH: usize = 1024;
+/// Pause between two heartbeats while this node does not hear itself.
+const SEARCH: Duration = Duration::from_millis(500);
+/// Least pause between two heartbeats, however many nodes come.
+const LEAST: Duration = Duration::from_millis(50);
+/// How long the word of this node's end may take.
+const FAREWELL: Duration = Duration::from_millis(200);
+/// Lines to single nodes, of which many may be gone.
+const LINES: usize = 4096;
+
+/// What a node says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub(super) enum Said {
+    /// It is there; the others are to say so too if it is `new`.
+    Alive { new: bool },
+    /// It goes.
+    Leaves,
+    /// It wants to know, or to have done, something.
+    Question(Question),
+    /// What a node has asked.
+    Answer { id: u64, answer: Answer },
+}
+
+/// Something to be said to a node, or to all.
+pub(super) type Word = (Option<NodeId>, Said);
+
+/// What the rest of the node and the talk share.
+pub(super) struct Shared {
+    pub(super) node: NodeId,
+    pub(super) alive: Alive,
+    pub(super) open: Arc<Open>,
+    pub(super) words: mpsc::Sender<Word>,
+}
+
+/// The talk, up to the node's end.
+pub(super) struct Control<'a> {
+    pub(super) bus: &'a dyn Bus,
+    pub(super) channels: &'a Channels,
+    pub(super) secret: Option<&'a str>,
+    pub(super) shared: &'a Shared,
+    pub(super) counters: &'a Counters,
+    pub(super) namespaces: &'a Namespaces,
+}
+
+impl Control<'_> {
+    /// Runs for ever.
+    pub(super) async fn run(&self, speaker: &mut Speaker<'_>) {
+        let (questions, asked) = mpsc::channel(DEPTH);
+        let hurry = Notify::new();
+        tokio::join!(speaker.run(), self.hear(&questions, &hurry), self.beat(&hurry), self.answer(asked));
+    }
+
+    /// Says again and again that this node is there, at once when another one comes.
+    async fn beat(&self, hurry: &Notify) {
+        let Shared { alive, words, .. } = self.shared;
+        // Before it listens it would miss the others' answers.
+        hurry.notified().await;
+        let mut new = true;
+        loop {
+            if self.bus.status().up {
+                // With so much waiting there will be a next one.
+                words.try_send((None, Said::Alive { new })).ok();
+                new = false;
+            } else {
+                alive.lost();
+            }
+            alive.count();
+            sleep(LEAST).await;
+            let pause = if alive.delivers() { BEAT } else { SEARCH } - LEAST;
+            drop(timeout(pause, hurry.notified()).await);
+        }
+    }
+
+    /// Hears what is said to all, and to this node.
+    async fn hear(&self, questions: &mpsc::Sender<(NodeId, Question)>, hurry: &Notify) {
+        let names = [self.channels.control(), self.channels.control_of(self.shared.node)];
+        let mut ears = names.clone().map(|name| (Envelopes::new(&name, self.secret), Nodes::default()));
+        loop {
+            match self.bus.subscribe(&names).await {
+                Ok(mut subscription) => {
+                    hurry.notify_one();
+                    while let Some(message) = subscription.recv().await {
+                        let (envelopes, nodes) = &mut ears[usize::from(*message.channel != *names[0])];
+                        if let Some((node, said)) = self.open(&message, envelopes, nodes) {
+                            self.take(node, said, questions, hurry);
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!("the channels between Carillons cannot be subscribed to: {error}"),
+            }
+            sleep(RESUBSCRIBE).await;
+        }
+    }
+
+    /// What another node says, if it is one and says it for the first time.
+    fn open(&self, message: &Message, envelopes: &Envelopes, nodes: &mut Nodes) -> Option<(NodeId, Said)> {
+        let payload = &message.payload;
+        if Envelopes::is_of(payload, self.shared.node.as_str()) {
+            // Without Redis it comes back all the same, by a shorter way.
+            if self.bus.status().up {
+                self.shared.alive.returned();
+            }
+            return None;
+        }
+        let opened = match envelopes.open(payload) {
+            Ok(opened) => opened,
+            Err(wrong) => {
+                self.counters.count(if wrong == Wrong::Malformed { "malformed" } else { "refused" });
+                return None;
+            }
+        };
+        let said = NodeId::parse(opened.node).zip(understood(&payload[opened.at..]));
+        let Some(said) = said else {
+            self.counters.count("malformed");
+            return None;
+        };
+        if nodes.hear(opened.node, opened.sequence, opened.old) == Turn::Repeated {
+            self.counters.count("repeated");
+            return None;
+        }
+        Some(said)
+    }
+
+    fn take(&self, node: NodeId, said: Said, questions: &mpsc::Sender<(NodeId, Question)>, hurry: &Notify) {
+        let Shared { alive, open, .. } = self.shared;
+        match said {
+            Said::Leaves => return alive.leaves(node),
+            Said::Alive { new: true } => hurry.notify_one(),
+            Said::Alive { new: false } => {}
+            // Who is not answered counts this node as missing.
+            Said::Question(question) => drop(questions.try_send((node, question))),
+            Said::Answer { id, answer } => open.answered(id, node, answer),
+        }
+        alive.hear(node);
+    }
+
+    /// Answers the others' questions, one after the other.
+    async fn answer(&self, mut asked: mpsc::Receiver<(NodeId, Question)>) {
+        let node = self.shared.node;
+        while let Some((from, Question { id, namespace, addressed, what })) = asked.recv().await {
+            let answer = match self.namespaces.get(&*namespace) {
+                Some(namespace) => act(node, namespace, &addressed.into(), &what).await,
+                None => Answer::default(),
+            };
+            self.shared.words.try_send((Some(from), Said::Answer { id, answer })).ok();
+        }
+    }
+}
+
+/// What these bytes say, if it is anything that a node may say.
+pub(super) fn understood(text: &[u8]) -> Option<Said> {
+    // Nothing stands behind it, so that none is one that was cut short.
+    let said: Said = serde_json::from_slice(text.strip_suffix(b"}").map(|_| text)?).ok()?;
+    match &said {
+        Said::Question(question) if !question.is_sound() => None,
+        _ => Some(said),
+    }
+}
+
+/// Who says this node's words.
+pub(super) struct Speaker<'a> {
+    pub(super) control: &'a Control<'a>,
+    pub(super) words: mpsc::Receiver<Word>,
+    pub(super) lines: HashMap<Option<NodeId>, (Envelopes, String, u64)>,
+}
+
+impl<'a> Speaker<'a> {
+    pub(super) fn new(control: &'a Control<'a>, words: mpsc::Receiver<Word>) -> Self {
+        Self { control, words, lines: HashMap::new() }
+    }
+
+    async fn run(&mut self) {
+        while let Some((to, said)) = self.words.recv().await {
+            self.say(to, &said).await;
+        }
+    }
+
+    /// The last word.
+    pub(super) async fn farewell(&mut self) {
+        drop(timeout(FAREWELL, self.say(None, &Said::Leaves)).await);
+    }
+
+    async fn say(&mut self, to: Option<NodeId>, said: &Said) {
+        let Control { bus, channels, secret, shared, .. } = self.control;
+        let Ok(text) = serde_json::to_vec(said) else { return };
+        if self.lines.len() > LINES {
+            self.lines.retain(|to, _| to.is_none_or(|node| shared.alive.knows(node)));
+        }
+        let (envelopes, name, sequence) = self.lines.entry(to).or_insert_with(|| {
+            let name = to.map_or_else(|| channels.control(), |node| channels.control_of(node));
+            (Envelopes::new(&name, *secret), name, 0)
+        });
+        *sequence += 1;
+        let sealed: Bytes = envelopes.seal(shared.node.as_str(), *sequence, &text);
+        // While the bus is away nobody hears it, and whoever asks is told that the others are missing.
+        bus.publish(name, sealed).await.ok();
+    }
+}

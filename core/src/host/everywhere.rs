@@ -1,0 +1,103 @@
+//! What a plugin asks of clients on every node at once: who they are, to join or leave a room, to be closed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Target;
+use crate::cluster::{Answer, AskedNodes, MEMBERS_MAX, Member, Request, act};
+use crate::error::{Error, Result};
+use crate::hub::MAX_ROOM_NAME;
+
+/// Clients that a [`Target`] addresses, on all Carillons.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Members {
+    /// Who they are, as many as were asked for, those of this Carillon first.
+    pub members: Vec<Member>,
+    /// How many there are.
+    pub count: usize,
+    /// Who was asked.
+    pub nodes: AskedNodes,
+    /// Whether all have answered.
+    pub complete: bool,
+}
+
+/// What became of something that clients on all Carillons were to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reached {
+    /// How many clients have done it.
+    pub members: usize,
+    /// Who was asked.
+    pub nodes: AskedNodes,
+    /// Whether all have answered.
+    pub complete: bool,
+}
+
+impl From<Members> for Reached {
+    fn from(Members { count, nodes, complete, .. }: Members) -> Self {
+        Self { members: count, nodes, complete }
+    }
+}
+
+impl Target {
+    /// Who is addressed, on every Carillon: up to `limit` of them (10,000 at most) with their rooms, and how many there are.
+    ///
+    /// Carillons that do not answer within `cluster.ask_timeout_ms` are named as `missing`, and so is for as long as nine
+    /// seconds one that has died: the answer is what the others have. One that is started just now may not be known yet.
+    pub async fn members(&self, limit: usize) -> Members {
+        self.ask(Request::Members { limit: limit.min(MEMBERS_MAX) }).await
+    }
+
+    /// Puts everybody addressed, on every Carillon, into a room: each gets every publish to it from then on. Those who may
+    /// not be in it by their token, or are in as many rooms as one can be, are not counted. Answered as
+    /// [`members`](Self::members).
+    ///
+    /// # Errors
+    /// `bad_payload` when the name is empty or too long.
+    pub async fn join(&self, room: impl Into<String>) -> Result<Reached> {
+        let room = room.into();
+        if room.is_empty() || room.len() > MAX_ROOM_NAME {
+            return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
+        }
+        Ok(self.ask(Request::Join { room }).await.into())
+    }
+
+    /// Takes everybody addressed, on every Carillon, out of a room. Answered as [`members`](Self::members).
+    pub async fn leave(&self, room: impl Into<String>) -> Reached {
+        self.ask(Request::Leave { room: room.into() }).await.into()
+    }
+
+    /// Closes the connections of everybody addressed, on every Carillon, at once and with all their namespaces; stock
+    /// clients reconnect. Each Carillon logs the reason. Answered as [`members`](Self::members);
+    /// [`disconnect`](Self::disconnect) asks nobody, and keeps its place among publishes.
+    pub async fn close(&self, reason: impl Into<String>) -> Reached {
+        self.ask(Request::Close { reason: reason.into() }).await.into()
+    }
+
+    async fn ask(&self, what: Request) -> Members {
+        let node = self.shared.node;
+        let own = async {
+            match &self.here {
+                Some(namespace) => act(node, namespace, &self.selection, &what).await,
+                None => Answer::default(),
+            }
+        };
+        let others = async {
+            match self.cluster().filter(|_| self.is_known()) {
+                Some(cluster) => cluster.ask(&self.namespace, &self.selection, &what).await,
+                None => Default::default(),
+            }
+        };
+        let (own, (answers, missing)) = tokio::join!(own, others);
+        let mut all = Members { complete: missing.is_empty(), ..Members::default() };
+        for (node, Answer { count, members }) in std::iter::once((node, own)).chain(answers) {
+            all.count += count;
+            all.members.extend(members);
+            all.nodes.answered.push(node.to_string());
+        }
+        if let Request::Members { limit } = what {
+            all.members.truncate(limit);
+        }
+        all.nodes.missing = missing.iter().map(ToString::to_string).collect();
+        all
+    }
+}
