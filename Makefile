@@ -26,7 +26,7 @@ run: ## build and start the server on http://127.0.0.1:8085, nothing to configur
 	elif ! $(MAKE) --no-print-directory web; then echo "without the pages: see the lines above" >&2; fi
 	cargo run --locked --release -p carillon-server --bin carillon -- serve
 
-dev: ## the same from a build without optimisation: seconds after a change, for writing plugins
+dev: ## the same from a build without optimisation, for writing plugins: seconds after a change; `make web` once, for the pages
 	$(need_cargo)
 	cargo run --locked -p carillon-server --bin carillon -- serve
 

@@ -40,6 +40,10 @@ impl Context<'_> {
             Mistake::Mistyped => self.mistyped(path),
             Mistake::Limit(message) => {
                 let (_, source) = self.tree.locate(path);
+                if source == Source::Default {
+                    let message = format!("its own Default is wrong: {}", self.found(path, message));
+                    return self.problem(path, message, Some("mend `impl Default` of the section's type".to_owned()));
+                }
                 let hint = self.default_hint(path, &source).or_else(|| self.example(path));
                 self.problem(path, self.found(path, message), hint)
             }

@@ -53,3 +53,4 @@ pub use settings::{
     digest, house_sections,
 };
 pub use source::{Position, Source};
+pub use suggest::{closest, hint};

@@ -1,9 +1,9 @@
 //! Holds settings that were read and found valid.
 use crate::node::{Kind, Node};
-use crate::path::Path;
+use crate::path::{Path, Step};
 use crate::schema::{Schema, View};
 use crate::section::{ACCESS, ENABLED};
-use crate::{Config, Section, Source, text};
+use crate::{Config, Problem, Problems, Section, Source, text};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,6 +58,33 @@ impl Loaded {
     fn own(&self, name: &str, key: &str) -> Option<Value> {
         let ready = self.0.iter().find(|ready| ready.section.plugin() == Some(name))?;
         ready.own.iter().find(|(own, _)| *own == key).map(|(_, node)| node.to_value())
+    }
+
+    /// Says where the settings come from that these problems are about: each is found by its whole path, as in
+    /// `limits.events[2].event`. In the order a reader meets them.
+    #[must_use]
+    pub fn locate(&self, problems: Problems) -> Problems {
+        let mut located = Problems::default();
+        for problem in problems {
+            let path = Path::parse(&problem.path);
+            let (path, source) = self.place(&path).unwrap_or_else(|| (path.to_string(), problem.source.clone()));
+            located.push(Problem { path, source, ..problem });
+        }
+        located.sort();
+        located
+    }
+
+    /// What a reader should see for a path, and where what is there comes from.
+    fn place(&self, path: &Path) -> Option<(String, Source)> {
+        let ready = self.0.iter().find(|ready| path.0.starts_with(&ready.section.steps().0))?;
+        let section = ready.section.steps();
+        let rest = Path(path.0[section.0.len()..].to_vec());
+        let own = |key: &str| ready.own.iter().find(|(own, _)| *own == key).map(|(_, node)| node);
+        let (shown, source) = match rest.0.as_slice() {
+            [Step::Key(key)] if own(key).is_some() => (rest.clone(), own(key)?.source.clone()),
+            _ => ready.tree.locate(&rest),
+        };
+        Some((section.join(&shown).to_string(), source))
     }
 
     /// Every setting with its value, as TOML writes it, and where that comes from. Secrets are masked.

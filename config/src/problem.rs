@@ -1,5 +1,6 @@
 //! Collects everything wrong with a configuration, so that one run tells all of it.
 use crate::Source;
+use crate::path::Path;
 use std::fmt;
 
 /// One thing wrong with the configuration, written for the person who has to fix it.
@@ -32,7 +33,8 @@ impl fmt::Display for Problem {
         if let Some(hint) = &self.hint {
             write!(f, " ({hint})")?;
         }
-        write!(f, " [{}]", self.source)
+        // What no setting says comes from nowhere.
+        if self.path.is_empty() && self.source == Source::Default { Ok(()) } else { write!(f, " [{}]", self.source) }
     }
 }
 
@@ -72,6 +74,24 @@ impl Problems {
     /// The problems, in the order a reader meets them: the file from top to bottom, the environment, the flags.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
+    }
+
+    /// Adds those of `others` that concern nothing which a problem here concerns already: of what is known to be wrong one
+    /// of them is enough. In reading order again.
+    pub fn merge(&mut self, others: Self) {
+        let told: Vec<Path> = self.0.iter().map(|problem| Path::parse(&problem.path)).collect();
+        let within = |one: &Path, other: &Path| one.0.starts_with(&other.0);
+        let is_new = |problem: &Problem| {
+            let path = Path::parse(&problem.path);
+            path.0.is_empty() || !told.iter().any(|told| within(&path, told) || within(told, &path))
+        };
+        self.0.extend(others.0.into_iter().filter(is_new));
+        self.sort();
+    }
+
+    /// Keeps those problems for which this is true.
+    pub fn retain(&mut self, keep: impl FnMut(&Problem) -> bool) {
+        self.0.retain(keep);
     }
 
     /// Puts the problems in reading order; those of one place stay in the order they were found.

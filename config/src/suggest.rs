@@ -5,15 +5,17 @@ use crate::words::ticked;
 const LISTED: usize = 20;
 
 /// The candidate closest to `wrong`, if it is close enough to be a slip: one edit for every three letters.
-pub(crate) fn closest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     let limit = (wrong.chars().count() / 3).max(1);
     let distance = |candidate: &&str| strsim::damerau_levenshtein(&wrong, &candidate.to_lowercase());
     candidates.into_iter().min_by_key(distance).filter(|best| distance(best) <= limit)
 }
 
-/// "did you mean ..?", or the list of valid names.
-pub(crate) fn hint(wrong: &str, what: &str, candidates: &[&str]) -> String {
+/// "did you mean ..?", or the list of valid names, which begins with `what` they are.
+#[must_use]
+pub fn hint(wrong: &str, what: &str, candidates: &[&str]) -> String {
     if let Some(best) = closest(wrong, candidates.iter().copied()) {
         return format!("did you mean `{best}`?");
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use carillon_config::{BusSettings, EventLimitSettings, JournalSettings, LimitSettings, Loaded};
+use carillon_config::{BusSettings, EventLimitSettings, JournalSettings, LimitSettings, Loaded, Problems, hint};
 
 use crate::bus;
 use crate::identity::Authenticate;
@@ -33,20 +33,28 @@ pub struct BootPlan {
 }
 
 impl BootPlan {
+    /// Plans as [`examine`](Self::examine) does, and refuses nothing else.
+    ///
+    /// # Errors
+    /// Everything that could not work, one line each.
+    pub fn new(registry: &Registry, config: &Loaded) -> Result<Self, BootError> {
+        Self::examine(registry, config, |_, _| {}).map_err(|problems| BootError::Config(problems.to_string()))
+    }
+
     /// Plans the boot of `registry`'s enabled plugins, without I/O: event tables, target namespaces, and whether a bus
     /// serves the URL's scheme. `refuse` tells what else cannot work with these plugins.
     ///
     /// # Errors
-    /// Everything that could not work, one line each.
-    pub fn new(
+    /// Everything that could not work, with the place of each setting that is to blame.
+    pub fn examine(
         registry: &Registry,
         config: &Loaded,
-        refuse: impl FnOnce(&[Description]) -> Vec<String>,
-    ) -> Result<Self, BootError> {
-        let mut problems = Vec::new();
+        refuse: impl FnOnce(&[Description], &mut Problems),
+    ) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
         let bus: BusSettings = config.get("bus");
         if let Err(error) = bus::check(&bus.url) {
-            problems.push(error.message().to_owned());
+            problems.add("bus.url", error.message().to_owned());
         }
         let mut plugins = Vec::new();
         let mut disabled = HashSet::new();
@@ -70,8 +78,8 @@ impl BootPlan {
         check_journals(&plugins, &disabled, &config.get("journal"), &mut problems);
         share_emits(&mut plugins, &disabled, &mut problems);
         let plan = Self { plugins, disabled, authenticate: None };
-        problems.extend(refuse(&plan.describe()));
-        if problems.is_empty() { Ok(plan) } else { Err(BootError::Config(problems.join("\n"))) }
+        refuse(&plan.describe(), &mut problems);
+        if problems.is_empty() { Ok(plan) } else { Err(config.locate(problems)) }
     }
 
     /// Has every client checked: at each CONNECT, and at each request for a plugin's HTTP route.
@@ -89,71 +97,81 @@ impl BootPlan {
 }
 
 /// A namespace belongs to one enabled plugin; those that are disabled leave theirs free.
-fn check_namespaces(planned: &[Planned], problems: &mut Vec<String>) {
+fn check_namespaces(planned: &[Planned], problems: &mut Problems) {
     let mut seen: HashMap<&str, &Registration> = HashMap::new();
     for Planned { entry, .. } in planned {
         if let Some(other) = seen.insert(entry.namespace(), entry) {
-            problems.push(format!(
-                "two plugins serve {:?}: {} ({}) and {} ({}); disable one: plugins.{}.enabled = false",
-                entry.namespace(),
-                other.name(),
-                other.origin(),
-                entry.name(),
-                entry.origin(),
-                other.name(),
-            ));
+            problems.add(
+                "",
+                format!(
+                    "two plugins serve {:?}: {} ({}) and {} ({}); disable one: plugins.{}.enabled = false",
+                    entry.namespace(),
+                    other.name(),
+                    other.origin(),
+                    entry.name(),
+                    entry.origin(),
+                    other.name(),
+                ),
+            );
         }
     }
 }
 
-fn check_events(entry: &Registration, plan: &dyn Plan, problems: &mut Vec<String>) {
+fn check_events(entry: &Registration, plan: &dyn Plan, problems: &mut Problems) {
     let mut seen = HashMap::new();
     for event in &plan.outline().events {
         let place = event.at;
         if let Some(why) = mistake_in_event_name(&event.name) {
-            problems.push(format!("{}: event {:?} ({place}): {why}", entry.name(), event.name));
+            problems.add("", format!("{}: event {:?} ({place}): {why}", entry.name(), event.name));
         }
         if let Some(other) = seen.insert(&event.name, place) {
-            problems.push(format!("{}: event {:?} is declared twice: {other} and {place}", entry.name(), event.name));
+            problems
+                .add("", format!("{}: event {:?} is declared twice: {other} and {place}", entry.name(), event.name));
         }
     }
     let outline = plan.outline();
     let sent = outline.emits.iter().map(|emit| &emit.name).chain(outline.calls.iter().map(|call| &call.name));
     for name in sent {
         if let Some(why) = mistake_in_event_name(name) {
-            problems.push(format!("{}: sent event {name:?}: {why}", entry.name()));
+            problems.add("", format!("{}: sent event {name:?}: {why}", entry.name()));
         }
     }
 }
 
-fn check_paths(planned: &[Planned], problems: &mut Vec<String>) {
+fn check_paths(planned: &[Planned], problems: &mut Problems) {
     let mut seen = HashMap::new();
     for Planned { entry, plan, .. } in planned {
         for get in &plan.outline().http {
             if !get.path.starts_with('/') {
-                problems.push(format!("{}: route {:?} ({}): a path begins with /", entry.name(), get.path, get.at));
+                problems.add("", format!("{}: route {:?} ({}): a path begins with /", entry.name(), get.path, get.at));
             }
             if let Some(part) = get.path.split('/').find(|part| !is_segment(part)) {
-                problems.push(format!(
-                    "{}: route {:?} ({}): {part:?} is neither a plain segment nor a whole {{name}}",
-                    entry.name(),
-                    get.path,
-                    get.at
-                ));
+                problems.add(
+                    "",
+                    format!(
+                        "{}: route {:?} ({}): {part:?} is neither a plain segment nor a whole {{name}}",
+                        entry.name(),
+                        get.path,
+                        get.at
+                    ),
+                );
             }
             for name in &get.lacking {
-                problems.push(format!(
-                    "{}: route {:?} ({}): its request type has no field {name:?}",
-                    entry.name(),
-                    get.path,
-                    get.at
-                ));
+                problems.add(
+                    "",
+                    format!(
+                        "{}: route {:?} ({}): its request type has no field {name:?}",
+                        entry.name(),
+                        get.path,
+                        get.at
+                    ),
+                );
             }
             // Parameters match whatever their name, so `/a/{x}` and `/a/{y}` are one route.
             let shape: Vec<&str> =
                 get.path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part }).collect();
             if let Some(other) = seen.insert(shape, get.at) {
-                problems.push(format!("route {:?} is declared twice: {other} and {}", get.path, get.at));
+                problems.add("", format!("route {:?} is declared twice: {other} and {}", get.path, get.at));
             }
         }
     }
@@ -171,7 +189,7 @@ fn check_limits(
     planned: &[Planned],
     disabled: &HashSet<&'static str>,
     limits: &LimitSettings,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) {
     for (index, EventLimitSettings { namespace, event, .. }) in limits.events.iter().enumerate() {
         let found = planned.iter().find(|planned| planned.entry.namespace() == namespace);
@@ -180,11 +198,13 @@ fn check_limits(
             None if disabled.contains(&**namespace) => continue,
             None => planned.iter().map(|planned| planned.entry.namespace()).collect(),
         };
-        let (place, there_are) = (format!("limits.events[{index}]"), known.join(", "));
+        let place = format!("limits.events[{index}]");
         if found.is_none() {
-            problems.push(format!("{place}.namespace: no plugin serves {namespace:?}; there are: {there_are}"));
+            let message = format!("no plugin serves {namespace:?}");
+            problems.add(format!("{place}.namespace"), message).hint(hint(namespace, "there are", &known));
         } else if !known.contains(&&**event) {
-            problems.push(format!("{place}.event: {namespace} has no event {event:?}; there are: {there_are}"));
+            let message = format!("{namespace} has no event {event:?}");
+            problems.add(format!("{place}.event"), message).hint(hint(event, "there are", &known));
         }
     }
 }
@@ -194,19 +214,19 @@ fn check_journals(
     planned: &[Planned],
     disabled: &HashSet<&'static str>,
     journal: &JournalSettings,
-    problems: &mut Vec<String>,
+    problems: &mut Problems,
 ) {
     let known: Vec<&str> = planned.iter().map(|planned| planned.entry.namespace()).collect();
     for (at, name) in journal.namespaces.iter().enumerate() {
         if !known.contains(&&**name) && !disabled.contains(&**name) {
-            let there_are = known.join(", ");
-            problems.push(format!("journal.namespaces[{at}]: no plugin serves {name:?}; there are: {there_are}"));
+            let message = format!("no plugin serves {name:?}");
+            problems.add(format!("journal.namespaces[{at}]"), message).hint(hint(name, "there are", &known));
         }
     }
 }
 
 /// Tells every namespace which events are sent to it.
-fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, problems: &mut Vec<String>) {
+fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, problems: &mut Problems) {
     let index: HashMap<&str, usize> = planned.iter().enumerate().map(|(at, p)| (p.entry.namespace(), at)).collect();
     let mut found: Vec<(usize, (String, Mode))> = Vec::new();
     for (own, Planned { entry, plan, .. }) in planned.iter().enumerate() {
@@ -229,13 +249,9 @@ fn share_emits(planned: &mut [Planned], disabled: &HashSet<&'static str>, proble
                 (None, name) => {
                     let mut known: Vec<&str> = index.keys().copied().collect();
                     known.sort_unstable();
-                    problems.push(format!(
-                        "plugins.{}: event {:?} goes to namespace {:?}, which no plugin serves; there are: {}",
-                        entry.name(),
-                        emit.name,
-                        name.unwrap_or_default(),
-                        known.join(", ")
-                    ));
+                    let name = name.unwrap_or_default();
+                    let message = format!("event {:?} goes to namespace {name:?}, which no plugin serves", emit.name);
+                    problems.add(format!("plugins.{}", entry.name()), message).hint(hint(name, "there are", &known));
                 }
             }
         }

@@ -270,7 +270,7 @@ fn find(url: &str) -> Result<&'static BusRegistration> {
     let scheme = url.split(':').next().unwrap_or_default();
     inventory::iter::<BusRegistration>.into_iter().find(|bus| bus.scheme == scheme).ok_or_else(|| {
         let known = schemes().join(", ");
-        Error::unavailable(format!("bus.url: no bus serves \"{scheme}:\"; this binary has: {known}"))
+        Error::unavailable(format!("no bus serves \"{scheme}:\"; this binary has: {known}"))
     })
 }
 
@@ -279,7 +279,7 @@ fn find(url: &str) -> Result<&'static BusRegistration> {
 /// # Errors
 /// When none does (the message lists the schemes there are), or the bus refuses the URL.
 pub fn check(url: &str) -> Result<()> {
-    (find(url)?.check)(url).map_err(|why| Error::unavailable(format!("bus.url: {why}")))
+    (find(url)?.check)(url).map_err(Error::unavailable)
 }
 
 /// Connects to the bus at `url`.

@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::identity::Identity;
 use crate::journal::Keeper;
-use crate::packet::Item;
+use crate::packet::{Item, split_event};
 use crate::payload::{Decode, Emit, Payload, encode_event};
 use crate::peer::Peer;
 use crate::sink::{Reason, Transport};
@@ -68,6 +68,12 @@ impl Ctx {
 
     pub(crate) fn namespace_arc(&self) -> &Arc<str> {
         &self.0.namespace.name
+    }
+
+    /// What the client is told of an event, given as it was received, that its namespace does not take.
+    pub(crate) fn unknown_event(&self, event: &str) -> Error {
+        let name = split_event(event).map(|event| event.name).unwrap_or_default();
+        self.0.namespace.unknown_event(&name, self.0.peer.identity().as_ref())
     }
 
     /// Calls whose handlers hold the ack.

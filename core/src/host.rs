@@ -25,6 +25,7 @@ use crate::payload::{Emit, encode_event};
 use crate::peer::NodeId;
 use crate::readiness::Status;
 use crate::sink::Mode;
+use crate::undeclared::Undeclared;
 
 /// What all plugins of an application share.
 pub(crate) struct Shared {
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) node: NodeId,
     /// The other nodes, when the bus is shared with any.
     pub(crate) cluster: Option<Cluster>,
+    /// What was sent to namespaces that nobody serves.
+    pub(crate) unserved: Undeclared,
 }
 
 impl Shared {
@@ -329,6 +332,7 @@ impl Target {
         if !self.is_known() {
             let known = self.shared.namespaces().join(", ");
             let namespace = &self.namespace;
+            self.shared.unserved.note_unserved(namespace, event, at);
             return Err(Error::internal(format!(
                 "no plugin serves {namespace}, published to at {at}; there are: {known}"
             )));

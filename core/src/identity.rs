@@ -277,15 +277,6 @@ fn time(seconds: &Value) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Who may use a namespace: whoever the application knows, with the role that the namespace asks for, if it does.
-pub(crate) fn admit(identity: Option<&Identity>, namespace: &str, role: Option<&str>) -> Result<()> {
-    let allowed = match identity {
-        Some(identity) => identity.may_enter(namespace) && role.is_none_or(|role| identity.has_role(role)),
-        None => role.is_none(),
-    };
-    if allowed { Ok(()) } else { Err(Error::forbidden("not allowed in this namespace")) }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -306,9 +297,6 @@ mod tests {
         let bob = identity(json!({"sub": "bob", "roles": ["operator"]})).unwrap();
         assert!(bob.may_enter("/any") && bob.may_join("any") && bob.may_send("any") && bob.sends_all());
         assert_eq!((bob.has_role("operator"), bob.has_role("oper"), ann.has_role("operator")), (true, false, false));
-        let may = |who: Option<&Identity>, role| admit(who, "/chat", role).is_ok();
-        assert_eq!((may(Some(&bob), Some("operator")), may(Some(&ann), Some("operator"))), (true, false));
-        assert_eq!((may(None, Some("operator")), may(None, None), may(Some(&ann), None)), (false, true, true));
     }
 
     /// Claims that say what one may do are taken as they are meant or not at all.

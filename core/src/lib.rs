@@ -6,6 +6,7 @@
 #[cfg(target_family = "wasm")]
 compile_error!("link-time registration needs a native target");
 
+mod access;
 mod ack;
 mod answer;
 pub mod backoff;

@@ -79,7 +79,7 @@ impl App {
         threads: Threads,
         shards: usize,
     ) -> Result<Self, BootError> {
-        BootPlan::new(registry, config, |_| Vec::new())?.boot(config, threads, shards).await
+        BootPlan::new(registry, config)?.boot(config, threads, shards).await
     }
 
     fn running(&self) -> MutexGuard<'_, Vec<Running>> {

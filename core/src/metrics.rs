@@ -38,6 +38,7 @@ pub struct Metrics {
     pub(crate) disconnections: IntCounterVec,
     pub(crate) refused: IntCounterVec,
     pub(crate) abandoned: IntCounterVec,
+    pub(crate) access_refused: IntCounterVec,
     pub(crate) rate_limited: IntCounterVec,
     received: IntCounterVec,
     received_bytes: IntCounterVec,
@@ -83,6 +84,11 @@ impl Metrics {
                 "connects_abandoned_total",
                 "Clients gone before their CONNECT was answered; an event sent too early ends so.",
                 &["namespace"],
+            )?,
+            access_refused: r.counters(
+                "access_refused_total",
+                "Clients and requests whose valid token or key does not open the namespace, by what it lacks: namespace, role.",
+                &["namespace", "reason"],
             )?,
             rate_limited: r.counters(
                 "rate_limited_total",

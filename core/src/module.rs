@@ -46,7 +46,7 @@ impl<P: Plugin> Module for Typed<P> {
             Some(index) => self.table.events.get(index),
             None => self.table.any.as_ref(),
         };
-        let handler = handler.ok_or_else(|| Error::unknown_event("this namespace has no such event"))?;
+        let handler = handler.ok_or_else(|| ctx.unknown_event(arguments.event()))?;
         handler(&self.plugin, ctx, arguments, ack)
     }
 

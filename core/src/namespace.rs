@@ -9,6 +9,7 @@ use prometheus::IntGauge;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
+use crate::access::Access;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::cluster::{Interest, Interests};
@@ -17,7 +18,7 @@ use crate::expiry::Expiries;
 use crate::failures::Failures;
 use crate::hooks::Hooks;
 use crate::hub::{Full, Hub, Order, Publisher, Selection, Space};
-use crate::identity::{self, Authenticate, Identity};
+use crate::identity::{Authenticate, Identity};
 use crate::journal::{Journals, Keeper, Published};
 use crate::limits::{OwnLimit, RateLimits};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
@@ -28,7 +29,7 @@ use crate::recovery::Sessions;
 use crate::routes::Outline;
 use crate::sink::{Mode, Pushed, Transport};
 use crate::throttle::Throttle;
-use crate::undeclared::Undeclared;
+use crate::undeclared::{Undeclared, unknown_event};
 
 /// Bounds on what one client's calls may use.
 #[derive(Debug, Clone, Copy)]
@@ -61,8 +62,8 @@ pub(crate) struct Services {
 pub(crate) struct Namespace {
     pub(crate) name: Arc<str>,
     pub(crate) plugin: &'static str,
-    /// The role that its clients must have, if any.
-    pub(crate) access: Option<Box<str>>,
+    /// Who is let in.
+    access: Access,
     pub(crate) hub: Arc<Hub>,
     pub(crate) space: Space,
     pub(crate) limits: Limits,
@@ -133,7 +134,7 @@ impl Namespace {
         Self {
             name: name.into(),
             plugin,
-            access,
+            access: Access::new(name, plugin, access, &metrics),
             hub,
             space,
             limits,
@@ -177,7 +178,7 @@ impl Namespace {
 
     /// Whether this namespace is open to whoever that is.
     pub(crate) fn admits(&self, identity: Option<&Identity>) -> Result<()> {
-        identity::admit(identity, &self.name, self.access.as_deref())
+        self.access.admits(identity)
     }
 
     /// The plugin, once it is up.
@@ -204,6 +205,11 @@ impl Namespace {
             }
             Err(_) => (None, &self.other),
         }
+    }
+
+    /// What a client is told that sends an event which nobody declared.
+    pub(crate) fn unknown_event(&self, name: &str, identity: Option<&Identity>) -> Error {
+        unknown_event(name, self.events.iter().map(|(event, _)| event.as_str()), identity)
     }
 
     /// Whether any event has a limit of its own.

@@ -1,11 +1,60 @@
 //! Path and query parameters of an HTTP route, on their way into a typed request.
 
-use schemars::Schema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::payload::Shape;
+use crate::payload::{Decode, Ignored, Shape};
+
+/// What a handler of [`Routes::get`](crate::routes::Routes::get) may take: any `DeserializeOwned + JsonSchema`, made from the
+/// parameters of the path and the query; [`Ignored`] or `()`, where there are none to look at and any may come.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the request of an HTTP route",
+    label = "not a request type",
+    note = "derive `Deserialize` and `JsonSchema` on it, or take `Ignored` (no parameters are looked at)"
+)]
+pub trait Parameters: Sized + Send + 'static {
+    /// Reads the parameters; `whole` is [`whole_schema`](Self::whole_schema).
+    ///
+    /// # Errors
+    /// `bad_payload`, with the name of the first parameter that is wrong and what was expected.
+    fn read(params: &Params, whole: &Schema) -> Result<Self>;
+
+    /// The JSON schema for the generated reference, as a part of it.
+    fn schema(generator: &mut SchemaGenerator) -> Schema;
+
+    /// The JSON schema, by itself.
+    fn whole_schema(generator: &mut SchemaGenerator) -> Schema;
+}
+
+impl<T: DeserializeOwned + JsonSchema + Send + 'static> Parameters for T {
+    fn read(params: &Params, whole: &Schema) -> Result<Self> {
+        params.decode(whole)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+
+    fn whole_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.root_schema_for::<T>()
+    }
+}
+
+impl Parameters for Ignored {
+    fn read(_: &Params, _: &Schema) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        <Self as Decode>::schema(generator)
+    }
+
+    fn whole_schema(generator: &mut SchemaGenerator) -> Schema {
+        <Self as Decode>::schema(generator)
+    }
+}
 
 /// Parameters as the URL had them: names and texts. A later one of the same name wins.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +71,9 @@ impl Params {
     pub(crate) fn decode<T: DeserializeOwned>(&self, schema: &Schema) -> Result<T> {
         let object: Map<String, Value> =
             self.0.iter().map(|(name, text)| (name.clone(), typed(schema, name, text))).collect();
-        let value = if object.is_empty() && !is_object(schema) { Value::Null } else { Value::Object(object) };
+        // A type without fields takes no parameters; those that come all the same, such as a cache buster, are not looked at.
+        let none = is(schema, "null") || object.is_empty() && !is(schema, "object");
+        let value = if none { Value::Null } else { Value::Object(object) };
         serde_path_to_error::deserialize(&value).map_err(|error| {
             let mistake = Shape::new(without_null(schema)).mistake(&value);
             let told = mistake.unwrap_or_else(|| format!("`{}`: {}", error.path(), error.inner()));
@@ -31,8 +82,22 @@ impl Params {
     }
 }
 
-fn is_object(schema: &Schema) -> bool {
-    schema.get("type").and_then(Value::as_str) == Some("object")
+fn is(schema: &Schema, kind: &str) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some(kind)
+}
+
+/// The `{name}`s of `path` that an object described by `schema` has no place for.
+pub(crate) fn lacking(path: &str, schema: &Schema) -> Vec<String> {
+    let open = ["additionalProperties", "oneOf", "anyOf", "allOf", "$ref"];
+    let closed = schema
+        .as_object()
+        .is_some_and(|all| open.iter().all(|key| all.get(*key).is_none_or(|value| *value == Value::Bool(false))));
+    let has = |name: &str| schema.get("properties").is_some_and(|all| all.get(name).is_some());
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .filter(|name| closed && !has(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The schema without the `null` that an optional field may be elsewhere: a URL cannot say it, only leave the name out.
@@ -97,6 +162,9 @@ mod tests {
         New,
     }
 
+    #[derive(Deserialize, JsonSchema)]
+    struct Nothing;
+
     fn page(pairs: &[(&str, &str)]) -> Result<Page> {
         let pairs = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         Params::new(pairs).decode(&schemars::schema_for!(Page))
@@ -115,6 +183,16 @@ mod tests {
             assert!(text.starts_with(&format!("parameter `{field}`: expected")) && !text.contains("null"), "{text}");
         }
         assert_eq!(told(&[]), "parameter `name` is missing: expected a string");
-        Params::default().decode::<()>(&schemars::schema_for!(())).unwrap();
+    }
+
+    /// A route without parameters answers whatever is behind its question mark, such as a cache buster.
+    #[test]
+    fn who_takes_no_parameters_is_given_any() {
+        let some = Params::new(vec![("x".to_owned(), "1".to_owned())]);
+        for params in [Params::default(), some] {
+            params.decode::<()>(&schemars::schema_for!(())).unwrap();
+            params.decode::<Nothing>(&schemars::schema_for!(Nothing)).unwrap();
+            Ignored::read(&params, &Schema::default()).unwrap();
+        }
     }
 }

@@ -162,10 +162,10 @@ impl Peer {
     /// `transport`, `t`) are among them, so `T` must not deny unknown fields.
     ///
     /// # Errors
-    /// `forbidden` when it is of another shape; the message is fit for `connect_error`.
+    /// `bad_payload` when it is of another shape; the message is fit for `connect_error`.
     pub fn query_as<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
         let read = Params::new(self.query_pairs()).decode(&schema_for!(T));
-        read.map_err(|error| Error::forbidden(format!("malformed query: {}", error.message())))
+        read.map_err(|error| Error::bad_payload(format!("malformed query: {}", error.message())))
     }
 
     /// When the client connected to its namespace.
@@ -207,12 +207,12 @@ impl Peer {
     /// `auth` as a type.
     ///
     /// # Errors
-    /// `forbidden` when it is missing (`authentication required`) or of another shape: the field, what was expected and what
-    /// came, as in ``malformed auth: `name`: expected a string, got 1``. The message is fit for `connect_error`, which it
+    /// `forbidden` when it is missing (`authentication required`), `bad_payload` when it is of another shape: the field, what
+    /// was expected and what came, as in ``malformed auth: `name`: expected a string, got 1``. The message is fit for `connect_error`, which it
     /// becomes in `admit`; in `connected` it is too late to refuse.
     pub fn auth_as<T: DeserializeOwned + JsonSchema>(&self) -> Result<T> {
         let auth = self.auth().ok_or_else(|| Error::forbidden("authentication required"))?;
-        argument(&auth).map_err(|error| Error::forbidden(format!("malformed auth: {}", error.message())))
+        argument(&auth).map_err(|error| Error::bad_payload(format!("malformed auth: {}", error.message())))
     }
 
     /// Who the client is: what its token or key says. `None` while `auth.mode` is `"open"`.
@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(pairs[2], ("token".to_owned(), "a b c".to_owned()));
         assert_eq!(good.query_as::<Query>().unwrap(), Query { token: "a b c".to_owned(), version: 7, beta: None });
         let error = peer("token=a&version=x").query_as::<Query>().unwrap_err();
-        assert_eq!(error.code(), crate::error::Code::Forbidden);
+        assert_eq!(error.code(), crate::error::Code::BadPayload);
         assert!(
             error.message().starts_with("malformed query: parameter `version`: expected a whole number"),
             "{error}"
@@ -283,6 +283,8 @@ mod tests {
         assert_eq!(told(Some(r#"{"user":7}"#)), "malformed auth: `user`: expected a string, got 7");
         assert_eq!(told(Some("null")), "malformed auth: expected an object with `user`, got null");
         assert_eq!(told(None), "authentication required");
+        let code = |auth| peer(auth).auth_as::<Auth>().unwrap_err().code();
+        assert_eq!((code(Some("{}")), code(None)), (crate::error::Code::BadPayload, crate::error::Code::Forbidden));
         assert_ne!(peer(None).id(), peer(None).id());
         assert_eq!(peer(None).id().len(), 24);
     }

@@ -8,16 +8,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 pub use self::outline::{CallOutline, EmitOutline, EventLimit, EventOutline, GetOutline, Outline};
 use crate::ack::Ack;
 use crate::ctx::Ctx;
 use crate::error::Result;
 use crate::packet::Item;
-use crate::params::Params;
+use crate::params::{Parameters, Params, lacking};
 use crate::payload::{AnyEvent, Arguments, Decode, Reply};
 use crate::peer::Peer;
 use crate::refusal::Refusal;
@@ -180,27 +179,52 @@ impl<P: Send + Sync + 'static> Routes<P> {
     }
 
     /// Answers `GET path` with JSON. `path` is absolute, `{name}` matches one segment; `Req` is made from the path's
-    /// and the query's parameters.
+    /// and the query's parameters. [`Ignored`](crate::payload::Ignored), or `()`, takes none and looks at none.
+    ///
+    /// ```
+    /// # use carillon_core::prelude::*;
+    /// # use carillon_core::testing::Harness;
+    /// # struct Rooms;
+    /// # impl Plugin for Rooms {
+    /// #     const NAME: &'static str = "rooms";
+    /// #     const NAMESPACE: &'static str = "/rooms";
+    /// #     type Config = NoConfig;
+    /// #     async fn init(_: NoConfig, _: Host) -> Result<Self> { Ok(Self) }
+    ///     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
+    ///         on.get("/api/rooms", "The names of the rooms.", Self::list);
+    ///     }
+    /// # }
+    /// # impl Rooms {
+    ///     async fn list(self: Arc<Self>, _: Ignored) -> Result<Vec<String>> {
+    ///         Ok(vec!["lobby".to_owned()])
+    ///     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// #     let harness = Harness::of::<Rooms>().await;
+    /// #     assert_eq!(harness.get("/api/rooms", &[("x", "1")]).await.unwrap(), serde_json::json!(["lobby"]));
+    /// # }
+    /// ```
     #[track_caller]
     pub fn get<Req, Rsp, F, Fut>(&mut self, path: impl Into<String>, doc: &str, handler: F)
     where
-        Req: DeserializeOwned + JsonSchema + Send + 'static,
+        Req: Parameters,
         Rsp: Serialize + JsonSchema + Send + 'static,
         F: Fn(Arc<P>, Req) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Rsp>> + Send + 'static,
     {
         let path = path.into();
-        let schema = self.schemas.root_schema_for::<Req>();
+        let schema = Req::whole_schema(&mut self.schemas);
         self.table.outline.http.push(GetOutline {
             lacking: lacking(&path, &schema),
             path,
             doc: doc.to_owned(),
-            request: self.schemas.subschema_for::<Req>(),
+            request: Req::schema(&mut self.schemas),
             response: self.schemas.subschema_for::<Rsp>(),
             at: Location::caller(),
         });
         self.table.gets.push(Box::new(move |plugin, params| {
-            let answer = handler(Arc::clone(plugin), params.decode(&schema)?);
+            let answer = handler(Arc::clone(plugin), Req::read(params, &schema)?);
             Ok(Box::pin(async move { Ok(serde_json::to_vec(&answer.await?)?.into()) }))
         }));
     }
@@ -240,20 +264,6 @@ impl<P: Send + Sync + 'static> Routes<P> {
         self.table.outline.definitions = self.schemas.take_definitions(true);
         self.table
     }
-}
-
-/// The `{name}`s of `path` that an object described by `schema` has no place for.
-fn lacking(path: &str, schema: &Schema) -> Vec<String> {
-    let open = ["additionalProperties", "oneOf", "anyOf", "allOf", "$ref"];
-    let closed = schema.as_object().is_some_and(|all| {
-        open.iter().all(|key| all.get(*key).is_none_or(|value| *value == serde_json::Value::Bool(false)))
-    });
-    let has = |name: &str| schema.get("properties").is_some_and(|all| all.get(name).is_some());
-    path.split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .filter(|name| closed && !has(name))
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Names the Socket.IO clients use for themselves.

@@ -252,6 +252,8 @@ pub enum Reason {
     PingTimeout,
     /// The client sent something that is not Engine.IO or Socket.IO.
     BadPacket,
+    /// The client sent a message that is larger than it may be.
+    TooLarge,
     /// The client polled twice at the same time.
     DoublePoll,
     /// The client did not read fast enough.
@@ -273,13 +275,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::ClientDisconnect,
         Self::ServerDisconnect,
         Self::TransportClose,
         Self::TransportError,
         Self::PingTimeout,
         Self::BadPacket,
+        Self::TooLarge,
         Self::DoublePoll,
         Self::Slow,
         Self::Drain,
@@ -300,6 +303,7 @@ impl Reason {
             Self::TransportError => "transport_error",
             Self::PingTimeout => "ping_timeout",
             Self::BadPacket => "bad_packet",
+            Self::TooLarge => "too_large",
             Self::DoublePoll => "double_poll",
             Self::Slow => "slow",
             Self::Drain => "drain",

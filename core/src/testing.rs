@@ -70,6 +70,8 @@ pub use crate::peer::Handshake;
 pub struct Harness {
     app: App,
     declared: Arc<Declared>,
+    /// The line of the test that made it.
+    at: &'static Location<'static>,
 }
 
 impl Harness {
@@ -89,7 +91,7 @@ impl Harness {
     #[track_caller]
     pub fn with<P: Plugin>(settings: &[(&str, &str)]) -> impl Future<Output = Self> {
         let (at, registry) = (Location::caller(), Registry::of::<P>());
-        async move { Self::boot(&registry, settings).await.unwrap_or_else(|error| panic!("{at}: boot: {error}")) }
+        async move { Self::boot_at(&registry, settings, at).await.unwrap_or_else(|error| panic!("{at}: boot: {error}")) }
     }
 
     /// The plugins of `registry`, all on the caller's runtime: for several plugins, or a boot that is to fail.
@@ -98,18 +100,27 @@ impl Harness {
     /// subscription to the embedded bus stands. What it does after a wait comes in its own time.
     ///
     /// # Errors
-    /// What the boot says.
-    pub async fn boot(registry: &Registry, settings: &[(&str, &str)]) -> Result<Self, BootError> {
+    /// What the boot says: a refused setting is a line `plugins.<name>.<key>: message (hint)`.
+    #[track_caller]
+    pub fn boot(registry: &Registry, settings: &[(&str, &str)]) -> impl Future<Output = Result<Self, BootError>> {
+        Self::boot_at(registry, settings, Location::caller())
+    }
+
+    async fn boot_at(
+        registry: &Registry,
+        settings: &[(&str, &str)],
+        at: &'static Location<'static>,
+    ) -> Result<Self, BootError> {
         let sections = carillon_config::all_sections(registry.sections());
         let loader = Loader::new(sections);
         let loaded = settings.iter().fold(loader, |loader, (path, text)| loader.flag(*path, *text, "a test")).load();
         let loaded = loaded.map_err(|problems| BootError::Config(told(&problems)))?;
-        let plan = BootPlan::new(registry, &loaded, |_| Vec::new())?;
+        let plan = BootPlan::new(registry, &loaded)?;
         let declared = Declared::of(&plan.describe());
         let app = plan.boot(&loaded, Threads::Shared, 1).await?;
         // The tasks that were spawned have their turn before this one goes on.
         tokio::task::yield_now().await;
-        Ok(Self { app, declared: Arc::new(declared) })
+        Ok(Self { app, declared: Arc::new(declared), at })
     }
 
     /// The application.
@@ -230,20 +241,23 @@ impl Harness {
         }
     }
 
-    /// Takes the names of events that were sent and not declared. A test that leaves any fails when its harness is
-    /// dropped: call this where it is meant.
+    /// Takes the events that were sent and not declared, or to a namespace that no plugin serves, as `/namespace event`. A
+    /// test that leaves any fails when its harness is dropped: call this where it is meant.
     #[must_use]
     pub fn undeclared(&self) -> Vec<String> {
+        self.strays().into_iter().map(|(event, _)| event).collect()
+    }
+
+    /// The same, each with the place it was sent from.
+    fn strays(&self) -> Vec<(String, String)> {
         let shared = self.app.shared();
-        let mut names: Vec<String> = shared
-            .namespaces
-            .values()
-            .flat_map(|namespace| {
-                namespace.undeclared.take().into_iter().map(|event| format!("{} {event}", namespace.name))
-            })
-            .collect();
-        names.sort_unstable();
-        names
+        let own = shared.namespaces.values().flat_map(|namespace| {
+            let events = namespace.undeclared.take().into_iter();
+            events.map(|(event, at)| (format!("{} {event}", namespace.name), at))
+        });
+        let mut all: Vec<_> = own.chain(shared.unserved.take()).collect();
+        all.sort_unstable();
+        all
     }
 
     /// Drains and stops.
@@ -272,12 +286,13 @@ impl Drop for Harness {
             }
             return;
         }
-        let names = self.undeclared();
-        if !names.is_empty() {
+        let sent: Vec<String> = self.strays().iter().map(|(event, at)| format!("{event} (sent at {at})")).collect();
+        if !sent.is_empty() {
             panic!(
-                "sent and not declared: {}. Declare them with on.emits, on.calls or on.emits_any in routes; a test that \
-                 means it takes them with harness.undeclared()",
-                names.join(", ")
+                "{}: sent and not declared: {}. Declare them with on.emits, on.emits_to, on.calls or on.emits_any in routes; \
+                 a test that means it takes them with harness.undeclared()",
+                self.at,
+                sent.join(", ")
             );
         }
     }
@@ -291,8 +306,9 @@ impl fmt::Debug for Harness {
 
 /// What the plugins declare is not known then: the arguments of events are not compared with it.
 impl From<App> for Harness {
+    #[track_caller]
     fn from(app: App) -> Self {
-        Self { app, declared: Arc::default() }
+        Self { app, declared: Arc::default(), at: Location::caller() }
     }
 }
 

@@ -251,6 +251,7 @@ async fn a_publish_to_nobodys_namespace_is_told_with_its_place() {
     let cause = &failures[0].cause;
     assert!(cause.starts_with("no plugin serves /nowhere, published to at core/tests/harness.rs:"), "{cause}");
     assert!(cause.ends_with("there are: /shop"), "{cause}");
+    assert_eq!(shop.undeclared().len(), 1, "the test would fail without this");
 }
 
 /// A mistake in a test is told with the test's line.

@@ -112,6 +112,20 @@ async fn a_handler_may_wait_for_its_client_as_long_as_it_may_take() {
     assert_eq!(message(3).await, "no answer within 1000 ms");
 }
 
+/// A question that has timed out is over: the answer is for the one that waits.
+#[tokio::test(start_paused = true)]
+async fn an_answer_goes_to_the_oldest_question_that_waits() {
+    let desk = Harness::of::<Desk>().await;
+    let client = desk.connect("/desk").await.unwrap();
+    client.send("ask", "500", Vec::new(), Some(1));
+    assert_eq!(client.ack(1).await.args_json()[0]["error"]["message"], "the client did not answer");
+    client.send("ask", "60000", Vec::new(), Some(2));
+    client.expect("question").await;
+    client.expect("question").await;
+    client.answer(Payload::new(&7).unwrap());
+    assert_eq!(client.ack(2).await.args_json()[0]["data"], 7);
+}
+
 /// What was declared and what is sent are the same, or the test that looks at the event fails.
 #[tokio::test(start_paused = true)]
 async fn an_event_sent_otherwise_than_declared_fails_the_test() {

@@ -179,7 +179,7 @@ async fn asked_by(authenticate: impl Authenticate) -> Harness {
     let registry = Registry::of::<Chat>();
     let sections = carillon_core::config::all_sections(registry.sections());
     let config = carillon_core::config::Loader::new(sections).load().unwrap();
-    let plan = BootPlan::new(&registry, &config, |_| Vec::new()).unwrap().authenticated_by(Arc::new(authenticate));
+    let plan = BootPlan::new(&registry, &config).unwrap().authenticated_by(Arc::new(authenticate));
     Harness::from(plan.boot(&config, Threads::Shared, 1).await.unwrap())
 }
 

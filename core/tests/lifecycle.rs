@@ -156,7 +156,7 @@ fn what_serve_would_refuse_is_refused_by_the_check_alone() {
         (&lacking, "\"{*rest}\" is neither a plain segment nor a whole {name}"),
     ] {
         let config = Loader::new(carillon_config::all_sections(registry.sections()));
-        let error = BootPlan::new(registry, &config.load().unwrap(), |_| Vec::new()).err().unwrap();
+        let error = BootPlan::new(registry, &config.load().unwrap()).err().unwrap();
         assert!(matches!(&error, BootError::Config(text) if text.contains(expected)), "{error}");
         assert!(!error.to_string().contains("\"kind\""), "{error}");
     }

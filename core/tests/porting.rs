@@ -232,7 +232,8 @@ async fn an_event_that_nobody_declared_fails_the_harness() {
     let dropped = async { drop(harness) };
     let panic = AssertUnwindSafe(dropped).catch_unwind().await.unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
-    assert!(text.contains("/ported psst") && text.contains("on.emits"), "{text}");
+    assert!(text.contains("/ported psst (sent at core/tests/porting.rs:") && text.contains("on.emits"), "{text}");
+    assert!(text.starts_with("core/tests/porting.rs:"), "the line of the test: {text}");
 }
 
 /// Line 6 of the author's list: the generated reference tells auth, questions to clients and what arguments are.

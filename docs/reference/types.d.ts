@@ -6,12 +6,25 @@
 
 /** Why a call failed. */
 export interface Failure {
-  /** For programs: `bad_payload`, `timeout` and others. */
-  code: string;
+  /** For programs. */
+  code:
+    | "bad_payload"
+    | "unknown_event"
+    | "not_found"
+    | "unauthorized"
+    | "forbidden"
+    | "too_large"
+    | "rate_limited"
+    | "overloaded"
+    | "timeout"
+    | "unavailable"
+    | "internal";
   /** For people. */
   message: string;
   /** Whether the same call may succeed later. */
   retryable: boolean;
+  /** With `rate_limited`: in how many milliseconds it may be tried again. */
+  retry_after_ms?: number;
   /** Finds the cause in the server's log. */
   id?: string;
 }

@@ -33,17 +33,21 @@ use crate::serving::Serving;
 use crate::signals::{Caught, Signals};
 use crate::tls::{self, Tls};
 use crate::wire::{Options, Pace};
-use crate::{accept, admin, auth, bridge, engine, http, listen, logs, process, say, supervisor};
+use crate::{accept, admin, auth, bridge, engine, http, listen, logs, pages, process, say, supervisor};
 
 /// Runs the server until a signal stops it.
 pub(crate) fn serve(program: Program, registry: &Registry, mut reload: Reload<'_>) -> Exit {
     let config = &reload.running.clone();
     let server: ServerSettings = config.get("server");
+    let checked = match check(registry, config) {
+        Ok(checked) => checked,
+        Err(problems) => return say::problems(config, &problems),
+    };
     let runtime = match runtime(server.workers) {
         Ok(runtime) => runtime,
         Err(error) => return say::trouble(format_args!("cannot start threads: {error}"), Exit::Failure),
     };
-    let exit = match runtime.block_on(run(program, registry, config, &server, &mut reload)) {
+    let exit = match runtime.block_on(run(program, checked, config, &server, &mut reload)) {
         Ok(()) => Exit::Success,
         Err((text, exit)) => say::refusal(config, &text, exit),
     };
@@ -64,15 +68,14 @@ type Failure = (String, Exit);
 
 async fn run(
     program: Program,
-    registry: &Registry,
+    Checked { plan, auth, tls }: Checked,
     config: &Loaded,
     server: &ServerSettings,
     reload: &mut Reload<'_>,
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
-    let Checked { plan, auth, tls } = check(registry, config).map_err(boot_failure)?;
-    let documents = Documents::new(&Contract::of(&plan.describe()), program);
+    let documents = Documents::new(&Contract::of(&plan.describe(), &config.get("limits")), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let options = Options::new(&config.get("wire"));
     let clients = listen::open(&server.listen, options, "--listen").await.map_err(failure)?;
@@ -80,7 +83,7 @@ async fn run(
     let listeners = Listeners { clients, operators, tls };
     let address = listeners.clients.local_addr().map_err(failure)?;
     if let Some(text) = open_to_all(&config.get("auth"), address) {
-        return Err((text, Exit::Config));
+        return Err((format!("server.listen: {text}"), Exit::Config));
     }
     let server = &allow_files(server, &config.get("admin"));
     let router: RouterSettings = config.get("router");
@@ -223,6 +226,9 @@ fn notices(server: &ServerSettings, auth: &AuthSettings, address: SocketAddr) {
         );
     } else if auth.mode == AuthMode::Open {
         tracing::warn!("whoever reaches {address} may come in: auth.allow_open is true");
+    }
+    if !pages::are_built() {
+        tracing::warn!("{}", pages::UNBUILT);
     }
     if server.origins.is_empty() {
         tracing::info!("only web pages of the same host can connect; server.origins lists others");

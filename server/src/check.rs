@@ -3,21 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use carillon_config::{AdminSettings, AuthMode, AuthSettings, Loaded, ServerSettings};
+use carillon_config::{AdminSettings, AuthMode, AuthSettings, Loaded, Problems, ServerSettings};
 use carillon_core::identity::Authenticate;
-use carillon_core::lifecycle::{BootError, BootPlan};
-use carillon_core::registry::Registry;
+use carillon_core::lifecycle::BootPlan;
+use carillon_core::registry::{Description, Registry};
 
 use crate::auth::Auth;
 use crate::{admin, http, tls};
 
-/// What is wrong with listening here, if anything: others than this machine can reach the server, it asks nobody who they
-/// are, and nobody has said that this is meant.
+/// What is wrong with listening here (`server.listen`), if anything: others than this machine can reach the server, it asks
+/// nobody who they are, and nobody has said that this is meant.
 pub(crate) fn open_to_all(settings: &AuthSettings, address: SocketAddr) -> Option<String> {
     let closed = settings.mode != AuthMode::Open || settings.allow_open || address.ip().to_canonical().is_loopback();
     (!closed).then(|| {
         format!(
-            "server.listen: other machines can reach {address}, and auth.mode is \"open\": nobody is asked who they are; set \
+            "other machines can reach {address}, and auth.mode is \"open\": nobody is asked who they are; set \
              auth.mode to \"jwt\" or \"api_key\", or say that everybody may come in: auth.allow_open = true"
         )
     })
@@ -33,7 +33,7 @@ pub(crate) struct Checked {
 }
 
 /// Plans the boot, in which no plugin may declare a route of the server's own.
-pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, BootError> {
+pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, Problems> {
     let settings: AuthSettings = config.get("auth");
     let (auth, mut mistakes) = match Auth::new(&settings) {
         Ok(auth) => (auth, Vec::new()),
@@ -43,7 +43,14 @@ pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, Boo
         mistakes.push(mistake);
         None
     });
-    let plan = plan(registry, config, &settings, mistakes)?;
+    let plan = BootPlan::examine(registry, config, |plugins, problems| {
+        for mistake in &mistakes {
+            // Each begins with its key.
+            let (key, message) = mistake.split_once(": ").unwrap_or(("", mistake));
+            problems.add(key, message.to_owned());
+        }
+        refuse(plugins, config, &settings, problems);
+    })?;
     let plan = match &auth {
         Some(auth) => plan.authenticated_by(Arc::clone(auth) as Arc<dyn Authenticate>),
         None => plan,
@@ -51,34 +58,56 @@ pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, Boo
     Ok(Checked { plan, auth, tls })
 }
 
-fn plan(
-    registry: &Registry,
-    config: &Loaded,
-    settings: &AuthSettings,
-    mut mistakes: Vec<String>,
-) -> Result<BootPlan, BootError> {
+/// Adds to the mistakes that reading the settings has found those that only all of them together show. Where a setting is
+/// wrong already, `config` has its default: what may follow from that alone is not told.
+pub(crate) fn add_all(registry: &Registry, config: &Loaded, problems: &mut Problems) {
+    let Err(mut more) = check(registry, config) else { return };
+    let wrong: Vec<String> = problems.iter().map(|problem| problem.path.clone()).collect();
+    let any = |starts: &[&str]| wrong.iter().any(|path| starts.iter().any(|start| path.starts_with(start)));
+    let plugins: Vec<String> = registry.iter().map(|entry| format!("plugins.{}.", entry.name())).collect();
+    let plugins: Vec<&str> = plugins.iter().map(String::as_str).collect();
+    more.retain(|problem| {
+        let rests_on: &[&str] = match problem.path.as_str() {
+            "server.listen" => &["auth.mode", "auth.allow_open"],
+            "admin.listen" => &["server.listen"],
+            path if path.starts_with("auth.") => &["auth.mode", "auth.algorithm"],
+            path if path.starts_with("limits.") => &plugins,
+            path if path.ends_with(".access") => &["auth.mode"],
+            "" => &plugins,
+            _ => &[],
+        };
+        !any(rests_on)
+    });
+    problems.merge(more);
+}
+
+/// What the server cannot do with these plugins and settings.
+fn refuse(plugins: &[Description], config: &Loaded, settings: &AuthSettings, problems: &mut Problems) {
     let ServerSettings { path: socket_io, listen, .. } = config.get("server");
     // What a name stands for is known when it is listened on.
     let address = listen.host.parse().ok().map(|host: IpAddr| SocketAddr::new(host, listen.port));
-    mistakes.extend(address.and_then(|address| open_to_all(settings, address)));
+    if let Some(message) = address.and_then(|address| open_to_all(settings, address)) {
+        problems.add("server.listen", message);
+    }
     let AdminSettings { listen: operators } = config.get("admin");
-    mistakes.extend(operators.filter(|operators| admin::clash(operators, &listen)).map(|operators| {
-        format!("admin.listen: clients are served on {listen} (server.listen): {operators} needs another port")
-    }));
-    BootPlan::new(registry, config, |plugins| {
-        let taken = http::is_taken(&socket_io).then(|| format!("server.path: {socket_io:?} is the server's own"));
-        let routes = plugins.iter().flat_map(|plugin| plugin.outline.http.iter().map(|route| (plugin.name, route)));
-        let ours = routes.filter(|(_, route)| http::is_own(&route.path, &socket_io));
-        let ours =
-            ours.map(|(name, route)| format!("{name}: route {:?} ({}): it is the server's own", route.path, route.at));
-        // A role that nobody can have would shut everybody out.
-        let closed = plugins
-            .iter()
-            .filter(|plugin| settings.mode == AuthMode::Open && config.plugin_access(plugin.name).is_some());
-        let closed = closed
-            .map(|plugin| format!("plugins.{}.access: no client has a role while auth.mode is \"open\"", plugin.name));
-        mistakes.into_iter().chain(taken).chain(ours).chain(closed).collect()
-    })
+    if let Some(operators) = operators.filter(|operators| admin::clash(operators, &listen)) {
+        let message = format!("clients are served on {listen} (server.listen): {operators} needs another port");
+        problems.add("admin.listen", message);
+    }
+    if http::is_taken(&socket_io) {
+        problems.add("server.path", format!("{socket_io:?} is the server's own"));
+    }
+    let routes = plugins.iter().flat_map(|plugin| plugin.outline.http.iter().map(|route| (plugin.name, route)));
+    for (name, route) in routes.filter(|(_, route)| http::is_own(&route.path, &socket_io)) {
+        problems.add("", format!("{name}: route {:?} ({}): it is the server's own", route.path, route.at));
+    }
+    // A role that nobody can have would shut everybody out.
+    let asks = |plugin: &&Description| config.plugin_access(plugin.name).is_some();
+    for plugin in plugins.iter().filter(asks).filter(|_| settings.mode == AuthMode::Open) {
+        problems
+            .add(format!("plugins.{}.access", plugin.name), "no client has a role while auth.mode is \"open\"")
+            .hint("set auth.mode to \"jwt\" or \"api_key\", or leave `access` out");
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +140,7 @@ mod tests {
         let registry = Registry::new(entries).unwrap();
         let sections = all_sections(registry.sections());
         let loader = settings.iter().fold(Loader::new(sections), |all, (key, text)| all.flag(*key, *text, "a test"));
-        check(&registry, &loader.load().unwrap()).err().map(|error| error.to_string())
+        check(&registry, &loader.load().unwrap()).err().map(|problems| problems.to_string())
     }
 
     #[test]
@@ -145,9 +174,13 @@ mod tests {
         }
         let access = ("plugins.echo.access", "operator");
         let text = refusal(&[access]).unwrap();
-        assert_eq!(text, "plugins.echo.access: no client has a role while auth.mode is \"open\"");
+        let fix = "(set auth.mode to \"jwt\" or \"api_key\", or leave `access` out) [flag a test]";
+        assert_eq!(text, format!("plugins.echo.access: no client has a role while auth.mode is \"open\" {fix}"));
         assert_eq!(refusal(&[access, ("auth.mode", "jwt"), ("auth.key", &secret)]), None);
         let text = refusal(&[("auth.mode", "jwt"), ("auth.key", "short")]).unwrap();
-        assert_eq!(text, "auth.key: a secret for HS256 has at least 32 bytes");
+        assert_eq!(
+            text,
+            "auth.key: a secret for HS256 has at least 32 bytes: `openssl rand -hex 32` makes one [flag a test]"
+        );
     }
 }

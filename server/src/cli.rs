@@ -175,7 +175,7 @@ pub(crate) fn run(program: Program, args: impl IntoIterator<Item = OsString>) ->
         Command::Types { language, file } => contract::types(&registry, file.loader(&registry), language),
         Command::Asyncapi { file } => contract::asyncapi(&registry, file.loader(&registry), program),
         Command::Probe { what } => probe::run(what, |file| file.loader(&registry)),
-        Command::Token { what } => token::run(what, |file| file.loader(&registry)),
+        Command::Token { what } => token::run(what, &registry, |file| file.loader(&registry)),
         Command::Completions { shell } => describe::completions(command(program), shell),
         Command::Man { all: Some(folder), .. } => describe::manuals(command(program), &folder),
         Command::Man { path, all: None } => describe::manual(command(program), &path),
@@ -221,7 +221,7 @@ impl Serve {
     }
 
     fn run(&self, program: Program, registry: &Registry) -> Exit {
-        let config = match load(self.loader(registry)) {
+        let config = match load_all(registry, self.loader(registry)) {
             Ok(config) => config,
             Err(exit) => return exit,
         };
@@ -248,6 +248,17 @@ impl Serve {
 fn load(loader: Loader) -> Result<Loaded, Exit> {
     let (config, problems) = loader.examine();
     if problems.is_empty() { Ok(config) } else { Err(say::problems(&config, &problems)) }
+}
+
+/// The same for who is about to start a server: with what only the settings and the plugins together show, where anything is
+/// wrong at all.
+fn load_all(registry: &Registry, loader: Loader) -> Result<Loaded, Exit> {
+    let (config, mut problems) = loader.examine();
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    crate::check::add_all(registry, &config, &mut problems);
+    Err(say::problems(&config, &problems))
 }
 
 #[cfg(test)]

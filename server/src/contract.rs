@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use carillon_config::Loaded;
+use carillon_config::{LimitSettings, Loaded};
 use carillon_core::registry::{Description, Registry};
+use carillon_core::routes::{EventLimit, EventOutline};
 use serde_json::{Map, Value};
 
 use self::definitions::Definitions;
@@ -22,6 +23,8 @@ pub(crate) struct Contract {
     namespaces: BTreeMap<String, Namespace>,
     /// JSON schemas by their names; others refer to them as `#/definitions/<name>`.
     definitions: Map<String, Value>,
+    /// HTTP routes: their paths, and what they answer.
+    routes: Vec<(String, String)>,
 }
 
 /// What is declared for one namespace, by whatever plugin.
@@ -55,29 +58,49 @@ struct Taken {
     response: Value,
     /// Whether the ack is `{ ok, data }`.
     envelope: bool,
+    /// How often it may be sent, where it has a limit of its own.
+    limit: Option<EventLimit>,
+}
+
+impl Taken {
+    /// Its own limit, for people.
+    fn limit_text(&self) -> Option<String> {
+        self.limit.map(|limit| match limit {
+            EventLimit { per_s: 0, .. } => "Not limited.".to_owned(),
+            EventLimit { per_s, burst } => format!("At most {per_s} a second, {burst} at once."),
+        })
+    }
+}
+
+/// The limit of an event of its own: what the settings say goes before what its plugin declares.
+fn limit(namespace: &str, event: &EventOutline, limits: &LimitSettings) -> Option<EventLimit> {
+    let set = limits.events.iter().find(|limit| limit.namespace == namespace && limit.event == event.name);
+    set.map(|limit| EventLimit { per_s: limit.per_s, burst: limit.burst }).or(event.limit)
 }
 
 impl Contract {
     /// That of the plugins which this configuration enables.
     pub(crate) fn new(registry: &Registry, config: &Loaded) -> Self {
         let enabled = registry.iter().filter(|entry| config.plugin_enabled(entry.name()));
-        Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>())
+        Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>(), &config.get("limits"))
     }
 
-    /// That of these plugins.
-    pub(crate) fn of(plugins: &[Description]) -> Self {
+    /// That of these plugins, under these limits.
+    pub(crate) fn of(plugins: &[Description], limits: &LimitSettings) -> Self {
         let definitions = Definitions::new(plugins);
         let mut contract = Self { definitions: definitions.all(), ..Self::default() };
         for plugin in plugins {
             let named = |schema: &Value| definitions.renamed(plugin.name, schema);
             let outline = &plugin.outline;
+            contract.routes.extend(outline.http.iter().map(|route| (route.path.clone(), route.doc.clone())));
             let own = contract.namespaces.entry(plugin.namespace.to_owned()).or_default();
             own.taken_any.clone_from(&outline.any);
             own.sent_any.clone_from(&outline.emits_any);
             own.auth = outline.auth.as_ref().map(|auth| named(auth.as_value()));
             for event in &outline.events {
                 let (request, response) = (named(event.request.as_value()), named(event.response.as_value()));
-                let taken = Taken { doc: event.doc.clone(), request, response, envelope: event.envelope };
+                let limit = limit(plugin.namespace, event, limits);
+                let taken = Taken { doc: event.doc.clone(), request, response, envelope: event.envelope, limit };
                 own.taken.insert(event.name.clone(), taken);
             }
             for call in &outline.calls {
@@ -105,9 +128,13 @@ impl Contract {
     }
 }
 
-/// Both documents as the server hands them out.
+/// What the server says of itself: both documents as it hands them out, and what `/docs` lists beside namespaces.
 #[derive(Debug)]
 pub(crate) struct Documents {
+    /// The program's name.
+    pub(crate) program: &'static str,
+    /// The plugins' HTTP routes, and what they answer.
+    pub(crate) routes: Vec<(String, String)>,
     pub(crate) typescript: Document,
     pub(crate) asyncapi: Document,
 }
@@ -115,7 +142,12 @@ pub(crate) struct Documents {
 impl Documents {
     /// Writes them.
     pub(crate) fn new(contract: &Contract, program: Program) -> Self {
-        Self { typescript: Document::new(contract.typescript()), asyncapi: Document::new(contract.asyncapi(program)) }
+        Self {
+            program: program.name,
+            routes: contract.routes.clone(),
+            typescript: Document::new(contract.typescript()),
+            asyncapi: Document::new(contract.asyncapi(program)),
+        }
     }
 }
 
@@ -140,8 +172,10 @@ mod tests {
     use std::collections::HashSet;
 
     use carillon_config::{Loader, all_sections};
+    use carillon_core::Code;
     use carillon_core::prelude::*;
     use carillon_core::registry::Registration;
+    use serde_json::json;
 
     use super::*;
 
@@ -179,7 +213,7 @@ mod tests {
         }
 
         fn routes(on: &mut Routes<Self>, _: &NoConfig) {
-            on.event("walk", "Goes there. */ Really.", async |_, _, walk: Walk| Ok(walk.to.height));
+            on.event("walk", "Goes there. */ Really.", async |_, _, walk: Walk| Ok(walk.to.height)).limit(2, 9);
             on.event("move", "Two arguments.", async |_, _, _: Args<(String, u32)>| Ok(()));
             on.event("plain", "Without the envelope.", async |_, _, (): ()| Ok(Plain(1_u32)));
             on.calls::<Place, bool>("may I", "Asks a client.");
@@ -204,9 +238,14 @@ mod tests {
     }
 
     fn contract() -> Contract {
+        contract_with("[]")
+    }
+
+    fn contract_with(limits: &str) -> Contract {
         let entries = [Registration::of::<Walker>("walker.rs", 1), Registration::of::<Guest>("guest.rs", 1)];
         let registry = Registry::new(entries.to_vec()).unwrap();
-        Contract::new(&registry, &Loader::new(all_sections(registry.sections())).load().unwrap())
+        let loader = Loader::new(all_sections(registry.sections())).flag("limits.events", limits, "a test");
+        Contract::new(&registry, &loader.load().unwrap())
     }
 
     #[test]
@@ -220,9 +259,42 @@ mod tests {
             "picture: (...args: [payload: ArrayBuffer | Uint8Array]) => void;",
             "[event: string]: (...args: any[]) => void;",
             "\"how-high\"?: number | null;",
-            "/** Goes there. * / Really. */",
+            " * Goes there. * / Really.",
         ] {
             assert!(text.contains(line), "{line} is missing:\n{text}");
+        }
+    }
+
+    /// What an event may be sent at most stands with it: as its plugin says, unless the settings do.
+    #[test]
+    fn the_limit_of_an_event_is_told() {
+        let limit = |contract: &Contract| {
+            let document: Value = serde_json::from_str(&contract.asyncapi(Program::CARILLON)).unwrap();
+            document["operations"]["walk.receive.walk"]["x-limit"].clone()
+        };
+        let declared = contract();
+        assert_eq!(limit(&declared), json!({ "per_s": 2, "burst": 9 }));
+        assert!(
+            declared.typescript().contains("       * At most 2 a second, 9 at once.\n"),
+            "{}",
+            declared.typescript()
+        );
+        let set = contract_with(r#"[{ namespace = "/walk", event = "walk", per_s = 0, burst = 1 }]"#);
+        assert_eq!(limit(&set), json!({ "per_s": 0, "burst": 1 }));
+        assert!(set.typescript().contains("       * Not limited.\n"), "{}", set.typescript());
+    }
+
+    /// A failure is described with every field and every code that a client may be sent.
+    #[test]
+    fn a_failure_is_described_whole() {
+        let text = contract().typescript();
+        let document: Value = serde_json::from_str(&contract().asyncapi(Program::CARILLON)).unwrap();
+        let failure = &document["components"]["schemas"]["carillon.failure"]["properties"];
+        assert_eq!(failure["retry_after_ms"]["type"], "integer");
+        assert_eq!(failure["code"]["enum"].as_array().map(Vec::len), Some(Code::ALL.len()));
+        assert!(text.contains("  retry_after_ms?: number;\n"), "{text}");
+        for code in Code::ALL {
+            assert!(text.contains(&format!("  | \"{}\"", code.as_str())), "{code:?}: {text}");
         }
     }
 

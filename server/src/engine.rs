@@ -69,6 +69,8 @@ struct Common {
     deliveries: Arc<Deliveries>,
     /// Limits log lines about slow clients to one a second.
     slow: Throttle,
+    /// The same of messages that are too large.
+    large: Throttle,
     /// Own what goes on beyond a request.
     tasks: TaskTracker,
     runtime: Handle,
@@ -93,6 +95,7 @@ impl Engine {
             metrics: Arc::clone(metrics),
             deliveries,
             slow: Throttle::per_second(),
+            large: Throttle::per_second(),
             tasks: tasks.clone(),
             runtime: runtime.clone(),
         }))

@@ -18,8 +18,9 @@ pub(crate) use self::asset::tagged;
 use self::asset::{Asset, Find};
 pub(crate) use self::home::{Served, home};
 
-/// Where the pages are that are there as they were built, each with its file.
-const PAGES: [(&str, &str); 2] = [("/plugins", "plugins.html"), ("/websocket-test", "websocket-test.html")];
+/// Where the pages are that are there as they were built, each with its file, and its title where it was not built.
+const PAGES: [(&str, &str, &str); 2] =
+    [("/plugins", "plugins.html", "Plugins"), ("/websocket-test", "websocket-test.html", "WebSocket test")];
 /// Where the parts of the pages are, under names that change with their content.
 const PARTS: &str = "/assets/{file}";
 /// Browsers ask for it beside whatever they show; there is none.
@@ -42,7 +43,8 @@ const CHECK: &str = "no-cache";
 /// For names that change with the content.
 const FOREVER: &str = "public, max-age=31536000, immutable";
 
-const UNBUILT: &str = include_str!("../web/unbuilt.html");
+/// What a server without its pages says in their place, in the log, and at `/`.
+pub(crate) const UNBUILT: &str = "this server was built without the pages: run `make web`, then build again";
 const NO_CLIENT: &str =
     r#"{"detail":"This server was built without the client bundle: run `make web`, then build again"}"#;
 const NOT_FOUND: &str = r#"{"detail":"Not Found"}"#;
@@ -67,10 +69,10 @@ fn routes<S: Clone + Send + Sync + 'static>(find: Find) -> Vec<(String, MethodRo
         found.map_or_else(|| absent(NOT_FOUND), |asset| asset.respond(&headers, FOREVER))
     };
     let mut routes = vec![(PARTS.to_owned(), get(part)), (ICON.to_owned(), get(StatusCode::NO_CONTENT))];
-    for (path, file) in PAGES {
+    for (path, file, title) in PAGES {
         let page = move |headers: HeaderMap| async move {
             let found = Asset::negotiate(find, file, &headers);
-            guarded(found.map_or_else(unbuilt, |asset| asset.respond(&headers, CHECK)))
+            guarded(found.map_or_else(|| unbuilt(title), |asset| asset.respond(&headers, CHECK)))
         };
         routes.push((path.to_owned(), get(page)));
         // As people type it, and as some proxies make it.
@@ -100,9 +102,21 @@ fn guarded(mut page: Response) -> Response {
     page
 }
 
+/// Whether the pages are in this binary.
+pub(crate) fn are_built() -> bool {
+    asset::embedded("index.html").is_some()
+}
+
 /// Says how to get the real page.
-fn unbuilt() -> Response {
-    answer(StatusCode::SERVICE_UNAVAILABLE, "text/html; charset=utf-8", UNBUILT)
+fn unbuilt(title: &str) -> Response {
+    let page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"UTF-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} - Carillon</title>\n</head>\n<body>\n\
+         <h1>{title}</h1>\n<p>{}</p>\n<p><a href=\"/docs\">/docs</a> lists what is served.</p>\n</body>\n</html>\n",
+        home::markup(UNBUILT)
+    );
+    answer(StatusCode::SERVICE_UNAVAILABLE, "text/html; charset=utf-8", page)
 }
 
 fn absent(detail: &'static str) -> Response {
@@ -227,8 +241,15 @@ mod tests {
     async fn a_server_built_without_them_says_how_to_get_them() {
         let (head, body) = ask(unbuilt, Method::GET, PAGE, &[("accept-encoding", "gzip")]).await;
         assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains("make web") && head.headers.contains_key("content-security-policy"));
-        assert_eq!(ask(unbuilt, Method::GET, "/plugins", &[]).await.0.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(head.headers.contains_key("content-security-policy"));
+        assert!(body.contains("<title>WebSocket test - Carillon</title>"), "{body}");
+        let (head, body) = ask(unbuilt, Method::GET, "/plugins", &[]).await;
+        assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
+        for part in
+            ["<html lang=\"en\">", "<title>Plugins - Carillon</title>", "run <code>make web</code>, then build again"]
+        {
+            assert!(body.contains(part), "{part} is not in {body}");
+        }
         for path in CLIENT {
             let (head, body) = ask(unbuilt, Method::GET, path, &[]).await;
             assert_eq!(

@@ -4,6 +4,8 @@
 
 extern crate self as acme_plugins;
 
+#[path = "guide/bell.rs"]
+mod bell;
 #[path = "guide/chat.rs"]
 mod chat;
 #[path = "guide/desk.rs"]
@@ -12,6 +14,8 @@ mod desk;
 mod door;
 #[path = "guide/greeter.rs"]
 mod greeter;
+#[path = "guide/news.rs"]
+mod news;
 #[path = "guide/pictures.rs"]
 mod pictures;
 #[expect(unused_imports, reason = "here the library is this very test")]
@@ -84,6 +88,13 @@ fn every_block_of_rust_is_compiled_formatted_and_run() {
     assert!(seen > 10, "{seen} blocks found");
 }
 
+/// The file to copy stands in the guide as a whole, before all pieces.
+#[test]
+fn the_first_listing_is_a_whole_plugin() {
+    let (_, first) = blocks("docs/plugin-guide.md", "rust").into_iter().next().unwrap();
+    assert_eq!(first, fs::read_to_string(root().join("server/tests/guide/bell.rs")).unwrap());
+}
+
 #[test]
 fn no_block_of_rust_hides_behind_another_name() {
     for page in PAGES {
@@ -128,24 +139,42 @@ fn the_guide_tells_the_signature_of_every_hook() {
     assert_eq!(seen, 9);
 }
 
-/// What a client of the harness can do stands in the guide's table, with what each needs.
+/// What the harness and its clients can do stands in the guide's table, with what each needs and gives.
 #[test]
 fn the_guide_tells_of_every_method_of_a_test_client() {
-    let source = fs::read_to_string(root().join("core/src/testing/client.rs")).unwrap();
+    methods("core/src/testing/client.rs", "client", &["call", "call_raw"]);
+    methods("core/src/testing.rs", "harness", &[]);
+}
+
+/// The row of every method of a source in the guide's table; `changing` need a `mut`.
+fn methods(source: &str, name_of_self: &str, changing: &[&str]) {
+    let source = fs::read_to_string(root().join(source)).unwrap();
     let guide = fs::read_to_string(root().join("docs/plugin-guide.md")).unwrap();
     let tests = guide.split("\n## Tests\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut seen = 0;
-    for line in source.lines().filter_map(|line| line.trim_start().strip_prefix("pub fn ")) {
-        let name = line.split('(').next().unwrap();
+    for start in source.split("\nimpl Payload").next().unwrap().split("    pub ").skip(1) {
+        // Up to its body.
+        let signature = start.split(" {\n").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let (is_async, rest) = match signature.strip_prefix("async fn ") {
+            Some(rest) => (true, rest),
+            None => (false, signature.strip_prefix("fn ").unwrap_or_default()),
+        };
+        let Some((name, _)) = rest.split_once('(').filter(|_| rest.contains("self")) else { continue };
         seen += 1;
-        let call = format!("`client.{name}(");
+        let call = format!("`{name_of_self}.{name}(");
         let row = tests.lines().find(|row| row.starts_with('|') && row.contains(&call));
-        let told = row.and_then(|row| row.split(&call).nth(1)?.split('`').next());
-        let told = told.unwrap_or_else(|| panic!("{call}..) is not in the guide's table"));
-        assert_eq!(line.contains("impl Future"), told.ends_with(".await"), "{name}: .await");
-        assert_eq!(line.contains("&mut self"), ["call", "call_raw"].contains(&name), "{name}: told to need `mut`");
+        let row = row.unwrap_or_else(|| panic!("{call}..) is not in the guide's table"));
+        let told = row.split(&call).nth(1).and_then(|row| row.split('`').next()).unwrap();
+        let awaited = is_async || signature.contains("impl Future");
+        assert_eq!(awaited, told.ends_with(".await"), "{name}: .await");
+        assert_eq!(signature.contains("&mut self"), changing.contains(&name), "{name}: told to need `mut`");
+        let given = rest.rsplit_once(" -> ").map_or("", |(_, given)| given);
+        let given =
+            given.strip_prefix("impl Future<Output = ").and_then(|given| given.strip_suffix('>')).unwrap_or(given);
+        let given = if given.is_empty() || given == "()" { "-" } else { given };
+        assert_eq!(row.split(" | ").nth(1).unwrap().trim_matches('`'), given, "{name}: what it gives");
     }
-    assert!(seen > 10, "{seen} methods found");
+    assert!(seen > 5, "{seen} methods found");
 }
 
 /// The `Cargo.toml`s of the guide: the versions are the workspace's, the features exist.

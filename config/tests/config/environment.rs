@@ -90,6 +90,10 @@ fn unknown_variables() {
             "CARILLON_PLUGINS__ECO__ENABLED",
             "plugins.eco.enabled: no such setting (did you mean `CARILLON_PLUGINS__ECHO__ENABLED`?)".to_owned(),
         ),
+        (
+            "CARILLON_PLUGINS__NOPE__X",
+            "plugins.nope.x: no such setting (plugins: `echo`, `loose_one`, `relay`)".to_owned(),
+        ),
         ("CARILLON_", format!("\"\": no such setting ({rule})")),
         ("CARILLON_SERVER", format!("server: no such setting ({rule})")),
         (

@@ -189,7 +189,7 @@ fn unknown_sections() {
         ("[sever]", "sever: there is no such section (did you mean `server`?)"),
         (
             "[nonsense]",
-            "nonsense: there is no such section (sections: `server`, `admin`, `router`, `wire`, `drain`, `bus`, `cluster`, `log`, `auth`, `limits`, `plugins`)",
+            "nonsense: there is no such section (sections: `server`, `admin`, `router`, `wire`, `drain`, `bus`, `cluster`, `log`, `auth`, `limits`, `journal`, `plugins`)",
         ),
         ("[relay]", "relay: there is no such section (plugins are configured under `[plugins.relay]`)"),
         ("listen = 1", "listen: there is no such section (did you mean `server.listen`?)"),
@@ -240,7 +240,9 @@ fn mistakes_of_the_program() {
     }
     assert!(lines::<Unit>("unit").contains("struct with named fields"));
     assert!(lines::<Taken>("plugins.taken").contains("`enabled` is the loader's own key"));
-    assert!(lines::<BadDefault>("bad").contains("bad.number: must be from 0 to 100, found 101"));
+    let told = lines::<BadDefault>("bad");
+    assert!(told.starts_with("bad.number: its own Default is wrong: must be from 0 to 100, found 101 (mend"), "{told}");
+    assert!(!told.contains("the default is"), "no hint to write what is refused: {told}");
     let flag = Loader::new(Vec::new()).flag("no.such", "1", "--flag").load().unwrap_err().to_string();
     assert!(flag.starts_with("no.such: no such setting"), "{flag}");
 }

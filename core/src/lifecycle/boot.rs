@@ -36,6 +36,7 @@ use crate::recovery::Writer;
 use crate::registry::{Plan, Registration};
 use crate::router::{HttpRoute, Router};
 use crate::threads::{PluginThreads, Threads};
+use crate::undeclared::Undeclared;
 
 type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
 
@@ -186,7 +187,9 @@ impl Ground {
         let Self { bus, bus_required, node, ask_timeout: _, secret: _, hub, tasks, stop, services, step } = self;
         let Services { clients, metrics, clock, failures, expiries, .. } = services;
         let failing = AtomicUsize::new(0);
-        let shared = Arc::new(Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, node, cluster });
+        let unserved = Undeclared::default();
+        let shared = Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, node, cluster, unserved };
+        let shared = Arc::new(shared);
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
             tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
             tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));

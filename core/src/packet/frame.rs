@@ -116,6 +116,13 @@ pub fn close(code: Option<u16>) -> Vec<u8> {
     frame(Opcode::Close, &code.map(u16::to_be_bytes).unwrap_or_default()[..if code.is_some() { 2 } else { 0 }])
 }
 
+/// A close frame that says why, in as many bytes of `reason` as fit.
+#[must_use]
+pub fn close_because(code: u16, reason: &str) -> Vec<u8> {
+    let reason = &reason[..reason.floor_char_boundary(CONTROL_MAX - 2)];
+    frame(Opcode::Close, &[&code.to_be_bytes()[..], reason.as_bytes()].concat())
+}
+
 /// What the header of one frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Header {

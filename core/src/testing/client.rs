@@ -182,10 +182,11 @@ impl TestClient {
         }
     }
 
-    /// Answers the oldest server-to-client call with these arguments.
+    /// Answers the oldest of the server's questions that still waits with these arguments; one that has timed out, or whose
+    /// handler is gone, waits no longer.
     ///
     /// # Panics
-    /// When there is none.
+    /// When none waits.
     #[track_caller]
     pub fn answer(&self, payload: Payload) {
         self.sink.answer(payload);

@@ -73,7 +73,10 @@ async fn nobody_is_told_where_that_is_not_configured() {
     let unserved = Harness::boot(&Registry::of::<Chat>(), &[("journal.namespaces", r#"["/chat", "/caht"]"#)]).await;
     match unserved.err().unwrap() {
         BootError::Config(text) => {
-            assert_eq!(text, r#"journal.namespaces[1]: no plugin serves "/caht"; there are: /chat"#);
+            assert_eq!(
+                text,
+                r#"journal.namespaces[1]: no plugin serves "/caht" (did you mean `/chat`?) [flag a test]"#
+            );
         }
         other => panic!("{other}"),
     }

@@ -102,7 +102,7 @@ impl Authenticate for Claims {
 async fn a_newer_token_gets_past_the_bytes() {
     let registry = Registry::of::<Desk>();
     let config = Loader::new(all_sections(registry.sections())).load().unwrap();
-    let plan = BootPlan::new(&registry, &config, |_| Vec::new()).unwrap().authenticated_by(Arc::new(Claims));
+    let plan = BootPlan::new(&registry, &config).unwrap().authenticated_by(Arc::new(Claims));
     let harness = Harness::from(plan.boot(&config, Threads::Shared, 1).await.unwrap());
     let token = |per_s: u32| json!({"token": json!({"sub": "ann", "limits": {"bytes_per_s": per_s}}).to_string()});
     let mut ann = harness.connect_with("/desk", Some(token(1_000))).await.unwrap();

@@ -217,8 +217,8 @@ async fn the_settings_say_what_an_event_may() {
     let BootError::Config(text) = error else { panic!("{error}") };
     assert_eq!(
         text,
-        "limits.events[0].event: /desk has no event \"serach\"; there are: say, search, move\n\
-         limits.events[1].namespace: no plugin serves \"/dekc\"; there are: /desk"
+        "limits.events[0].event: /desk has no event \"serach\" (did you mean `search`?) [flag a test]\n\
+         limits.events[1].namespace: no plugin serves \"/dekc\" (there are: `/desk`) [flag a test]"
     );
 }
 

@@ -57,6 +57,11 @@ async fn nobody_gets_across_a_hole() {
     assert!(!recovered(&connect(&b, auth).await).await, "nothing was published since, and it is known all the same");
     assert_eq!(counted(&b, "gone"), 1.0);
     say(&mut bob, json!({"text": 2})).await;
-    assert_eq!(texts(&said(&bob).await).0, [2], "with an offset again");
+    settle().await;
     assert_eq!(bob.sink().closed(), Some(Reason::Resumed), "to be told that it may have missed something");
+    bob.close(Reason::Resumed);
+    let mut bob = connect(&b, json!({"pid": bob.pid(), "offset": texts(&got).1})).await;
+    assert!(!recovered(&bob).await);
+    say(&mut bob, json!({"text": 3})).await;
+    assert_eq!(texts(&said(&bob).await).0, [3], "with an offset again");
 }

@@ -54,7 +54,7 @@ async fn a_cluster_with_tls() {
     let (port, bus, ca, cert, key) =
         (tls.port.to_string(), bus.port.to_string(), path("ca.pem"), path("redis.pem"), path("redis.key"));
     let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &cert, "--tls-key-file", &key];
-    let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--tls-port", &port];
+    let cluster = ["--cluster-enabled", "yes", "--tls-cluster", "yes", "--cluster-port", &bus, "--tls-port", &port];
     redis.run(&[&cluster[..], &files].concat()).await;
     assert_eq!(redis.client().await.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await, "+OK");
 
@@ -67,7 +67,8 @@ async fn a_cluster_with_tls() {
     for text in ["1", "2", "3"] {
         assert_eq!(next_text(&mut subscription).await, text);
     }
-    bus.bus.set("k", "v".into(), None).await.unwrap();
+    // A cluster takes keys a moment after its slots were given out.
+    eventually(SOON, "a key is kept", async || bus.bus.set("k", "v".into(), None).await.is_ok()).await;
     assert_eq!(bus.bus.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
     let owner = |owner| bus.bus.claim("lease", owner, SOON);
     assert_eq!((owner("a").await.unwrap(), owner("b").await.unwrap()), (true, false));

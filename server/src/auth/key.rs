@@ -90,7 +90,9 @@ fn decoding_key(name: AlgorithmName, text: &str) -> Result<DecodingKey, String> 
             return Err(format!("{name:?} has a secret, and this is a key in PEM"));
         }
         if text.len() < bytes {
-            return Err(format!("a secret for {name:?} has at least {bytes} bytes"));
+            return Err(format!(
+                "a secret for {name:?} has at least {bytes} bytes: `openssl rand -hex {bytes}` makes one"
+            ));
         }
         return Ok(DecodingKey::from_secret(text.as_bytes()));
     }

@@ -236,8 +236,14 @@ fn keys_that_are_none_are_told() {
         Auth::new(&settings).err().map_or(String::new(), |mistakes| mistakes.join("\n"))
     };
     assert_eq!(told("EdDSA", ED_PUBLIC), "");
-    assert_eq!(told("HS256", "too short"), "auth.key: a secret for HS256 has at least 32 bytes");
-    assert_eq!(told("HS512", SECRET), "auth.key: a secret for HS512 has at least 64 bytes");
+    assert_eq!(
+        told("HS256", "too short"),
+        "auth.key: a secret for HS256 has at least 32 bytes: `openssl rand -hex 32` makes one"
+    );
+    assert_eq!(
+        told("HS512", SECRET),
+        "auth.key: a secret for HS512 has at least 64 bytes: `openssl rand -hex 64` makes one"
+    );
     assert_eq!(told("HS256", ED_PUBLIC), "auth.key: HS256 has a secret, and this is a key in PEM");
     assert_eq!(told("ES256", ED_PUBLIC), "auth.key: is not a public key for ES256 in PEM");
     assert_eq!(told("RS256", SECRET), "auth.key: is not a public key for RS256 in PEM");

@@ -3,13 +3,13 @@
 use carillon_config::{Loaded, Loader};
 use carillon_core::registry::Registry;
 
-use super::load;
+use super::load_all;
 use crate::exit::Exit;
 use crate::say;
 
 /// Says what is wrong, or that nothing is.
 pub(super) fn run(registry: &Registry, loader: Loader, verbose: bool) -> Exit {
-    let config = match load(loader) {
+    let config = match load_all(registry, loader) {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -17,7 +17,7 @@ pub(super) fn run(registry: &Registry, loader: Loader, verbose: bool) -> Exit {
     match crate::check::check(registry, &config) {
         Ok(_) if verbose => say::result(&format!("{}\nthe configuration is valid", effective(&config))),
         Ok(_) => say::result("the configuration is valid"),
-        Err(error) => say::refusal(&config, &error.to_string(), Exit::Config),
+        Err(problems) => say::problems(&config, &problems),
     }
 }
 

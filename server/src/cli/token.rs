@@ -7,7 +7,8 @@ mod revoke;
 use std::io::Read as _;
 use std::time::Duration;
 
-use carillon_config::{AuthSettings, Loader};
+use carillon_config::{AuthSettings, Loader, hint};
+use carillon_core::registry::Registry;
 use clap::Subcommand;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
@@ -30,10 +31,10 @@ pub(super) enum What {
 }
 
 /// Does it. `read` reads the settings.
-pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
+pub(super) fn run(what: What, registry: &Registry, read: impl FnOnce(&File) -> Loader) -> Exit {
     match what {
         What::Issue(issue) => match settings(&issue.file, read) {
-            Ok(settings) => issue.run(&settings),
+            Ok(settings) => issue.run(&settings, registry),
             Err(exit) => exit,
         },
         What::Revoke(revoke) => match load(read(&revoke.file)) {
@@ -41,7 +42,7 @@ pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
             Err(exit) => exit,
         },
         What::Check(check) => match settings(&check.file, read) {
-            Ok(settings) => check.run(&settings),
+            Ok(settings) => check.run(&settings, registry),
             Err(exit) => exit,
         },
     }
@@ -49,6 +50,20 @@ pub(super) fn run(what: What, read: impl FnOnce(&File) -> Loader) -> Exit {
 
 fn settings(file: &File, read: impl FnOnce(&File) -> Loader) -> Result<AuthSettings, Exit> {
     load(read(file)).map(|config| config.get("auth"))
+}
+
+/// The names of namespaces in a token that open nothing where these plugins run, each with what is wrong; one that ends with `*`
+/// stands for all that begin like it.
+fn opening_nothing(names: &[String], registry: &Registry) -> Vec<String> {
+    let served: Vec<&str> = registry.iter().map(|entry| entry.namespace()).collect();
+    let opens = |name: &str| match name.strip_suffix('*') {
+        Some(start) => served.iter().any(|namespace| namespace.starts_with(start)),
+        None => served.contains(&name),
+    };
+    let wrong = names.iter().filter(|name| !opens(name));
+    wrong
+        .map(|name| format!("no plugin of this program serves {name:?} ({})", hint(name, "there are", &served)))
+        .collect()
 }
 
 /// A time as people say it: `90s`, `15m`, `8h`, `30d`.
@@ -71,7 +86,8 @@ fn from_stdin() -> Result<String, String> {
 
 /// A time for people, in UTC.
 fn told(time: std::time::SystemTime) -> String {
-    Timestamp::try_from(time).map_or_else(|_| "never".to_owned(), |time| time.to_string())
+    let seconds = |time: Timestamp| Timestamp::from_second(time.as_second());
+    Timestamp::try_from(time).and_then(seconds).map_or_else(|_| "never".to_owned(), |time| time.to_string())
 }
 
 #[cfg(test)]

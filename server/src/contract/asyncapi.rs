@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 
+use carillon_core::Code;
 use serde_json::{Map, Value, json};
 
 use super::definitions::PREFIX;
@@ -41,10 +42,15 @@ fn failure() -> (String, Value) {
         "type": "object",
         "description": "Why a call failed.",
         "properties": {
-            "code": { "type": "string" },
-            "message": { "type": "string" },
-            "retryable": { "type": "boolean" },
-            "id": { "type": "string" },
+            "code": { "type": "string", "enum": Code::ALL.map(Code::as_str), "description": "For programs." },
+            "message": { "type": "string", "description": "For people." },
+            "retryable": { "type": "boolean", "description": "Whether the same call may succeed later." },
+            "retry_after_ms": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "With rate_limited: in how many milliseconds it may be tried again.",
+            },
+            "id": { "type": "string", "description": "Finds the cause in the server's log." },
         },
         "required": ["code", "message", "retryable"],
     });
@@ -126,7 +132,11 @@ impl Messages<'_> {
         };
         let doc = format!("The ack of {event}.");
         let reply = self.add(&format!("{event}.ack"), event, &doc, json!({ "oneOf": [done, refused] }));
-        self.operation("receive", &taken.doc, &message, Some(&reply))
+        let mut operation = self.operation("receive", &taken.doc, &message, Some(&reply));
+        if let (Some(fields), Some(limit)) = (operation.as_object_mut(), &taken.limit) {
+            fields.insert("x-limit".to_owned(), json!(limit));
+        }
+        operation
     }
 
     fn add(&mut self, key: &str, event: &str, doc: &str, payload: Value) -> String {

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use carillon_core::Code;
 use serde_json::{Map, Value};
 
 use super::definitions::PREFIX;
@@ -19,12 +20,14 @@ const HEAD: &str = r#"// What this Carillon and its clients send each other. Gen
 
 /** Why a call failed. */
 export interface Failure {
-  /** For programs: `bad_payload`, `timeout` and others. */
-  code: string;
+  /** For programs. */
+  code:{codes};
   /** For people. */
   message: string;
   /** Whether the same call may succeed later. */
   retryable: boolean;
+  /** With `rate_limited`: in how many milliseconds it may be tried again. */
+  retry_after_ms?: number;
   /** Finds the cause in the server's log. */
   id?: string;
 }
@@ -47,7 +50,8 @@ const BINARY: &str = "ArrayBuffer | Uint8Array";
 
 /// The whole file.
 pub(super) fn write(contract: &Contract) -> String {
-    let mut text = HEAD.to_owned();
+    let codes: String = Code::ALL.iter().map(|code| format!("\n    | \"{}\"", code.as_str())).collect();
+    let mut text = HEAD.replace("{codes}", &codes);
     text.push_str("\n/** Every namespace. */\nexport interface Namespaces {\n");
     for (name, namespace) in &contract.namespaces {
         text.push_str(&format!("  {}: {{\n", quoted(name)));
@@ -82,7 +86,8 @@ fn push_namespace(text: &mut String, namespace: &Namespace) {
     push_any(text, namespace.sent_any.as_deref());
     text.push_str("    };\n    emit: {\n");
     for (event, taken) in &namespace.taken {
-        push_doc(text, "      ", Some(&taken.doc));
+        let docs: Vec<_> = [Some(taken.doc.clone()), taken.limit_text()].into_iter().flatten().collect();
+        push_doc(text, "      ", Some(&docs.join("\n")));
         writeln!(text, "      {}: (...args: {}) => void;", quoted(event), emitter(taken)).ok();
     }
     push_any(text, namespace.taken_any.as_deref());

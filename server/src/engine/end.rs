@@ -19,6 +19,8 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 const UPGRADE: Duration = Duration::from_secs(2);
 /// The close code of a server that stops.
 const GOING_AWAY: u16 = 1001;
+/// The close code of who sent a message that is too large.
+const TOO_LARGE: u16 = 1009;
 
 impl Session {
     /// The kill switch: ends the session now, whatever is queued. Only the first reason counts. Calls nobody of the
@@ -38,14 +40,33 @@ impl Session {
 
     /// The session is over, by its client or because of what it did.
     pub(super) fn gone(self: &Arc<Self>, reason: Reason) {
-        self.ended.set(reason).ok();
+        if self.ended.set(reason).is_ok() && reason == Reason::TooLarge {
+            self.tell_too_large();
+        }
         self.close_out(reason);
         self.say_farewells();
     }
 
-    /// Counts it, and tells the operator of clients that are too slow.
+    /// Tells the operator of a message that is too large: its client learns no more than that its connection is gone.
+    fn tell_too_large(&self) {
+        let Some(left_out) = self.common.large.allow() else { return };
+        let client = self.newcomer.handshake().address().to_string();
+        let namespaces: Vec<_> = self.inside().seats.iter().map(|seat| seat.namespace.to_string()).collect();
+        let (namespaces, limit) = (namespaces.join(" "), self.common.settings.max_message_bytes);
+        tracing::warn!(
+            left_out,
+            client,
+            namespaces,
+            "a client sent a message over server.max_message_bytes = {limit} and was closed"
+        );
+    }
+
+    /// Counts it, and tells the operator of clients that are too slow, or send too much at once.
     fn tell_killed(&self, reason: Reason) {
         self.common.metrics.killed(reason);
+        if reason == Reason::TooLarge {
+            self.tell_too_large();
+        }
         if reason == Reason::Slow
             && let Some(left_out) = self.common.slow.allow()
         {
@@ -135,7 +156,7 @@ impl Session {
             return;
         }
         self.tell_killed(reason);
-        self.write_close(Some(GOING_AWAY));
+        self.write_close(frame::close(Some(GOING_AWAY)));
         self.close_out(reason);
         // The client closes its side in answer; one that does not is cut.
         stream.finish().ok();
@@ -153,12 +174,18 @@ impl Session {
         (out.left, out.outbox.cost())
     }
 
+    /// The close frame of a client that sent a message that is too large.
+    pub(super) fn too_large(&self) -> Vec<u8> {
+        let limit = self.common.settings.max_message_bytes;
+        frame::close_because(TOO_LARGE, &format!("a message over server.max_message_bytes = {limit}"))
+    }
+
     /// Writes a close frame, if one can be: not in the middle of another frame, and not where nothing more can be written.
     /// Answers that a run of events holds back do not wait for its end any more.
-    pub(super) fn write_close(&self, code: Option<u16>) {
+    pub(super) fn write_close(&self, frame: Vec<u8>) {
         let mut out = self.out();
         out.joined.iter_mut().for_each(|joined| joined.corked = false);
-        out.outbox.push_urgent(Bytes::from(frame::close(code)));
+        out.outbox.push_urgent(Bytes::from(frame));
         self.flush(&mut out);
     }
 }

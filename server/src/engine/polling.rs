@@ -120,7 +120,7 @@ pub(super) async fn post(session: Arc<Session>, body: Body) -> Result<Response, 
     let (body, held) = match body::read(body, session.common.settings.max_message_bytes, held).await {
         Ok(taken) => taken,
         Err(NoBody::TooLarge) => {
-            session.end(Reason::BadPacket);
+            session.end(Reason::TooLarge);
             return Err(Refusal::TooLarge);
         }
         Err(NoBody::Broken) => {

@@ -133,7 +133,7 @@ impl Session {
         let assembly = inside.assembly.as_mut().ok_or(Reason::BadPacket)?;
         assembly.bytes += data.len();
         if assembly.bytes > self.common.settings.max_message_bytes {
-            return Err(Reason::BadPacket);
+            return Err(Reason::TooLarge);
         }
         // The allocator rounds large blocks up by an eighth, and half as much again lies between them.
         if !assembly.held.grow(data.len() + data.len() / 4) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use carillon_core::packet::frame::{Message, Opcode, Reader, header};
+use carillon_core::packet::frame::{Message, Opcode, Reader, Violation, close, header};
 use carillon_core::sink::Reason;
 use tokio::io::ReadBuf;
 use tokio::time::Sleep;
@@ -97,6 +97,7 @@ impl Connection {
                     Message::Pong => Ok(()),
                     Message::Close(code) => Err((Reason::TransportClose, Some(code.unwrap_or(NORMAL)))),
                 },
+                Err(Violation::TooLarge) => Err((Reason::TooLarge, None)),
                 Err(violation) => Err((Reason::TransportError, Some(violation.close_code()))),
             };
             if let Err((reason, code)) = outcome {
@@ -130,7 +131,7 @@ impl Connection {
 
     /// Says why, and that nothing follows; then the client closes its side.
     fn close(&mut self, reason: Reason, code: u16) {
-        self.session.write_close(Some(code));
+        self.session.write_close(if reason == Reason::TooLarge { self.session.too_large() } else { close(Some(code)) });
         // What keeps it from ending ends it.
         self.stream.finish().ok();
         self.session.gone(reason);

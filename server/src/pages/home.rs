@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::asset::{self, Find};
-use super::{answer, guarded};
+use super::{PAGES, answer, guarded};
 use crate::http::is_operators;
 
 /// Where the built frame takes what is served in, and how it says its language.
@@ -17,9 +17,11 @@ const LANGUAGE: &str = "<html lang=\"fr\">";
 
 /// What is served, for the page to list.
 pub(crate) struct Served<'a> {
+    /// The name of this program.
+    pub(crate) program: &'a str,
     pub(crate) namespaces: Vec<&'a str>,
-    /// The plugins' routes, `{name}` and all.
-    pub(crate) routes: Vec<&'a str>,
+    /// The plugins' routes, `{name}` and all, each with its sentence.
+    pub(crate) routes: Vec<(&'a str, &'a str)>,
     /// What operators read is not here.
     pub(crate) apart: bool,
 }
@@ -32,6 +34,8 @@ struct Texts {
     namespaces: &'static str,
     none: &'static str,
     links: &'static str,
+    /// Instead of the links to the pages, where they were not built.
+    unbuilt: &'static str,
     links_to: [(&'static str, &'static str); 9],
     routes: &'static str,
     docs: &'static str,
@@ -46,6 +50,7 @@ const FRENCH: Texts = Texts {
     namespaces: "Namespaces",
     none: "Aucun : aucun plugin n'est actif.",
     links: "Liens",
+    unbuilt: "ce serveur a été compilé sans ses pages : `make web`, puis recompiler",
     links_to: [
         ("/", "tableau de bord"),
         ("/plugins", "chaque namespace, ses événements et ses schémas, à essayer"),
@@ -59,7 +64,7 @@ const FRENCH: Texts = Texts {
     ],
     routes: "Routes HTTP des plugins",
     docs: "Documentation",
-    docs_are: "<code>carillon plugins</code> décrit chaque événement, <code>carillon config default</code> chaque réglage ; \
+    docs_are: "<code>{program} plugins</code> décrit chaque événement, <code>{program} config default</code> chaque réglage ; \
                le reste est dans README.md et docs/ du code source.",
     other: ("en", "English"),
 };
@@ -71,6 +76,7 @@ const ENGLISH: Texts = Texts {
     namespaces: "Namespaces",
     none: "None: no plugin is enabled.",
     links: "Links",
+    unbuilt: super::UNBUILT,
     links_to: [
         ("/", "dashboard"),
         ("/plugins", "every namespace with its events and schemas, to be tried"),
@@ -84,7 +90,7 @@ const ENGLISH: Texts = Texts {
     ],
     routes: "HTTP routes of the plugins",
     docs: "Documentation",
-    docs_are: "<code>carillon plugins</code> describes every event, <code>carillon config default</code> every setting; \
+    docs_are: "<code>{program} plugins</code> describes every event, <code>{program} config default</code> every setting; \
                the rest is in README.md and docs/ of the source code.",
     other: ("fr", "Français"),
 };
@@ -102,7 +108,8 @@ pub(crate) fn home(served: &Served<'_>, headers: &HeaderMap, query: Option<&str>
 /// The page in its frame, or by itself.
 fn page(find: Find, texts: &Texts, served: &Served<'_>) -> String {
     let Texts { language, title, other: (other, name), .. } = texts;
-    let content = content(texts, served);
+    let built = find("index.html").is_some();
+    let content = content(texts, served, built);
     if let Some(frame) = find("docs.html").and_then(|(frame, _)| String::from_utf8(frame.into_owned()).ok()) {
         return frame.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1).replacen(PLACE, &content, 1);
     }
@@ -116,8 +123,12 @@ fn page(find: Find, texts: &Texts, served: &Served<'_>) -> String {
 }
 
 /// What the page says.
-fn content(texts: &Texts, served: &Served<'_>) -> String {
+fn content(texts: &Texts, served: &Served<'_>, built: bool) -> String {
     let mut page = format!("<p>{}</p>\n", texts.intro);
+    if !built {
+        // Writing to a String cannot fail.
+        writeln!(page, "<p><strong>{}</strong></p>", markup(texts.unbuilt)).ok();
+    }
     list(&mut page, texts.namespaces, served.namespaces.iter().map(|name| format!("<code>{}</code>", escaped(name))));
     if served.namespaces.is_empty() {
         section(&mut page, texts.namespaces, texts.none);
@@ -128,12 +139,23 @@ fn content(texts: &Texts, served: &Served<'_>) -> String {
         texts
             .links_to
             .iter()
-            .filter(|(path, _)| !(served.apart && is_operators(path)))
+            .filter(|(path, _)| !(served.apart && is_operators(path)) && (built || !is_built(path)))
             .map(|(path, what)| format!("<a href=\"{path}\">{path}</a>: {what}")),
     );
-    list(&mut page, texts.routes, served.routes.iter().map(|path| route(path)));
-    section(&mut page, texts.docs, texts.docs_are);
+    list(&mut page, texts.routes, served.routes.iter().map(|(path, doc)| route(path, doc)));
+    section(&mut page, texts.docs, &texts.docs_are.replace("{program}", &escaped(served.program)));
     page
+}
+
+/// Whether `path` is one of the pages that `make web` builds.
+fn is_built(path: &str) -> bool {
+    path == "/" || PAGES.iter().any(|(page, ..)| *page == path)
+}
+
+/// A sentence whose `code` is marked as such.
+pub(super) fn markup(text: &str) -> String {
+    let part = |(at, part): (usize, &str)| if at % 2 == 0 { part.to_owned() } else { format!("<code>{part}</code>") };
+    escaped(text).split('`').enumerate().map(part).collect()
 }
 
 /// A heading and its list, or nothing where there is nothing to list.
@@ -149,10 +171,12 @@ fn section(page: &mut String, heading: &str, text: &str) {
     write!(page, "<h2>{heading}</h2>\n<p>{text}</p>\n").ok();
 }
 
-/// A route as a link, unless part of it is to be filled in.
-fn route(path: &str) -> String {
-    let text = escaped(path);
-    if path.contains('{') { format!("<code>{text}</code>") } else { format!("<a href=\"{text}\">{text}</a>") }
+/// A route as a link, unless part of it is to be filled in, with what it answers.
+fn route(path: &str, doc: &str) -> String {
+    let (text, doc) = (escaped(path), escaped(doc));
+    let path =
+        if path.contains('{') { format!("<code>{text}</code>") } else { format!("<a href=\"{text}\">{text}</a>") };
+    format!("{path}: {doc}")
 }
 
 /// Names come from plugins, and may hold any character.
@@ -201,32 +225,47 @@ mod tests {
 
     fn built(path: &str) -> Option<(std::borrow::Cow<'static, [u8]>, [u8; 32])> {
         let frame: &[u8] = b"<html lang=\"fr\"><link rel=\"stylesheet\"><header></header><main><!-- served --></main>";
-        (path == "docs.html").then(|| (frame.into(), [1; 32]))
+        ["docs.html", "index.html"].contains(&path).then(|| (frame.into(), [1; 32]))
     }
 
     /// What is served is listed, links lead somewhere, and no name of a plugin is markup, with the frame and without.
     #[test]
     fn the_home_page_lists_what_is_served() {
         for find in [unbuilt as Find, built] {
-            let served = Served { namespaces: vec!["/", "/a<b"], routes: vec!["/api/x", "/api/{id}"], apart: false };
+            let routes = vec![("/api/x", "All <x>."), ("/api/{id}", "One.")];
+            let served = Served { program: "acme", namespaces: vec!["/", "/a<b"], routes, apart: false };
             let text = page(find, &ENGLISH, &served);
             for part in [
                 "<html lang=\"en\">",
                 "<li><code>/a&lt;b</code></li>",
-                "<a href=\"/api/x\">/api/x</a>",
-                "<code>/api/{id}</code>",
-                "<a href=\"/websocket-test\">",
+                "<a href=\"/api/x\">/api/x</a>: All &lt;x&gt;.",
+                "<code>/api/{id}</code>: One.",
+                "<code>acme plugins</code>",
                 "<a href=\"/api/failures\">",
             ] {
                 assert!(text.contains(part), "{part} is not in {text}");
             }
-            let nothing = page(find, &FRENCH, &Served { namespaces: Vec::new(), routes: Vec::new(), apart: true });
+            let nothing = page(
+                find,
+                &FRENCH,
+                &Served { program: "acme", namespaces: Vec::new(), routes: Vec::new(), apart: true },
+            );
             assert!(nothing.contains("aucun plugin") && !nothing.contains("Routes HTTP"), "{nothing}");
             for path in ["/metrics", "/readyz", "/livez", "/api/failures"] {
                 assert!(text.contains(path) && !nothing.contains(path), "{path} is listed where it is served");
             }
         }
-        let served = Served { namespaces: vec!["/"], routes: Vec::new(), apart: false };
+        let served = Served { program: "acme", namespaces: vec!["/"], routes: Vec::new(), apart: false };
+        for path in ["/", "/plugins", "/websocket-test"] {
+            let link = format!("<a href=\"{path}\">");
+            assert!(page(built, &ENGLISH, &served).contains(&link), "{path} is there to be opened");
+            assert!(!page(unbuilt, &ENGLISH, &served).contains(&link), "{path} was not built");
+        }
+        for (texts, said) in
+            [(&ENGLISH, "run <code>make web</code>, then build again"), (&FRENCH, "<code>make web</code>")]
+        {
+            assert!(page(unbuilt, texts, &served).contains(said) && !page(built, texts, &served).contains("make web"));
+        }
         let framed = page(built, &ENGLISH, &served);
         assert!(framed.contains("<header>") && framed.contains("<main><p>An event router"), "{framed}");
         assert!(page(unbuilt, &ENGLISH, &served).contains("<a href=\"?lang=fr\""), "a way to the other language");

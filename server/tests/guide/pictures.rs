@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 
-use carillon_core::bus::Message;
 use carillon_core::prelude::*;
 
 /// The channel of the bus that other programs announce pictures on.
@@ -23,6 +22,7 @@ struct Picture {
 struct Pictures {
     host: Host,
     all: Mutex<Vec<Picture>>,
+    malformed: IntCounterVec,
 }
 
 impl Plugin for Pictures {
@@ -31,7 +31,9 @@ impl Plugin for Pictures {
     type Config = NoConfig;
 
     async fn init(_: NoConfig, host: Host) -> Result<Self> {
-        Ok(Self { host, all: Mutex::default() })
+        let help = "Announcements that are no JSON.";
+        let malformed = host.metrics().counter("pictures_malformed_total", help, &[])?;
+        Ok(Self { host, all: Mutex::default(), malformed })
     }
 
     fn routes(on: &mut Routes<Self>, _: &NoConfig) {
@@ -50,7 +52,7 @@ impl Plugin for Pictures {
             tokio::select! {
                 () = host.shutdown() => return Ok(()),
                 message = messages.recv() => match message {
-                    Some(message) => self.announce(message).await?,
+                    Some(message) => self.announce(&message),
                     None => return Err(Error::unavailable("the bus has ended")),
                 }
             }
@@ -90,7 +92,15 @@ impl Pictures {
         Ok(())
     }
 
-    async fn announce(&self, message: Message) -> Result<()> {
+    /// No error leaves it: one bad message of another program would end `run`.
+    fn announce(&self, message: &Message) {
+        if let Err(error) = self.pass_on(message) {
+            self.malformed.with_label_values::<&str>(&[]).inc();
+            tracing::warn!(channel = &*message.channel, %error, "a message that cannot be passed on");
+        }
+    }
+
+    fn pass_on(&self, message: &Message) -> Result<()> {
         let text = String::from_utf8_lossy(&message.payload).into_owned();
         let payload = Payload::from_json(text.into())?;
         self.host.to("/pictures").local().publish("announced", &payload)
@@ -147,8 +157,10 @@ mod tests {
     async fn what_other_programs_announce_is_passed_on() {
         let harness = Harness::of::<Pictures>().await;
         let client = harness.connect("/pictures").await.unwrap();
+        harness.app().bus().publish(ANNOUNCED, "no JSON".into()).await.unwrap();
         harness.app().bus().publish(ANNOUNCED, r#"{"name":"dot"}"#.into()).await.unwrap();
         assert_eq!(client.expect("announced").await, json!({"name": "dot"}));
+        assert_eq!(harness.metric("carillon_pictures_malformed_total"), 1.0);
     }
 
     #[tokio::test(start_paused = true)]

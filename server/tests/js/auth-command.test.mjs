@@ -23,6 +23,8 @@ function configured(t, more = '') {
   return { config, folder, keyFile, run };
 }
 
+const API_KEYS = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "ann", sha256 = "${sha256('ann-key')}", roles = ["operator"] }]` };
+
 const claimsOf = (text) => JSON.parse(Buffer.from(text.split('.')[1], 'base64url'));
 
 test('a token of each algorithm is issued, accepted by the same configuration, and lets a stock client in', async (t) => {
@@ -102,8 +104,10 @@ test('what cannot be issued or checked says what is missing, and nothing of a ke
     [1, '`sub` must be a text', run(['issue', '--subject', '', '--key-id', 'HS256'])],
     [2, 'write a time such as 90s', issue('--key-id', 'HS256', '--for', 'long')],
     [2, 'write NAME=TEXT', issue('--key-id', 'HS256', '--info', 'team')],
+    [2, 'the name of a namespace begins with /; did you mean /chat?', issue('--key-id', 'HS256', '--namespace', 'chat')],
     [2, '--subject', run(['issue', '--key-id', 'HS256'])],
     [78, 'auth.mode is "open"', runToEnd('carillon', ['token', 'check', 'x'])],
+    [78, 'auth.mode is "api_key", which has no tokens', runToEnd('carillon', ['token', 'issue', '--subject', 'ann'], { env: API_KEYS })],
     [1, 'no key is configured: set auth.key', runToEnd('carillon', ['token', 'issue', '--subject', 'ann'])],
   ]) {
     const { code: ended, out, err } = await answer;
@@ -115,8 +119,19 @@ test('what cannot be issued or checked says what is missing, and nothing of a ke
   assert.equal(JSON.parse(Buffer.from(other.out.split('.')[0], 'base64url')).kid, 'new', 'a key that nobody has configured yet');
 });
 
+test('what a token is to open and nobody serves is told, when it is issued and when it is checked', async (t) => {
+  const { run } = configured(t);
+  const issued = await run(['issue', '--subject', 'ann', '--key-id', 'HS256', '--namespace', '/ehco', '--namespace', '/he*', '--namespace', '/x*']);
+  assert.equal(issued.code, 0);
+  const told = (what) => `carillon: ${what}: no plugin of this program serves "/ehco" (did you mean \`/echo\`?)\ncarillon: ${what}: no plugin of this program serves "/x*" (there are: \`/\`, \`/echo\`, \`/health\`, \`/monitoring\`, \`/router\`)\n`;
+  const order = (text) => text.replace(/`\/.*`\)/, (list) => list.slice(0, -1).split(', ').sort().join(', ') + ')');
+  assert.equal(order(issued.err), told('--namespace'));
+  const checked = await run(['check'], { input: issued.out });
+  assert.deepEqual([checked.code, order(checked.err)], [0, told('its namespaces')]);
+});
+
 test('API keys are checked as well', async () => {
-  const env = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "ann", sha256 = "${sha256('ann-key')}", roles = ["operator"] }]` };
+  const env = API_KEYS;
   assert.match((await runToEnd('carillon', ['token', 'check'], { env, input: 'ann-key\n' })).out, /^accepted: ann\n {2}until {7}no end\n[^]* {2}roles {7}operator\n$/);
   assert.equal((await runToEnd('carillon', ['token', 'check'], { env, input: 'Ann-key' })).code, 1);
 });

@@ -101,12 +101,24 @@ for (const engine of ['carillon', 'socketioxide']) {
         const told = async (claims, namespace) => (await refused(open(claims, namespace))).message;
         assert.equal(await told({ namespaces: ['/health'] }, '/echo'), 'not allowed in this namespace');
         assert.equal(await told({}, '/health'), 'not allowed in this namespace');
+        await server.logged(/WARN.*a client was refused: the list `namespaces` .* does not open this one.* namespace="\/echo" reason="namespace" subject="/);
+        await server.logged(/WARN.*a client was refused: .* has no role "operator" \(plugins\.health\.access\).* namespace="\/health" reason="role"/);
+        const metrics = await server.metrics();
+        for (const [namespace, reason] of [['/echo', 'namespace'], ['/health', 'role']]) assert.ok(metrics.sum('carillon_access_refused_total', { namespace, reason }) > 0, reason);
         await open({ roles: ['operator'] }, '/health').opened();
         const client = open({ namespaces: ['/echo'], events: ['shout*'] }, '/echo');
         await client.opened();
         const [{ ok, error }] = await client.call('say', { text: 'hi' });
         assert.deepEqual([ok, error.code], [false, 'forbidden']);
         assert.equal((await client.call('shouts', {}))[0].error.code, 'unknown_event');
+        // Nothing is suggested that it may not send.
+        const slip = async (events) => {
+          const client = open({ namespaces: ['/echo'], events }, '/echo');
+          await client.opened();
+          return (await client.call('sya', {}))[0].error.message;
+        };
+        assert.equal(await slip(['sya']), 'this namespace has no such event');
+        assert.equal(await slip(['s*']), 'this namespace has no such event: did you mean "say"?');
       });
     }
 

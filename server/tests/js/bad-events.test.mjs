@@ -99,7 +99,10 @@ row('an unknown event that asks for an ack', '`unknown_event`', '`handler_outcom
   assert.equal(answer.ok, false);
   assert.equal(answer.error.code, 'unknown_event');
   assert.equal(answer.error.retryable, false);
+  assert.equal(answer.error.message, 'this namespace has no such event');
   await outcome(server, '_other', 'unknown_event');
+  assert.equal((await socket.call('helo', 1))[0].error.message, 'this namespace has no such event: did you mean "hello"?');
+  assert.equal((await socket.call(`hello${'o'.repeat(100_000)}`, 1))[0].error.message, 'this namespace has no such event');
 });
 
 row('an unknown event without an ack', 'the event `error`, code `unknown_event`', '`handler_outcomes_total{event="_other", outcome="unknown_event"}`', async (server) => {

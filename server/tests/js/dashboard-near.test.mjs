@@ -80,7 +80,7 @@ test('that clients are being lost is seen at a glance, also by who comes later',
   const tab = await dashboard(t, browser, server, { locale: 'en-US' });
   await redis.subscribers(1);
   await reads(tab, '#losing', /^none$/);
-  await reads(tab, '#losses', /^copies lost in 15 minutes: 0; slow clients closed since the start: 0$/);
+  await reads(tab, '#losses', /^messages lost in 15 minutes: 0; slow clients closed since the start: 0$/);
   await openDeaf(t, server.port, { namespace: '/' });
   const script = "local big = string.rep('x', 30000) for n = 1, 100 do redis.call('publish', 'celery:metrics', '\"' .. big .. n .. '\"') end";
   await until(async () => {
@@ -88,7 +88,8 @@ test('that clients are being lost is seen at a glance, also by who comes later',
     return (await server.metrics()).sum('carillon_deliveries_total', { outcome: 'slow' }) > 0;
   }, 'a client that does not read is lost');
   await reads(tab, '#losing', /^right now$/);
-  await reads(tab, '#losses', /^copies lost in 15 minutes: [\d,]*[1-9][\d,]*; slow clients closed since the start: 1$/);
+  await reads(tab, '#losses', /^messages lost in 15 minutes: [\d,]*[1-9][\d,]*; slow clients closed since the start: 1$/);
+  await reads(tab, '#alerts', /^critical clients are losing messages/);
   await picture(tab, 'dashboard-losing');
   const later = await dashboard(t, browser, server, { locale: 'fr-FR' });
   await reads(later, '#losing', /^en ce moment$/);

@@ -161,12 +161,14 @@ test('nodes that no longer answer are marked and told, and those that are hot; t
   const bus = tab.locator('#figures dd', { hasText: /^redis, / });
   await redis.kill();
   await reads(tab, '#router', /^degraded$/, BUS_LOST_MS);
+  await reads(tab, 'section:has(#busState)', /down\s+redis \(/);
   assert.match(await figure(tab, 'Bus'), /^redis, down/);
   assert.match(await bus.getAttribute('class'), /high/, 'the bus is red');
   const [, , away] = await points(tab);
   await until(async () => (await points(tab))[2] > away + 1, 'the charts of the router go on');
   await redis.start();
   await reads(tab, '#router', /^ready$/);
+  await reads(tab, '#busState', /^up$/);
   assert.match(await figure(tab, 'Bus'), /^redis, up/);
   assert.doesNotMatch(await bus.getAttribute('class') ?? '', /high/);
   assert.match(await tab.locator('#router').getAttribute('class'), /healthy/);
@@ -196,4 +198,14 @@ test('a node_exporter that stops is stale, told and alerted, and is back when it
   await exporter.start();
   await within(['#nodes tbody tr.answers', /répond/], ['#health', /^bonne$/], ['#alerts', /^(?!.*ne répond pas)/s]);
   assert.equal(await tab.locator('#nodes tr.stale').count(), 0);
+});
+
+test('on a Redis bus without nodes the page says why nothing is known; the bus is on the first screen', async (t) => {
+  const redis = await startRedis(t);
+  const server = await start(t, { args: ['--bus', redis.url] });
+  const tab = await dashboard(t, await openBrowser(t), server, { locale: 'en-US', viewport: { width: 1280, height: 720 } });
+  await reads(tab, '#noNodes', /^No node is known\. On a Redis bus .*plugins\.monitoring\.nodes .*\/docs$/);
+  await reads(tab, '#busState', /^up$/);
+  const { y, height } = await tab.locator('#busState').boundingBox();
+  assert.ok(y + height < 720, `it stands at ${y}`);
 });

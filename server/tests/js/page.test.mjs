@@ -27,6 +27,8 @@ test('the page connects, shows every event as a line, and lets go again', async 
   assert.equal(await page.tab.title(), 'Test WebSocket - Carillon');
   assert.equal(await page.status('Déconnecté'), 'disconnected');
   assert.deepEqual(await page.buttons(), OFF);
+  const tops = await page.tab.locator('.buttons button').evaluateAll((buttons) => buttons.map((button) => button.offsetTop));
+  assert.equal(new Set(tops).size, 1, 'the buttons stand in one row');
 
   await page.click('Se connecter');
   assert.equal(await page.status(/^Connecté - Socket ID: /), 'connected');
@@ -216,6 +218,7 @@ test('/websocket-test/ is the page as well, and /docs leads to it in the languag
     const text = await tab.locator('body').innerText();
     for (const part of ['/health', '/monitoring', '/metrics', word]) assert.ok(text.includes(part), `${part} in ${text}`);
     assert.ok(!text.includes(other));
+    assert.match(text, /\/api\/\S+: \S.*\./, 'routes have their sentences');
     assert.equal(await tab.locator('html').getAttribute('lang'), locale.slice(0, 2));
     await tab.getByRole('link', { name: '/websocket-test' }).click();
     await tab.locator('#status').waitFor();

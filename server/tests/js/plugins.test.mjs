@@ -121,3 +121,11 @@ test('what a namespace asks for goes along with the first CONNECT, and so does w
   const connects = (name) => metrics.sum(`carillon_${name}`, { namespace: '/second' });
   assert.deepEqual([connects('connections_total'), connects('connects_refused_total')], [2, 1], 'nobody connects without auth first');
 });
+
+test('the limit of an event is shown, as the settings have it', async (t) => {
+  const server = await start(t, { config: '[limits]\nevents = [{ namespace = "/echo", event = "say", per_s = 5, burst = 9 }]\n' });
+  const tab = await plugins(t, server, { locale: 'en-US' });
+  const say = entry(tab, '/echo', 'say');
+  await say.locator('summary').click();
+  await says(say, /Limit: 5 a second, 9 at once\./);
+});

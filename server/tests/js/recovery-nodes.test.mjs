@@ -6,10 +6,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ENGINE } from './lib/engine-differences.mjs';
+import { told } from './lib/outage.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
+import { startCluster } from './lib/shards.mjs';
 import { until, within } from './lib/wait.mjs';
-import { told } from './lib/outage.mjs';
 
 const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
 const CLIENTS = number('CARILLON_RECOVERY_CLIENTS', 50);
@@ -79,25 +80,42 @@ async function hall(t) {
   return { redis, nodes, sockets, speaker };
 }
 
-test('a row of the relay that is kept is kept once, however many nodes there are, and heard by the clients of all', async (t) => {
-  const redis = await startRedis(t);
-  const config = '[journal]\nnamespaces = ["/"]\nhistory = ["/"]\n[[plugins.relay.rows]]\nchannel = "wall"\nevent = "wall"\nnamespaces = ["/"]\njournal = true\n';
-  const servers = await Promise.all([1, 2, 3].map(() => start(t, { args: ['--bus', redis.url], config })));
-  for (const server of servers) await told(server, { up: true, status: 'ready' });
-  await redis.subscribers(3, ['wall']);
-  const sockets = await Promise.all(servers.map((server) => server.connect('/', { transports: ['websocket'] })));
-  // Whose turn it is is settled within a second; what comes before that is nobody's.
-  await until(() => redis.cli('EXISTS', 'carillon:relay').then((there) => there === '1'), 'one of them has its turn');
-  for (let n = 0; n < 50; n += 1) assert.equal(await redis.cli('PUBLISH', 'wall', n), '3');
-  for (const socket of sockets) {
-    await until(() => socket.all('wall').some(([n]) => n === 49), () => `all of it is heard; ${socket.all('wall').length} were`);
-    assert.deepEqual(socket.all('wall'), Array.from({ length: 50 }, (_, n) => [n]));
-  }
-  for (const server of servers) {
-    const { events, complete } = await (await server.fetch('/api/history?limit=1000')).json();
-    assert.deepEqual([events.map(({ args }) => args[0]), complete], [Array.from({ length: 50 }, (_, n) => n), true]);
-  }
-});
+/** One Redis, or a cluster of three: `[name, start]`, where what is started has a `url` and `all`, its servers. */
+const STORES = [
+  ['one Redis', async (t) => {
+    const redis = await startRedis(t);
+    return { url: redis.url, all: [redis] };
+  }],
+  ['a cluster', async (t) => {
+    const { url, masters } = await startCluster(t);
+    return { url, all: masters };
+  }],
+];
+
+for (const [name, begin] of STORES) {
+  test(`${name}: a row of the relay that is kept is kept once, however many nodes there are, and heard by the clients of all`, async (t) => {
+    const { url, all } = await begin(t);
+    const config = '[journal]\nnamespaces = ["/"]\nhistory = ["/"]\n[[plugins.relay.rows]]\nchannel = "wall"\nevent = "wall"\nnamespaces = ["/"]\njournal = true\n';
+    const servers = await Promise.all([1, 2, 3].map(() => start(t, { args: ['--bus', url], config })));
+    for (const server of servers) await told(server, { up: true, status: 'ready' });
+    const answers = (...command) => Promise.all(all.map((one) => one.cli(...command).catch(() => '')));
+    await until(async () => (await answers('PUBSUB', 'NUMSUB', 'wall')).reduce((sum, said) => sum + Number(said.split('\n')[1]), 0) === 3, 'all of them listen');
+    const sockets = await Promise.all(servers.map((server) => server.connect('/', { transports: ['websocket'] })));
+    // Whose turn it is is settled within a second; what comes before that is nobody's.
+    await until(async () => (await answers('EXISTS', 'carillon:relay')).includes('1'), 'one of them has its turn');
+    for (let n = 0; n < 50; n += 1) await all[0].cli('PUBLISH', 'wall', n);
+    const numbers = Array.from({ length: 50 }, (_, n) => n);
+    for (const socket of sockets) {
+      await until(() => socket.all('wall').some(([n]) => n === 49), () => `all of it is heard; ${socket.all('wall').length} were`);
+      assert.deepEqual(socket.all('wall').map(([n]) => n), numbers);
+    }
+    for (const server of servers) {
+      const { events, complete } = await (await server.fetch('/api/history?limit=1000')).json();
+      assert.deepEqual([events.map(({ args }) => args[0]), complete], [numbers, true]);
+      assert.equal((await server.metrics()).sum('carillon_journal_publishes_total', { result: 'apart' }), 0);
+    }
+  });
+}
 
 if (ENGINE === 'carillon') {
   test(`${CLIENTS} clients, one of two nodes killed ${ROUNDS} times: each recovers on the other and gets all that was its own, once, in order`, async (t) => {

@@ -75,6 +75,35 @@ test('all mistakes of all sections are reported together, each with its path, a 
   assert.equal(lines.length, expected.length, lines.join('\n'));
 });
 
+test('what only the settings together show is told with all else, each with its place and the fix', async (t) => {
+  const file = join(tempFolder(t), 'carillon.toml');
+  writeFileSync(file, [
+    '[auth]', 'mode = "jwt"', 'key = "short"',
+    '[limits]', 'events = [', '  { namespace = "/echo", event = "sya", per_s = 1, burst = 5 },', '  { namespace = "/nope", event = "say", per_s = 1, burst = 5 },', ']',
+    '[log]', 'level = 7',
+  ].join('\n'));
+  const expected = [
+    /^auth\.key: a secret for HS256 has at least 32 bytes: .*openssl rand.* \[.*carillon\.toml:3:1\]$/,
+    /^limits\.events\[0\]\.event: \/echo has no event "sya" \(did you mean `say`\?\) \[.*carillon\.toml:6:\d+\]$/,
+    /^limits\.events\[1\]\.namespace: no plugin serves "\/nope" \(there are: `\/echo`, .*\) \[.*carillon\.toml:7:\d+\]$/,
+    /^log\.level: .* \[.*carillon\.toml:10:1\]$/,
+  ];
+  for (const command of ['check', 'serve']) {
+    const lines = await fails([command, '--config', file], 78, /./);
+    assert.equal(lines.length, expected.length, lines.join('\n'));
+    expected.forEach((pattern, at) => assert.match(lines[at], pattern));
+  }
+  // Alone they look alike, and an access without a mode is one of them.
+  writeFileSync(file, '[plugins.echo]\naccess = "operator"\n');
+  const [line, ...more] = await fails(['check', '--config', file], 78, /./);
+  assert.match(line, /^plugins\.echo\.access: no client has a role .* \(set auth\.mode .*\) \[.*carillon\.toml:2:1\]$/);
+  assert.deepEqual(more, []);
+  // What may follow from another mistake alone is not told.
+  writeFileSync(file, '[auth]\nmode = "jwtt"\n[plugins.echo]\naccess = "operator"\n[server]\nlisten = "0.0.0.0:1"\n');
+  const follows = await fails(['check', '--config', file], 78, /^auth\.mode: .*did you mean `jwt`/);
+  assert.equal(follows.length, 1, follows.join('\n'));
+});
+
 test('-v tells where every setting comes from', async (t) => {
   const server = await start(t, { args: ['-v'], config: '[bus]\nrequired = true\n', env: { CARILLON_ROUTER__QUEUE_EVENTS: '32' } });
   const text = server.log.join('\n');
@@ -113,7 +142,9 @@ test('among JSON logs mistakes are JSON lines too, whatever the log level', asyn
   // What only the plugins together know.
   const { code, err } = await runToEnd('carillon', ['check'], { env: { CARILLON_LOG__FORMAT: 'json', CARILLON_BUS__URL: 'redis:///' } });
   assert.equal(code, 78);
-  assert.match(JSON.parse(err).message, /bus\.url: names no host/);
+  const { key, message, source } = JSON.parse(err);
+  assert.deepEqual([key, source], ['bus.url', 'environment variable CARILLON_BUS__URL']);
+  assert.match(message, /^names no host/);
 });
 
 test('check -v prints the effective configuration with its sources, and starts nothing', async (t) => {

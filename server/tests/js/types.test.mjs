@@ -24,6 +24,7 @@ const RIGHT = [
   'monitoring.on("cluster_metrics", ({ nodes }) => { const used: number = Array.isArray(nodes) ? nodes[0]!.cpu_usage : nodes["a"]!.cpu_usage; });',
   'monitoring.emit("request_nodes_status", {}, (answer) => { if (answer.ok) { const name: string = answer.data.data[0]!.node; } });',
   'const status = await monitoring.emitWithAck("request_nodes_status", {}); if (!status.ok) { const code: string = status.error.code; }',
+  'const late = await echo.emitWithAck("say", { text: "" }); if (!late.ok && late.error.code === "rate_limited") setTimeout(() => {}, late.error.retry_after_ms ?? 0);',
   'const said = await echo.emitWithAck("say", { text: "hello" }); if (said.ok) { const text: string = said.data.text; }',
 ];
 
@@ -35,6 +36,7 @@ const WRONG = [
   ['const said = await echo.emitWithAck("say", { text: "hello" }); said.data;', 'TS2339'],
   ['monitoring.on("cluster_metrics", (metrics) => metrics.cluster_stats.average);', 'TS2339'],
   ['monitoring.on("cluster_metrics", ({ nodes }) => nodes["a"]);', 'TS7053'],
+  ['const said = await echo.emitWithAck("say", { text: "" }); if (!said.ok && said.error.code === "rate_limit") {}', 'TS2367'],
   ['monitoring.on("cluster_metrcs", () => {});', 'TS2345'],
   ['echo.emit("say", { text: "hello" }, "and more");', 'TS2345'],
   ['echo.emit("say", { text: "hello" }, (answer: number) => {});', 'TS2345'],

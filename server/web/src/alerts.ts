@@ -1,4 +1,4 @@
-//! The alerts: what the server says is too high, and the nodes that do not answer, each with the time since when.
+//! The alerts: what the server says is too high, clients that lose messages, and the nodes that do not answer, each with the time since when.
 
 import type { Alert } from '../../../docs/reference/types';
 import type { Texts } from './dashboard-texts';
@@ -21,6 +21,8 @@ export class Alerts {
     private readonly none: HTMLElement,
     /** The nodes that do not answer. */
     private readonly silent: () => Silent[],
+    /** Whether clients are losing messages. */
+    private readonly losing: () => boolean,
     private readonly say: Texts,
     private readonly language: Language,
   ) {}
@@ -44,7 +46,8 @@ export class Alerts {
       const { time, before } = this.#since.get(id) ?? { time: Date.now(), before: true };
       return { id, critical: type === 'critical', message: translate(message, language), when: before ? say.sinceBefore(clock(time)) : say.since(clock(time)) };
     });
-    const all = [...silent, ...high].sort((one, other) => Number(other.critical) - Number(one.critical));
+    const losing = this.losing() ? [{ id: 'losing', critical: true, message: say.losingAlert, when: '' }] : [];
+    const all = [...losing, ...silent, ...high].sort((one, other) => Number(other.critical) - Number(one.critical));
     entries(this.box, all.map(({ id, critical, message, when }) => ({
       key: id, kind: critical ? 'critical' : 'warning', parts: [critical ? say.critical : say.warning, message, ...(when === '' ? [] : [when])],
     })));

@@ -31,7 +31,11 @@ export interface Event {
   payload: Schema;
   /** What the ack of a call holds. */
   answer?: Schema;
+  /** How often it may be sent, where it has a limit of its own; 0 a second is none. */
+  limit?: Limit;
 }
+
+interface Limit { per_s: number; burst: number }
 
 /** One namespace. */
 export interface Namespace {
@@ -51,7 +55,7 @@ export interface Contract {
 
 interface Message { name: string; payload?: Schema }
 interface Reference { $ref: string }
-interface Operation { action: 'send' | 'receive'; channel: Reference; messages: Reference[]; reply?: { messages: Reference[] }; summary?: string }
+interface Operation { action: 'send' | 'receive'; channel: Reference; messages: Reference[]; reply?: { messages: Reference[] }; summary?: string; 'x-limit'?: Limit }
 interface Document {
   channels: Record<string, { address: string; description?: string; messages: Record<string, Message>; 'x-auth'?: Schema }>;
   operations: Record<string, Operation>;
@@ -71,7 +75,7 @@ function read({ channels, operations, components }: Document): Contract {
   for (const [key, channel] of Object.entries(channels)) {
     namespaces.set(key, { name: channel.address, description: channel.description, auth: channel['x-auth'], takes: [], sends: [] });
   }
-  for (const { action, channel, messages, reply, summary } of Object.values(operations)) {
+  for (const { action, channel, messages, reply, summary, 'x-limit': limit } of Object.values(operations)) {
     const key = last(channel);
     const find = (reference?: Reference) => (reference ? channels[key]?.messages[last(reference)] : undefined);
     const message = find(messages[0]);
@@ -81,7 +85,7 @@ function read({ channels, operations, components }: Document): Contract {
     const sentences = summary ? [summary] : [];
     const there = events.find(({ name }) => name === message.name);
     if (there) there.sentences.push(...sentences.filter((one) => !there.sentences.includes(one)));
-    else events.push({ name: message.name, sentences, payload: message.payload ?? {}, answer: data(find(reply?.messages[0])?.payload) });
+    else events.push({ name: message.name, sentences, payload: message.payload ?? {}, answer: data(find(reply?.messages[0])?.payload), limit });
   }
   const sorted = [...namespaces.values()].sort((one, other) => (one.name < other.name ? -1 : 1));
   return { namespaces: sorted, schemas: components?.schemas ?? {} };

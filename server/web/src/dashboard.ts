@@ -5,7 +5,7 @@ import type { Ack, Aggregate, Emit, History, Listen, Metrics, Namespaces, NodesS
 import { Alerts } from './alerts';
 import { Chart } from './chart';
 import { texts } from './dashboard-texts';
-import { badge, element, entries } from './elements';
+import { badge, element, entries, write } from './elements';
 import { connect, language, place } from './header';
 import { Losses } from './losses';
 import { NodePanel } from './node-panel';
@@ -31,8 +31,8 @@ const nodes = new Nodes(table('nodes'), element('someNodes'), element('noNodes')
 });
 const near = new NodePanel(element('node'), element('nodeTitle'), element('nodeCharts'), say, number, (name) =>
   told<UseHistory>(router.timeout(PATIENCE_MS).emitWithAck('request_node_history', { name })));
-const alerts = new Alerts(element('alerts'), element('noAlerts'), () => nodes.silent(), say, chosen);
 const losses = new Losses(element('losing'), element('losses'), say, number);
+const alerts = new Alerts(element('alerts'), element('noAlerts'), () => nodes.silent(), () => losses.news, say, chosen);
 const servers = new Servers(table('servers'), say, number, chosen);
 const panel = new RouterPanel(element('figures'), table('clients'), table('plugins'), say, fine, chosen);
 const charts = element('charts');
@@ -143,6 +143,9 @@ router.on('router_state', (state) => {
   ahead = time - Date.now();
   panel.show(state);
   losses.add(time, state.lost, state.slow);
+  alerts.draw();
+  badge(element('busState'), state.bus.up ? 'healthy' : 'critical', state.bus.up ? say.up : say.down);
+  write(element('busDetail'), `${state.bus.kind} (${state.bus.detail})`);
   const kinds = { ready: 'healthy', degraded: 'warning', unready: 'critical' };
   badge(element('router'), kinds[state.status] ?? 'unknown', say[state.status] ?? say.unknown);
   traffic.add(time, [state.events_in, state.deliveries, state.lost]);

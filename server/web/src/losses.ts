@@ -15,6 +15,8 @@ interface Loss { time: number; copies: number }
 export class Losses {
   #losses: Loss[] = [];
   #closed?: number;
+  /** Whether something was lost in the last minute. */
+  news = false;
 
   constructor(private readonly badge: HTMLElement, private readonly detail: HTMLElement, private readonly say: Texts, private readonly number: Intl.NumberFormat) {}
 
@@ -34,8 +36,8 @@ export class Losses {
     if (lost > 0 || closed > 0) this.#losses.push({ time: now, copies: lost });
     this.#losses = this.#losses.filter(({ time }) => time > now - REMEMBERED);
     const { say, number } = this;
-    const news = this.#losses.some(({ time }) => time > now - NEWS);
-    const [kind, word] = news ? ['critical', say.losing] : this.#losses.length > 0 ? ['warning', say.haveLost] : ['healthy', say.noneLost];
+    this.news = this.#losses.some(({ time }) => time > now - NEWS);
+    const [kind, word] = this.news ? ['critical', say.losing] : this.#losses.length > 0 ? ['warning', say.haveLost] : ['healthy', say.noneLost];
     badge(this.badge, kind, word);
     const copies = this.#losses.reduce((sum, loss) => sum + loss.copies, 0);
     const text = say.losses(number.format(Math.round(copies)), number.format(slow.closed));

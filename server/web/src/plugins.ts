@@ -34,6 +34,7 @@ function entry(namespace: Namespace, event: Event, taken: boolean, { schemas }: 
   box.append(head);
   box.addEventListener('toggle', () => {
     if (!box.open || box.childElementCount > 1) return;
+    if (event.limit) box.append(made('p', event.limit.per_s === 0 ? say.notLimited : say.limit(number.format(event.limit.per_s), number.format(event.limit.burst))));
     box.append(made('h4', say.carries), view(event.payload, schemas, say));
     if (event.answer) box.append(made('h4', say.answer), view(event.answer, schemas, say));
     if (taken) box.append(callForm(manager, namespace, event, schemas, say));

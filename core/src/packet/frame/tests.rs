@@ -157,6 +157,13 @@ fn closes_carry_their_code() {
     }
     assert_eq!(close(None), b"\x88\x00");
     assert_eq!(close(Some(1002)), b"\x88\x02\x03\xEA");
+    assert_eq!(close_because(1009, "why"), b"\x88\x05\x03\xF1why");
+    let long = close_because(1009, &"€".repeat(100));
+    assert_eq!(
+        (long.len(), std::str::from_utf8(&long[4..]).is_ok()),
+        (2 + 2 + 123, true),
+        "as much as fits, in whole characters"
+    );
 }
 
 #[test]

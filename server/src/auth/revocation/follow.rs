@@ -136,7 +136,8 @@ impl Follower {
             Some(app) => app.end_revoked().await,
             None => 0,
         };
-        tracing::info!(clients = ended, "{} revocations are in force now; clients that had to leave", added.new);
+        let now = if added.new == 1 { "1 revocation is".to_owned() } else { format!("{} revocations are", added.new) };
+        tracing::info!(clients = ended, "{now} in force now; clients that had to leave");
     }
 
     fn complain(&self, error: &Error) {

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use carillon_config::AuthSettings;
 use carillon_core::identity::Identity;
+use carillon_core::registry::Registry;
 use clap::Args;
 
 use super::super::File;
-use super::{from_stdin, told};
+use super::{from_stdin, opening_nothing, told};
 use crate::auth::Auth;
 use crate::exit::Exit;
 use crate::once::once;
@@ -31,7 +32,7 @@ pub(in crate::cli) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(self, settings: &AuthSettings) -> Exit {
+    pub(super) fn run(self, settings: &AuthSettings, registry: &Registry) -> Exit {
         let auth = match Auth::new(settings) {
             Ok(Some(auth)) => auth,
             Ok(None) => {
@@ -47,7 +48,13 @@ impl Check {
             say::lines(format_args!("carillon: the keys of auth.jwks_url are not known: {why}"));
         }
         match auth.judge(&text) {
-            Ok(identity) => say::result(&description(&identity)),
+            Ok(identity) => {
+                let names = identity.claim::<Option<Vec<String>>>("namespaces").ok().flatten().unwrap_or_default();
+                for warning in opening_nothing(&names, registry) {
+                    say::lines(format_args!("carillon: its namespaces: {warning}"));
+                }
+                say::result(&description(&identity))
+            }
             Err(reason) => say::trouble(format_args!("refused: {reason}"), Exit::Failure),
         }
     }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use carillon_config::{AlgorithmName, AuthSettings, secret_in_file};
+use carillon_config::{AlgorithmName, AuthMode, AuthSettings, secret_in_file};
+use carillon_core::registry::Registry;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Map, Value};
 
 use super::super::File;
-use super::lifetime;
+use super::{lifetime, opening_nothing};
 use crate::auth::{Claims, Signing, issue};
 use crate::exit::Exit;
 use crate::say;
@@ -56,7 +57,7 @@ pub(in crate::cli) struct Issue {
 #[derive(Debug, Args)]
 struct Opens {
     /// A namespace it opens; can be repeated, as the others here
-    #[arg(long = "namespace", value_name = "NAME")]
+    #[arg(long = "namespace", value_name = "NAME", value_parser = namespace)]
     namespaces: Vec<String>,
     /// A room it may be put into; all that begin alike with * at the end
     #[arg(long = "room", value_name = "NAME")]
@@ -97,8 +98,23 @@ fn pair(text: &str) -> Result<(String, String), String> {
     pair.map(|(name, text)| (name.to_owned(), text.to_owned())).ok_or_else(|| "write NAME=TEXT".to_owned())
 }
 
+/// A namespace, or the beginning of several.
+fn namespace(name: &str) -> Result<String, String> {
+    if name.starts_with('/') || name == "*" {
+        return Ok(name.to_owned());
+    }
+    Err(format!("the name of a namespace begins with /; did you mean /{name}?"))
+}
+
 impl Issue {
-    pub(super) fn run(self, settings: &AuthSettings) -> Exit {
+    pub(super) fn run(self, settings: &AuthSettings, registry: &Registry) -> Exit {
+        if settings.mode == AuthMode::ApiKey {
+            let text = "auth.mode is \"api_key\", which has no tokens: clients show one of auth.api_keys; auth.mode = \"jwt\" has tokens";
+            return say::trouble(text, Exit::Config);
+        }
+        for warning in opening_nothing(&self.opens.namespaces, registry) {
+            say::lines(format_args!("carillon: --namespace: {warning}"));
+        }
         let key = match self.key.text() {
             Ok(key) => key,
             Err(mistake) => return say::trouble(format_args!("--key-file: {mistake}"), Exit::Failure),
