@@ -17,6 +17,8 @@ const ROUNDS = short(1, 6);
 const ROUND_MS = short(6_000, 300_000);
 /** How long Redis is away in each round. */
 const AWAY_MS = short(1_000, 20_000);
+/** Half of the time after which a client that does not answer is gone: longer than this process may be busy. */
+const PING_MS = short(5_000, 25_000);
 /** How long one of those who stay may wait for an answer, with all that goes on in this process. */
 const ANSWER_MS = short(2_000, 10_000);
 /** Memory is looked at so often. */
@@ -34,7 +36,7 @@ test('clients come and go, tokens end, Redis is killed in every round', async (t
   const server = await start(t, {
     program: 'fixture',
     args: ['--bus', redis.url],
-    config: '[server]\nping_interval_ms = 3000\nping_timeout_ms = 3000\n',
+    config: `[server]\nping_interval_ms = ${PING_MS}\nping_timeout_ms = ${PING_MS}\n`,
     env: { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__KEY: KEYS.HS256.secret, CARILLON_AUTH__EXPIRY_GRACE_MS: '500' },
   });
   server.trust = { auth: { token: token({ sub: 'stays', exp: ahead(7_200) }) } };
