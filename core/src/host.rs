@@ -1,6 +1,7 @@
 //! The router, as a plugin sees it.
 
 mod everywhere;
+mod history;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -17,7 +18,7 @@ use crate::bus::Bus;
 use crate::cluster::Cluster;
 use crate::error::{Error, Result};
 use crate::hub::{Hub, Publisher, Selection};
-use crate::journal::{History, Keeper, Published, read_all};
+use crate::journal::{Keeper, Published};
 use crate::metrics::{Metrics, Outbound};
 use crate::namespace::Namespace;
 use crate::packet::Item;
@@ -116,29 +117,6 @@ impl Host {
     #[must_use]
     pub fn bus(&self) -> &dyn Bus {
         &*self.shared.bus
-    }
-
-    /// What was published to `namespace` and is kept in its journal (`journal.namespaces`): up to `limit` publishes (1,000 at
-    /// most) that follow `since`, or the newest. `since` is the offset of a [`Past`](crate::journal::Past) or of a
-    /// [`History`].
-    ///
-    /// # Errors
-    /// `not_found` when nothing is kept of this namespace, `bad_payload` when `since` is no offset, `unavailable` while the
-    /// journal is away.
-    pub async fn history(&self, namespace: &str, since: Option<&str>, limit: usize) -> Result<History> {
-        read_all(self.keeper(namespace)?, since, limit, |_| true).await
-    }
-
-    /// Whether what is published to `namespace` is kept in a journal.
-    #[must_use]
-    pub fn keeps(&self, namespace: &str) -> bool {
-        self.keeper(namespace).is_ok()
-    }
-
-    /// The journal of a namespace.
-    pub(crate) fn keeper(&self, namespace: &str) -> Result<&Keeper> {
-        let keeper = self.shared.namespaces.get(namespace).and_then(|namespace| namespace.keeper());
-        keeper.ok_or_else(|| Error::not_found(format!("nothing is kept of {namespace}")))
     }
 
     /// The application's metrics, for counters of the plugin's own.

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::time::Instant;
 
-use super::members::{Moment, Selection};
+use super::members::Moment;
 use super::quota::Permit;
+use super::selection::Selection;
 use super::table::{Slot, Space};
 use crate::metrics::Outbound;
 use crate::packet::Item;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use foldhash::fast::RandomState;
 
+use super::selection::Selection;
 use super::table::Slot;
 use crate::client::Client;
 use crate::sink::Sink;
@@ -24,44 +25,6 @@ pub(super) type Moment = u64;
 pub(super) const OPEN: Moment = Moment::MAX;
 /// The present, for whom nothing is queued.
 pub(super) const NOW: Moment = OPEN - 1;
-
-/// Whom a publish addresses. Empty: everybody. Who is in several rooms gets one copy.
-///
-/// Rooms and clients are named apart: clients may choose the names of rooms, and a room called like somebody's id must
-/// not get what is meant for them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Selection {
-    /// Rooms.
-    pub(crate) to: Vec<String>,
-    /// Public ids of clients.
-    pub(crate) clients: Vec<String>,
-    /// Rooms or client ids left out: who is left out by another's name loses, and learns, nothing of theirs.
-    pub(crate) except: Vec<String>,
-    /// Only of those who take offsets, or only of those who do not.
-    pub(crate) offsets: Option<bool>,
-}
-
-impl Selection {
-    /// Whether it is one room or one client, and nobody left out.
-    pub(super) fn is_one_name(&self) -> bool {
-        self.to.len() + self.clients.len() == 1 && self.except.is_empty()
-    }
-
-    /// Whether it names clients and no rooms.
-    pub(crate) fn is_of_clients(&self) -> bool {
-        self.to.is_empty() && !self.clients.is_empty()
-    }
-
-    /// Whether it names neither rooms nor clients.
-    fn is_unnamed(&self) -> bool {
-        self.to.is_empty() && self.clients.is_empty()
-    }
-
-    /// Those of it who take offsets, or those who do not.
-    pub(crate) fn of_kind(&self, offsets: bool) -> Self {
-        Self { offsets: Some(offsets), ..self.clone() }
-    }
-}
 
 /// Somebody who comes to a namespace.
 pub(crate) struct Newcomer {

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::lane::Publish;
-use super::members::{Moment, Selection};
+use super::members::Moment;
+use super::selection::Selection;
 use super::table::{Slot, Space, Table};
 use super::view::{Mark, View, count};
 use crate::packet::Item;

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::lane::{Lane, Publish, Publisher, What, Work};
-use super::members::{Key, Moment, Newcomer, Reached, Selection};
+use super::members::{Key, Moment, Newcomer, Reached};
 use super::quota::Permit;
+use super::selection::Selection;
 use super::table::{Queued, Slot, Space, Table};
 use crate::client::Client;
 use crate::metrics::Metrics;
