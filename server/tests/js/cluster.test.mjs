@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { told } from './lib/outage.mjs';
+import { stop } from './lib/proc.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
@@ -162,7 +163,7 @@ test('one of three nodes is stopped: who asks for the members of all is told in 
   assert.deepEqual([all.count, all.complete, all.nodes.missing], [3, true, []]);
   assert.deepEqual(all.members.map(({ id, node, rooms }) => [id, node, rooms]).sort(), clients.map(({ id }, at) => [id, parts[at], ['red']]).sort());
   t.after(() => nodes[2].child.kill('SIGCONT'));
-  nodes[2].child.kill('SIGSTOP');
+  await stop(nodes[2].child);
   const asked = performance.now();
   const some = await ask();
   const took = performance.now() - asked;

@@ -1,7 +1,8 @@
 //! What the kernel says about this machine, to compare with what Carillon publishes.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { until } from './wait.mjs';
 
 /** Busy and total CPU ticks over all cores, now. */
 function ticks() {
@@ -58,4 +59,12 @@ export function watchMemory(t, pid) {
   const timer = setInterval(look, 20);
   t.after(() => clearInterval(timer));
   return look;
+}
+
+/** Stops a program in its tracks. One of its threads learns of it first: the others may go on for a moment. */
+export function stop(child) {
+  child.kill('SIGSTOP');
+  const tasks = `/proc/${child.pid}/task`;
+  const stopped = (task) => readFileSync(`${tasks}/${task}/stat`, 'utf8').split(') ').at(-1).startsWith('T');
+  return until(() => readdirSync(tasks).every(stopped), 'every thread has stopped');
 }
