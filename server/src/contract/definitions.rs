@@ -15,8 +15,8 @@ pub(super) const PREFIX: &str = "#/definitions/";
 pub(super) struct Definitions<'a> {
     /// By plugin, then by the name it has there.
     of: BTreeMap<&'static str, &'a Map<String, Value>>,
-    /// Names that mean several things.
-    ambiguous: BTreeSet<&'a str>,
+    /// The names of those whose own mean several things: by plugin and own name.
+    prefixed: BTreeMap<(&'static str, &'a str), String>,
 }
 
 impl<'a> Definitions<'a> {
@@ -41,7 +41,8 @@ impl<'a> Definitions<'a> {
             let touched: Vec<_> = touched.map(|(name, _)| name.as_str()).collect();
             ambiguous.extend(touched);
             if ambiguous.len() == before {
-                return Self { of, ambiguous };
+                let prefixed = prefixed(&of, &ambiguous);
+                return Self { of, prefixed };
             }
         }
     }
@@ -73,16 +74,37 @@ impl<'a> Definitions<'a> {
     }
 
     fn name(&self, plugin: &str, name: &str) -> String {
-        let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let own: String = name.chars().map(allowed).collect();
-        if !self.ambiguous.contains(name) {
-            return own;
-        }
+        self.prefixed.get(&(plugin, name)).cloned().unwrap_or_else(|| plain(name))
+    }
+}
+
+/// A name as the documents may have it.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// The ambiguous ones with their plugin's name in front, and with a number behind where that is another type's name already.
+fn prefixed<'a>(
+    of: &BTreeMap<&'static str, &'a Map<String, Value>>,
+    ambiguous: &BTreeSet<&'a str>,
+) -> BTreeMap<(&'static str, &'a str), String> {
+    let all = || of.iter().flat_map(|(plugin, types)| types.keys().map(|name| (*plugin, name.as_str())));
+    let is_ambiguous = |name: &str| ambiguous.contains(name);
+    let mut taken: BTreeSet<String> = OWN_NAMES.iter().map(|name| (*name).to_owned()).collect();
+    taken.extend(all().filter(|(_, name)| !is_ambiguous(name)).map(|(_, name)| plain(name)));
+    let mut names = BTreeMap::new();
+    for (plugin, name) in all().filter(|(_, name)| is_ambiguous(name)) {
         let words = plugin.split(|c: char| !c.is_ascii_alphanumeric());
         let capital =
             |word: &str| word.chars().take(1).map(|c| c.to_ascii_uppercase()).chain(word.chars().skip(1)).collect();
-        words.map(capital).chain([own]).collect::<Vec<String>>().concat()
+        let wanted = words.map(capital).chain([plain(name)]).collect::<Vec<String>>().concat();
+        let numbered = (2..).map(|number| format!("{wanted}{number}"));
+        let free = std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name));
+        let chosen = free.unwrap_or(wanted);
+        taken.insert(chosen.clone());
+        names.insert((plugin, name), chosen);
     }
+    names
 }
 
 /// Tells the names that a schema refers to.
@@ -98,5 +120,20 @@ fn references<'a>(schema: &'a Value, tell: &mut impl FnMut(&'a str)) {
         }
         Value::Array(items) => items.iter().for_each(|item| references(item, tell)),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name with the plugin's in front may be the name of another type.
+    #[test]
+    fn no_two_types_get_one_name() {
+        let types = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect::<Map<_, _>>();
+        let (bar, foo) = (types(&["Item", "FooItem2"]), types(&["Item", "FooItem"]));
+        let names = prefixed(&[("bar", &bar), ("foo", &foo)].into(), &["Item"].into());
+        assert_eq!(names[&("bar", "Item")], "BarItem");
+        assert_eq!(names[&("foo", "Item")], "FooItem3");
     }
 }
