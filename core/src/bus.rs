@@ -69,9 +69,10 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes or renews the lease `key` for `owner`: true when `owner` holds it for `ttl` from now. Atomic.
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool>;
 
-    /// The channel of the journal `name`. What comes there is what [`Entry::open`] opens.
+    /// The channel of the journal `name`, whose name stands in braces: where it is the name of a key too, all keys of the
+    /// journal have one hash tag. What comes there is what [`Entry::open`] opens.
     fn journal_channel(&self, name: &str) -> String {
-        self.own(&format!("journal:{name}"))
+        self.own(&format!("journal:{{{name}}}"))
     }
 
     /// Appends `records` to the journal `name`, in order, and publishes each on the journal's channel with its place: all of

@@ -261,7 +261,7 @@ fn put_header(buffer: &mut [u8]) -> usize {
 mod tests {
     use super::*;
 
-    fn event(namespace: &str, arguments: &[&str], attachments: &[Bytes]) -> Item {
+    pub(super) fn event(namespace: &str, arguments: &[&str], attachments: &[Bytes]) -> Item {
         let mut builder = ItemBuilder::event(&Arc::from(namespace), "e", attachments).unwrap();
         for argument in arguments {
             builder.argument().extend_from_slice(argument.as_bytes());

@@ -233,11 +233,6 @@ impl Bus for RedisBus {
         self.topology.ask(key, async |commands, asking| commands.claim(key, owner, ttl, asking).await).await
     }
 
-    /// With a hash tag: the keys of a journal have the same.
-    fn journal_channel(&self, name: &str) -> String {
-        self.own(&format!("journal:{{{name}}}"))
-    }
-
     async fn append(
         &self,
         name: &str,

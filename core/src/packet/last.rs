@@ -43,16 +43,8 @@ impl Item {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ItemBuilder;
+    use super::super::tests::event;
     use super::*;
-
-    fn event(namespace: &str, arguments: &[&str], attachments: &[Bytes]) -> Item {
-        let mut builder = ItemBuilder::event(&Arc::from(namespace), "e", attachments).unwrap();
-        for argument in arguments {
-            builder.argument().extend_from_slice(argument.as_bytes());
-        }
-        builder.build()
-    }
 
     /// Length and place of all parts are those of the longer packet, whatever header it needs.
     #[test]

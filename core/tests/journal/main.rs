@@ -5,10 +5,12 @@
 mod bus;
 mod many;
 mod one;
+mod say;
 
 use carillon_core::prelude::*;
 use carillon_core::registry::Registry;
 use carillon_core::testing::{Harness, TestClient};
+use say::{Say, say};
 use serde_json::Value;
 
 struct Chat {
@@ -34,24 +36,9 @@ impl Plugin for Chat {
     }
 }
 
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default)]
-struct Say {
-    text: String,
-    rooms: Vec<String>,
-    clients: Vec<String>,
-    except: Vec<String>,
-    local: bool,
-}
-
 impl Chat {
-    async fn say(self: Arc<Self>, _: Ctx, say: Say) -> Result<()> {
-        let to = self.host.to("/chat");
-        let to = say.rooms.into_iter().fold(to, |to, room| to.room(room));
-        let to = say.clients.into_iter().fold(to, |to, id| to.client(id));
-        let to = say.except.into_iter().fold(to, |to, name| to.except(name));
-        let to = if say.local { to.local() } else { to };
-        to.publish("said", &say.text)
+    async fn say(self: Arc<Self>, _: Ctx, mut say: Say) -> Result<()> {
+        say.to(&self.host).publish("said", &say.text)
     }
 }
 
@@ -66,11 +53,6 @@ async fn boot(settings: &[(&str, &str)]) -> Harness {
 /// Everything that is under way has come to rest.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
-}
-
-async fn say(client: &mut TestClient, what: Value) {
-    let answer = client.call("say", what).await;
-    assert_eq!(answer["ok"], true, "{answer}");
 }
 
 /// The texts of a history, and whether it is complete.

@@ -9,10 +9,13 @@ mod forms;
 mod many;
 mod one;
 mod refused;
+#[path = "../journal/say.rs"]
+mod say;
 
 use carillon_core::prelude::*;
 use carillon_core::registry::Registry;
 use carillon_core::testing::{Harness, TestClient};
+use say::{Say, say};
 use serde_json::{Value, json};
 
 struct Chat {
@@ -54,24 +57,9 @@ impl Plugin for Chat {
     }
 }
 
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(default)]
-struct Say {
-    text: Value,
-    rooms: Vec<String>,
-    clients: Vec<String>,
-    except: Vec<String>,
-    local: bool,
-}
-
 impl Chat {
-    async fn say(self: Arc<Self>, _: Ctx, say: Say) -> Result<()> {
-        let to = self.host.to("/chat");
-        let to = say.rooms.into_iter().fold(to, |to, room| to.room(room));
-        let to = say.clients.into_iter().fold(to, |to, id| to.client(id));
-        let to = say.except.into_iter().fold(to, |to, name| to.except(name));
-        let to = if say.local { to.local() } else { to };
-        to.publish_wait("said", &say.text).await
+    async fn say(self: Arc<Self>, _: Ctx, mut say: Say) -> Result<()> {
+        say.to(&self.host).publish_wait("said", &say.text).await
     }
 }
 
@@ -106,11 +94,6 @@ async fn greeting(client: &TestClient) -> (bool, usize) {
 
 async fn recovered(client: &TestClient) -> bool {
     greeting(client).await.0
-}
-
-async fn say(client: &mut TestClient, what: Value) {
-    let answer = client.call("say", what).await;
-    assert_eq!(answer["ok"], true, "{answer}");
 }
 
 /// The arguments of what a client was told until now.
