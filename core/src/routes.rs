@@ -1,6 +1,7 @@
 //! The table of a namespace: which events it answers, which it sends, which HTTP routes it has.
 
 mod outline;
+mod presence;
 
 use std::future::Future;
 use std::panic::Location;
@@ -12,6 +13,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
 pub use self::outline::{CallOutline, EmitOutline, EventLimit, EventOutline, GetOutline, Outline};
+pub use self::presence::PresenceOutline;
 use crate::ack::Ack;
 use crate::ctx::Ctx;
 use crate::error::Result;

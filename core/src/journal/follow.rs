@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::keeper::{Keeper, Outgoing};
+use super::keeper::{Keeper, OUTGOING_DEPTH, Outgoing};
 use super::publish::Published;
 use super::{Entry, Offset, Record};
 use crate::bus::Message;
@@ -22,6 +23,8 @@ const BATCH: usize = 256;
 const PAGE: usize = 256;
 /// Pause before a journal that could not be read is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+/// The same before what could not be appended is.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// See the module's documentation.
 pub(crate) struct Follower {
@@ -53,32 +56,55 @@ impl Follower {
 
     async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while waiting.recv_many(&mut batch, BATCH).await > 0 {
-            let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
-            let results = match keeper.mend().await {
-                Ok(()) => {
-                    let known = keeper.state().last.clone();
-                    keeper.bus.append(&keeper.name, &records, keeper.bounds, known.as_ref()).await
-                }
-                Err(_) => Vec::new(),
-            };
-            let mut results = results.into_iter();
+        let mut away = None::<Instant>;
+        while !batch.is_empty() || waiting.recv_many(&mut batch, BATCH).await > 0 {
+            let refused = self.append_batch(keeper, &mut batch).await;
+            if batch.is_empty() {
+                away = None;
+                continue;
+            }
+            // The rest is not in the journal, and waits for a moment, before anything that is published later.
+            let since = *away.get_or_insert_with(Instant::now);
+            if since.elapsed() < keeper.hold && waiting.len() < OUTGOING_DEPTH / 2 && keeper.has_much_room() {
+                sleep(AGAIN).await;
+                continue;
+            }
             for outgoing in batch.drain(..) {
-                match results.next().unwrap_or_else(|| Err(Error::unavailable("the journal is away"))) {
-                    Ok(_) => keeper.counts.appended.inc(),
-                    // It may come back, and is not to come twice.
-                    Err(error) if error.code() == Code::Timeout => {
-                        keeper.counts.lost.inc();
-                        keeper.state().broken = true;
-                        self.tell(keeper, "nobody knows what became of a publish", &error);
-                    }
-                    Err(error) => {
-                        self.tell(keeper, "publishes go on without the journal", &error);
-                        self.publish_apart(keeper, &outgoing).await;
-                    }
-                }
+                self.tell(keeper, "publishes go on without the journal", &refused);
+                self.publish_apart(keeper, &outgoing).await;
             }
         }
+    }
+
+    /// Appends what can be appended, and leaves the rest, which was surely not.
+    async fn append_batch(&self, keeper: &Keeper, batch: &mut Vec<Outgoing>) -> Error {
+        let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
+        let results = match keeper.mend().await {
+            Ok(()) => keeper.bus.append(&keeper.name, &records, keeper.bounds, keeper.known().as_ref()).await,
+            Err(error) => return error,
+        };
+        let mut done = 0;
+        for result in results {
+            match result {
+                Ok(entry) => {
+                    keeper.counts.appended.inc();
+                    keeper.state().appended = Some(entry.offset);
+                }
+                // It may come back, and is not to come twice.
+                Err(error) if error.code() == Code::Timeout => {
+                    keeper.counts.lost.inc();
+                    keeper.state().broken = true;
+                    self.tell(keeper, "nobody knows what became of a publish", &error);
+                }
+                Err(error) => {
+                    batch.drain(..done);
+                    return error;
+                }
+            }
+            done += 1;
+        }
+        batch.drain(..done);
+        Error::unavailable("the journal is away")
     }
 
     /// As if there were no journal.
@@ -103,62 +129,86 @@ impl Follower {
             match keeper.bus.subscribe(&channel).await {
                 Ok(mut subscription) => {
                     // What was published between the end of the last subscription and the beginning of this one.
-                    self.catch_up(keeper).await;
+                    let mut whole = self.catch_up(keeper).await;
                     let mut heard = None;
-                    while let Some(message) = subscription.recv().await {
-                        self.hear(keeper, &message, &mut heard).await;
+                    loop {
+                        let next = subscription.recv();
+                        let next = if whole { Ok(next.await) } else { timeout(RETRY, next).await };
+                        whole = match next {
+                            Ok(Some(message)) => self.hear(keeper, &message, &mut heard).await,
+                            Ok(None) => break,
+                            // Nobody publishes, and something may be missing.
+                            Err(_) => self.catch_up(keeper).await,
+                        };
                     }
                 }
                 Err(error) => self.tell(keeper, "the journal cannot be followed", &error),
             }
-            tokio::time::sleep(RETRY).await;
+            sleep(RETRY).await;
         }
     }
 
     /// `heard` is what was heard last: numbers that go back are those of a journal that has forgotten something, as a
-    /// replica may that has taken over. What comes then is new all the same, and nobody gets across it.
-    async fn hear(&self, keeper: &Keeper, message: &Message, heard: &mut Option<Offset>) {
-        let Ok(entry) = Entry::open(&message.payload) else { return keeper.counts.malformed.inc() };
+    /// replica may that has taken over. What comes then is new all the same, and nobody gets across it. False when something
+    /// is missing and could not be read.
+    async fn hear(&self, keeper: &Keeper, message: &Message, heard: &mut Option<Offset>) -> bool {
+        let Ok(entry) = Entry::open(&message.payload) else {
+            keeper.counts.malformed.inc();
+            return true;
+        };
         let before = heard.replace(entry.offset.clone());
-        if before.is_some_and(|before| is_behind(&entry.offset, &before)) {
+        let goes_back = before.is_some_and(|before| is_behind(&entry.offset, &before));
+        if goes_back {
             keeper.state().broken = true;
-            return self.deliver(keeper, &entry).await;
         }
         let last = keeper.state().last.clone();
         match last {
+            _ if goes_back => self.deliver(keeper, &entry).await,
             Some(last) if last.is_before(&entry.offset) => self.deliver(keeper, &entry).await,
             Some(last) if is_behind(&entry.offset, &last) => {}
             // Something is missing in between, or an epoch has begun.
-            Some(_) => self.catch_up(keeper).await,
+            Some(_) => return self.catch_up(keeper).await,
             // The first one that is heard of.
             None => self.deliver(keeper, &entry).await,
         }
+        true
     }
 
-    /// Delivers what the journal has and this node has not, again and again until there is nothing.
-    async fn catch_up(&self, keeper: &Keeper) {
+    /// Delivers what the journal has and this node has not, again and again until there is nothing; false when it could not
+    /// be read.
+    async fn catch_up(&self, keeper: &Keeper) -> bool {
+        // Further than what was delivered where what comes first is known.
+        let mut from = None::<Offset>;
         loop {
             let last = keeper.state().last.clone();
-            let page = match keeper.read(last.as_ref(), if last.is_some() { PAGE } else { 1 }).await {
+            let after = from.take().or_else(|| last.clone());
+            let page = match keeper.read(after.as_ref(), if last.is_some() { PAGE } else { 1 }).await {
                 Ok(page) => page,
-                // The next message tries again.
-                Err(error) => return self.tell(keeper, "the journal cannot be read", &error),
+                Err(error) => {
+                    self.tell(keeper, "the journal cannot be read", &error);
+                    return false;
+                }
             };
             let Some(last) = last else {
                 keeper.state().last = Some(page.last);
-                return;
+                return true;
             };
             let missed = page.entries.first().map_or(0, |first| missed(&last, &first.offset));
             if !page.whole {
                 keeper.counts.gaps.inc_by(missed);
             }
             let new = behind(&page.entries, &last);
-            if new.is_empty() {
-                keeper.state().last = Some(page.last);
-                return;
-            }
-            for entry in new {
-                self.deliver(keeper, entry).await;
+            match (new, page.entries.last()) {
+                ([], Some(end)) if end.offset != page.last => from = Some(end.offset.clone()),
+                ([], _) => {
+                    keeper.state().last = Some(page.last);
+                    return true;
+                }
+                _ => {
+                    for entry in new {
+                        self.deliver(keeper, entry).await;
+                    }
+                }
             }
         }
     }
@@ -166,6 +216,12 @@ impl Follower {
     async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
         let _gate = keeper.gate.lock().await;
         let before = keeper.state().last.clone();
+        let forgotten = keeper.forgotten(&entry.offset);
+        if forgotten > 0 {
+            keeper.counts.forgotten.inc_by(forgotten);
+            let error = Error::unavailable(format!("it has forgotten {forgotten} publishes"));
+            self.tell(keeper, "another server keeps the journal now, and had not got as far", &error);
+        }
         if before.is_some_and(|before| before.epoch() != entry.offset.epoch())
             && let Some(sessions) = &keeper.sessions
         {

@@ -3,12 +3,13 @@
 //! Appending, publishing and forgetting what has no room is one script, so that all nodes hear one order, and whoever reads
 //! finds what was published. Both keys of a journal, and its channel, have one hash tag.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use carillon_core::journal::{Bounds, Entry, Offset, Page, new_epoch};
 use carillon_core::{Code, Error, Result};
-use deadpool_redis::redis::Script;
+use deadpool_redis::redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::Topology;
 use super::commands::Commands;
@@ -72,6 +73,7 @@ impl<'a> Journal<'a> {
         if !self.topology.is_usable(&self.stream).await {
             return Err(Error::unavailable("Redis is away"));
         }
+        let doubt = Arc::new(AtomicBool::new(false));
         let ask = async |commands: Arc<Commands>, asking| {
             let mut script = APPEND.prepare_invoke();
             script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
@@ -81,15 +83,18 @@ impl<'a> Journal<'a> {
             for record in records {
                 script.arg(&**record);
             }
-            let work = async move |mut redis| script.invoke_async::<Appended>(&mut redis).await;
+            let doubt = Arc::clone(&doubt);
+            let work = async move |mut redis| {
+                doubt.store(true, Ordering::Relaxed);
+                let answer = script.invoke_async::<Appended>(&mut redis).await;
+                doubt.store(!answer.as_ref().is_err_and(is_refusal), Ordering::Relaxed);
+                answer
+            };
             commands.run("append", asking, work).await
         };
         let answer = self.topology.ask(&self.stream, ask).await;
-        let (epoch, last, at, count, why) = answer.map_err(|error| match error.code() {
-            // Nobody was asked.
-            Code::Overloaded => error,
-            _ => unknown(),
-        })?;
+        let (epoch, last, at, count, why) =
+            answer.map_err(|error| if doubt.load(Ordering::Relaxed) { unknown() } else { error })?;
         if !why.is_empty() {
             tracing::warn!("Redis refuses to append: {why}");
         }
@@ -138,6 +143,13 @@ impl<'a> Journal<'a> {
         };
         self.topology.ask(&self.stream, ask).await.map(drop)
     }
+}
+
+/// Whether an error says that the script has done nothing, because the server is not, or not now, the one to ask.
+fn is_refusal(error: &RedisError) -> bool {
+    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+    let ErrorKind::Server(kind) = error.kind() else { return false };
+    matches!(kind, Ask | BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly | TryAgain)
 }
 
 fn unknown() -> Error {
