@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use carillon_config::{LimitSettings, Loaded};
+use carillon_config::{Loaded, Rate};
 use carillon_core::registry::{Description, Registry};
-use carillon_core::routes::{EventLimit, EventOutline};
 use serde_json::{Map, Value};
 
 use self::definitions::Definitions;
@@ -59,34 +58,25 @@ struct Taken {
     /// Whether the ack is `{ ok, data }`.
     envelope: bool,
     /// How often it may be sent, where it has a limit of its own.
-    limit: Option<EventLimit>,
+    limit: Option<Rate>,
 }
 
 impl Taken {
     /// Its own limit, for people.
     fn limit_text(&self) -> Option<String> {
-        self.limit.map(|limit| match limit {
-            EventLimit { per_s: 0, .. } => "Not limited.".to_owned(),
-            EventLimit { per_s, burst } => format!("At most {per_s} a second, {burst} at once."),
-        })
+        self.limit.map(|limit| if limit.per_s == 0 { "Not limited.".to_owned() } else { format!("At most {limit}.") })
     }
-}
-
-/// The limit of an event of its own: what the settings say goes before what its plugin declares.
-fn limit(namespace: &str, event: &EventOutline, limits: &LimitSettings) -> Option<EventLimit> {
-    let set = limits.events.iter().find(|limit| limit.namespace == namespace && limit.event == event.name);
-    set.map(|limit| EventLimit { per_s: limit.per_s, burst: limit.burst }).or(event.limit)
 }
 
 impl Contract {
     /// That of the plugins which this configuration enables.
     pub(crate) fn new(registry: &Registry, config: &Loaded) -> Self {
         let enabled = registry.iter().filter(|entry| config.plugin_enabled(entry.name()));
-        Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>(), &config.get("limits"))
+        Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>())
     }
 
-    /// That of these plugins, under these limits.
-    pub(crate) fn of(plugins: &[Description], limits: &LimitSettings) -> Self {
+    /// That of these plugins.
+    pub(crate) fn of(plugins: &[Description]) -> Self {
         let definitions = Definitions::new(plugins);
         let mut contract = Self { definitions: definitions.all(), ..Self::default() };
         for plugin in plugins {
@@ -99,8 +89,8 @@ impl Contract {
             own.auth = outline.auth.as_ref().map(|auth| named(auth.as_value()));
             for event in &outline.events {
                 let (request, response) = (named(event.request.as_value()), named(event.response.as_value()));
-                let limit = limit(plugin.namespace, event, limits);
-                let taken = Taken { doc: event.doc.clone(), request, response, envelope: event.envelope, limit };
+                let (doc, limit) = (event.doc.clone(), event.limit);
+                let taken = Taken { doc, request, response, envelope: event.envelope, limit };
                 own.taken.insert(event.name.clone(), taken);
             }
             for call in &outline.calls {
