@@ -22,8 +22,6 @@ pub(crate) struct Contract {
     namespaces: BTreeMap<String, Namespace>,
     /// JSON schemas by their names; others refer to them as `#/definitions/<name>`.
     definitions: Map<String, Value>,
-    /// HTTP routes: their paths, and what they answer.
-    routes: Vec<(String, String)>,
 }
 
 /// What is declared for one namespace, by whatever plugin.
@@ -82,7 +80,6 @@ impl Contract {
         for plugin in plugins {
             let named = |schema: &Value| definitions.renamed(plugin.name, schema);
             let outline = &plugin.outline;
-            contract.routes.extend(outline.http.iter().map(|route| (route.path.clone(), route.doc.clone())));
             let own = contract.namespaces.entry(plugin.namespace.to_owned()).or_default();
             own.taken_any.clone_from(&outline.any);
             own.sent_any.clone_from(&outline.emits_any);
@@ -118,13 +115,11 @@ impl Contract {
     }
 }
 
-/// What the server says of itself: both documents as it hands them out, and what `/docs` lists beside namespaces.
+/// What the server says of itself: both documents as it hands them out, and the name that `/docs` has.
 #[derive(Debug)]
 pub(crate) struct Documents {
     /// The program's name.
     pub(crate) program: &'static str,
-    /// The plugins' HTTP routes, and what they answer.
-    pub(crate) routes: Vec<(String, String)>,
     pub(crate) typescript: Document,
     pub(crate) asyncapi: Document,
 }
@@ -134,7 +129,6 @@ impl Documents {
     pub(crate) fn new(contract: &Contract, program: Program) -> Self {
         Self {
             program: program.name,
-            routes: contract.routes.clone(),
             typescript: Document::new(contract.typescript()),
             asyncapi: Document::new(contract.asyncapi(program)),
         }
