@@ -69,7 +69,7 @@ impl Follower {
                     // It may come back, and is not to come twice.
                     Err(error) if error.code() == Code::Timeout => {
                         keeper.counts.lost.inc();
-                        keeper.state().broken = true;
+                        keeper.state().breaks();
                         self.tell(keeper, "nobody knows what became of a publish", &error);
                     }
                     Err(error) => {
@@ -84,7 +84,7 @@ impl Follower {
     /// As if there were no journal.
     async fn publish_apart(&self, keeper: &Keeper, outgoing: &Outgoing) {
         keeper.counts.apart.inc();
-        keeper.state().broken = true;
+        keeper.state().breaks();
         let Outgoing { selection, series, copy, .. } = outgoing;
         let (namespace, publish) = (&self.namespace, Published { selection, series, copy });
         namespace.publish_apart_wait(keeper, namespace.space, publish).await;
@@ -121,7 +121,7 @@ impl Follower {
         let Ok(entry) = Entry::open(&message.payload) else { return keeper.counts.malformed.inc() };
         let before = heard.replace(entry.offset.clone());
         if before.is_some_and(|before| is_behind(&entry.offset, &before)) {
-            keeper.state().broken = true;
+            keeper.state().breaks();
             return self.deliver(keeper, &entry).await;
         }
         let last = keeper.state().last.clone();

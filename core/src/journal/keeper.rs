@@ -54,8 +54,18 @@ pub(crate) struct Keeper {
 pub(crate) struct State {
     /// The last publish that was delivered here; unknown while the journal has not been reached.
     pub(crate) last: Option<Offset>,
-    /// Something was published that is not in the journal: nobody recovers before a new epoch has begun.
-    pub(crate) broken: bool,
+    /// How often something was published that is not in the journal, or may not be: nobody recovers before a new epoch has
+    /// begun.
+    breaks: u64,
+    /// After how many of them one has.
+    mended: u64,
+}
+
+impl State {
+    /// Something was published that is not in the journal, or may not be.
+    pub(super) fn breaks(&mut self) {
+        self.breaks += 1;
+    }
 }
 
 /// A publish that is to be appended.
@@ -125,7 +135,7 @@ impl Journals {
                 .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
             counts,
             gate: tokio::sync::Mutex::default(),
-            state: Mutex::new(State { last: None, broken: false }),
+            state: Mutex::new(State { last: None, breaks: 0, mended: 0 }),
             outgoing,
             room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
@@ -179,12 +189,18 @@ impl Keeper {
         self.bus.read(&self.name, after, limit, self.bounds).await
     }
 
-    /// Begins a new epoch where something is missing: from here on nobody gets across that.
+    /// Begins a new epoch where something is missing: from here on nobody gets across that. What goes missing meanwhile may
+    /// be in the new one: that is for the next call.
     pub(crate) async fn mend(&self) -> Result<()> {
-        if self.state().broken {
+        let (breaks, mended) = {
+            let state = self.state();
+            (state.breaks, state.mended)
+        };
+        if breaks != mended {
             let now = self.read(None, 1).await?.last;
             self.bus.renew(&self.name, &now, self.bounds).await?;
-            self.state().broken = false;
+            let mut state = self.state();
+            state.mended = state.mended.max(breaks);
         }
         Ok(())
     }

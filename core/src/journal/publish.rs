@@ -74,7 +74,7 @@ impl Namespace {
             Some(_) => keeper.counts.appended.inc(),
             None => {
                 keeper.counts.apart.inc();
-                state.broken = true;
+                state.breaks();
             }
         }
         self.deliver(self.space, publish, offset.as_ref());

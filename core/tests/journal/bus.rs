@@ -21,6 +21,8 @@ pub(super) struct Flaws {
     pub(super) deaf: AtomicBool,
     /// What is appended is not acknowledged.
     pub(super) mute: AtomicBool,
+    /// While somebody else has it, epochs begin and that is not acknowledged.
+    pub(super) renewing: tokio::sync::Mutex<()>,
 }
 
 struct SharedBus {
@@ -122,7 +124,9 @@ impl Bus for SharedBus {
         self.inner()?.read(name, after, limit, bounds).await
     }
     async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {
-        self.inner()?.renew(name, known, bounds).await
+        self.inner()?.renew(name, known, bounds).await?;
+        drop(self.flaws.renewing.lock().await);
+        Ok(())
     }
     fn status(&self) -> BusStatus {
         BusStatus { up: !Self::has(&self.flaws.away), detail: "a test".to_owned() }

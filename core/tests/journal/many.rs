@@ -2,10 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use carillon_core::journal::Bounds;
 use serde_json::json;
 
 use super::bus::flaws;
 use super::*;
+
+const BOUNDS: Bounds = Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
 
 async fn pair(bus: &str) -> (Harness, Harness) {
     let url = format!("shared://{bus}");
@@ -119,6 +122,38 @@ async fn what_may_have_been_appended_is_not_delivered_twice() {
     assert!(!texts(&speaker.call("past", json!(before)).await["data"]).1);
 }
 
+/// What goes missing while an epoch begins may have gone missing in that one: another begins after it.
+#[tokio::test(start_paused = true)]
+async fn what_goes_missing_while_an_epoch_begins_ends_that_one_too() {
+    let (a, _b) = pair("renewing").await;
+    let (bus, flaws) = (a.app().bus(), flaws("renewing"));
+    let mut speaker = a.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    let newest = async || bus.read("/chat", None, 1, BOUNDS).await.unwrap();
+    let first = newest().await.entries.remove(0);
+    // Numbers that go back are those of a journal that has forgotten something.
+    let forget = async || {
+        bus.publish(&bus.journal_channel("/chat"), first.sealed()).await.unwrap();
+        settle().await;
+    };
+    forget().await;
+    let renewing = flaws.renewing.lock().await;
+    say(&mut speaker, json!({"text": "2"})).await;
+    settle().await;
+    let second = newest().await.last;
+    assert_ne!(second.epoch(), first.offset.epoch());
+    forget().await;
+    drop(renewing);
+    settle().await;
+    assert_eq!(newest().await.last.number(), 2);
+    say(&mut speaker, json!({"text": "3"})).await;
+    settle().await;
+    let third = newest().await.last;
+    assert_eq!(third.number(), 3);
+    assert_ne!(third.epoch(), second.epoch());
+}
+
 /// Nonsense on the channel and in the journal is counted, and stops nobody.
 #[tokio::test(start_paused = true)]
 async fn nonsense_is_counted() {
@@ -126,8 +161,7 @@ async fn nonsense_is_counted() {
     let mut speaker = a.connect("/chat").await.unwrap();
     let bus = b.app().bus();
     bus.publish(&bus.journal_channel("/chat"), Bytes::from_static(b"nonsense")).await.unwrap();
-    let bounds = carillon_core::journal::Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
-    assert!(bus.append("/chat", &[Bytes::from_static(b"nonsense")], bounds, None).await[0].is_ok());
+    assert!(bus.append("/chat", &[Bytes::from_static(b"nonsense")], BOUNDS, None).await[0].is_ok());
     settle().await;
     say(&mut speaker, json!({"text": "1"})).await;
     settle().await;
