@@ -148,29 +148,41 @@ impl Follower {
                 keeper.state().last = Some(page.last);
                 return;
             };
-            let missed = page.entries.first().map_or(0, |first| missed(&last, &first.offset));
-            if !page.whole {
-                keeper.counts.gaps.inc_by(missed);
-            }
             let new = behind(&page.entries, &last);
             if new.is_empty() {
+                if !page.whole {
+                    self.get_across(keeper, &last, &page.last.next()).await;
+                }
                 keeper.state().last = Some(page.last);
                 return;
             }
-            for entry in new {
-                self.deliver(keeper, entry).await;
+            let mut last = &last;
+            for joined in new.chunk_by(|one, other| one.offset.is_before(&other.offset)) {
+                if !last.is_before(&joined[0].offset) {
+                    self.get_across(keeper, last, &joined[0].offset).await;
+                }
+                for entry in joined {
+                    self.deliver(keeper, entry).await;
+                    last = &entry.offset;
+                }
             }
+        }
+    }
+
+    /// Something is missing between `last` and `next`, or an epoch is over: it is counted, and who takes offsets comes back
+    /// and is told that it may have missed it.
+    async fn get_across(&self, keeper: &Keeper, last: &Offset, next: &Offset) {
+        keeper.counts.gaps.inc_by(next.number().saturating_sub(last.number() + 1));
+        let _gate = keeper.gate.lock().await;
+        // Who comes back meanwhile does not get across it either.
+        keeper.state().last = Some(next.previous());
+        if let Some(sessions) = &keeper.sessions {
+            sessions.may_have_missed().await;
         }
     }
 
     async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
         let _gate = keeper.gate.lock().await;
-        let before = keeper.state().last.clone();
-        if before.is_some_and(|before| before.epoch() != entry.offset.epoch())
-            && let Some(sessions) = &keeper.sessions
-        {
-            sessions.may_have_missed().await;
-        }
         match Record::read(keeper, entry) {
             Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
             Err(error) => {
@@ -191,11 +203,6 @@ impl Follower {
 /// Whether `offset` was delivered, when `last` was the last that was.
 fn is_behind(offset: &Offset, last: &Offset) -> bool {
     offset.epoch() == last.epoch() && offset.number() <= last.number()
-}
-
-/// How many numbers lie between the two.
-fn missed(last: &Offset, first: &Offset) -> u64 {
-    first.number().saturating_sub(last.number() + 1)
 }
 
 /// Those of `entries`, which are in order, that come after `last`.

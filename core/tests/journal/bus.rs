@@ -44,6 +44,12 @@ pub(super) fn flaws(name: &str) -> Arc<Flaws> {
     Arc::clone(&buses().lock().unwrap()[&format!("shared://{name}")].1)
 }
 
+/// Ends all subscriptions of the bus `shared://name`.
+pub(super) async fn end_subscriptions(name: &str) {
+    let bus = Arc::clone(&buses().lock().unwrap()[&format!("shared://{name}")].0);
+    bus.shutdown().await;
+}
+
 fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
     let mut buses = buses().lock().unwrap();
     let (inner, flaws) =

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use carillon_core::journal::Bounds;
 use serde_json::json;
 
-use super::bus::flaws;
+use super::bus::{end_subscriptions, flaws};
 use super::*;
 
 const BOUNDS: Bounds = Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
@@ -76,6 +76,28 @@ async fn what_can_be_fetched_no_more_is_counted() {
     say(&mut speaker, json!({"text": "5"})).await;
     settle().await;
     assert_eq!(got(&listener), [r#"["said","1"]"#, r#"["said","4"]"#, r#"["said","5"]"#]);
+    assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
+}
+
+/// So it is when nothing at all is kept any more.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_counted_also_when_nothing_follows_it() {
+    let settings = [("bus.url", "shared://forgotten"), ("journal.max_age_s", "10")];
+    let (a, b) = (boot(&settings).await, boot(&settings).await);
+    let mut speaker = a.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    flaws("forgotten").deaf.store(true, Ordering::Relaxed);
+    for text in ["2", "3"] {
+        say(&mut speaker, json!({"text": text})).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    end_subscriptions("forgotten").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
+    // And once.
+    end_subscriptions("forgotten").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::bus::flaws;
+use carillon_core::journal::Bounds;
+
+use super::bus::{end_subscriptions, flaws};
 use super::*;
 
 async fn pair(bus: &str) -> [Harness; 2] {
@@ -64,4 +66,40 @@ async fn nobody_gets_across_a_hole() {
     assert!(!recovered(&bob).await);
     say(&mut bob, json!({"text": 3})).await;
     assert_eq!(texts(&said(&bob).await).0, [3], "with an offset again");
+}
+
+/// What a node can fetch no more, its clients may have missed: who takes offsets is told so.
+#[tokio::test(start_paused = true)]
+async fn what_a_node_has_missed_its_clients_are_told_of() {
+    let settings = [("bus.url", "shared://late"), ("journal.max_events", "2")];
+    let [a, b] = [boot(&settings).await, boot(&settings).await];
+    let mut bob = connect(&a, json!({})).await;
+    let ann = connect(&b, json!({})).await;
+    say(&mut bob, json!({"text": 1})).await;
+    assert_eq!(texts(&said(&ann).await).0, [1]);
+    flaws("late").deaf.store(true, Ordering::Relaxed);
+    for text in [2, 3, 4] {
+        say(&mut bob, json!({"text": text})).await;
+    }
+    flaws("late").deaf.store(false, Ordering::Relaxed);
+    assert_eq!(ann.sink().closed(), None);
+    say(&mut bob, json!({"text": 5})).await;
+    settle().await;
+    assert_eq!(ann.sink().closed(), Some(Reason::Resumed));
+}
+
+/// An epoch that is over is told of as soon as a node comes to know it, also when nothing is published in the next one.
+#[tokio::test(start_paused = true)]
+async fn an_epoch_that_is_over_is_told_of() {
+    let [a, b] = pair("over").await;
+    let mut bob = connect(&a, json!({})).await;
+    let ann = connect(&b, json!({})).await;
+    say(&mut bob, json!({"text": 1})).await;
+    settle().await;
+    let bounds = Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
+    let known = b.app().bus().read("/chat", None, 1, bounds).await.unwrap().last;
+    b.app().bus().renew("/chat", &known, bounds).await.unwrap();
+    end_subscriptions("over").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(ann.sink().closed(), Some(Reason::Resumed));
 }
