@@ -104,9 +104,17 @@ impl Follower {
                 Ok(mut subscription) => {
                     // What was published between the end of the last subscription and the beginning of this one.
                     self.catch_up(keeper).await;
-                    let mut heard = None;
-                    while let Some(message) = subscription.recv().await {
-                        self.hear(keeper, &message, &mut heard).await;
+                    let (mut heard, mut reached) = (None, false);
+                    loop {
+                        reached = reached || keeper.is_reached();
+                        tokio::select! {
+                            message = subscription.recv() => match message {
+                                Some(message) => self.hear(keeper, &message, &mut heard).await,
+                                None => break,
+                            },
+                            // Nobody can come back here while it is not known how far the journal is.
+                            () = tokio::time::sleep(RETRY), if !reached => self.catch_up(keeper).await,
+                        }
                     }
                 }
                 Err(error) => self.tell(keeper, "the journal cannot be followed", &error),

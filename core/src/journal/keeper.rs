@@ -157,6 +157,11 @@ impl Keeper {
         self.outgoing.is_none()
     }
 
+    /// Whether it is known how far the journal is.
+    pub(super) fn is_reached(&self) -> bool {
+        self.state().last.is_some()
+    }
+
     /// Room for what is to be appended, if there is any now.
     pub(super) fn try_room(&self, record: &Bytes) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.room).try_acquire_many_owned(size(record)).ok()

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 
 use super::sessions::{Known, Membership, key};
-use super::{Claim, Sessions};
+use super::{Claim, Sessions, new_pid};
 use crate::error::Error;
 use crate::journal::{Keeper, Offset};
 use crate::namespace::Namespace;
@@ -16,7 +16,6 @@ const AT_ONCE: usize = 256;
 /// What a client gets on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resumed {
-    pub(crate) pid: Arc<str>,
     /// The last publish it has got.
     pub(crate) offset: Offset,
     pub(crate) rooms: Vec<Arc<str>>,
@@ -79,7 +78,7 @@ impl Namespace {
             return Err("gone");
         }
         let rooms = known.rooms.iter().map(|room| room.as_str().into()).collect();
-        Ok((known.id, Resumed { pid: pid.into(), offset, rooms }))
+        Ok((known.id, Resumed { offset, rooms }))
     }
 
     /// What a client that is let in will come back with: written down before it is told, so that it may come back
@@ -89,14 +88,16 @@ impl Namespace {
         keeper: &Keeper,
         sessions: &Sessions,
         peer: &Peer,
-        takes_offsets: bool,
+        claim: &Claim,
         resumed: Option<Resumed>,
     ) -> Option<Membership> {
-        // Where the journal has not been reached there is nothing to get on with.
-        let last = keeper.state().last.clone()?;
-        let rooms = resumed.as_ref().map(|resumed| resumed.rooms.clone()).unwrap_or_default();
-        let membership = Membership::new(takes_offsets, last, resumed);
-        if takes_offsets {
+        let (pid, offset, rooms) = match &resumed {
+            Some(Resumed { offset, rooms }) => (claim.pid.as_deref()?.into(), offset.clone(), rooms.clone()),
+            // Where the journal has not been reached there is nothing to get on with.
+            None => (new_pid(), keeper.state().last.clone()?, Vec::new()),
+        };
+        let membership = Membership::new(pid, claim.takes_offsets(peer), offset, resumed);
+        if membership.takes_offsets {
             let known = keeper.seal.close(&membership.pid, membership.known(&self.name, peer, &rooms).ok()?);
             let ttl = sessions.patience + sessions.patience / 2;
             keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await.ok();
@@ -116,14 +117,14 @@ impl Sessions {
         }
     }
 
-    /// The client that has this pid on this node, if any has, is gone: somebody else comes with it.
-    pub(crate) fn supersede(&self, pid: &str) {
-        if let Some(earlier) = self.client(pid) {
-            let sink = earlier.sink();
-            earlier.closed(Reason::Resumed);
-            if let Some(sink) = sink {
-                sink.close(Reason::Resumed);
-            }
+    /// The client that has this pid on this node, if any has, is gone: somebody else comes with it. Whether there was one.
+    pub(crate) fn supersede(&self, pid: &str) -> bool {
+        let Some(earlier) = self.client(pid) else { return false };
+        let sink = earlier.sink();
+        earlier.closed(Reason::Resumed);
+        if let Some(sink) = sink {
+            sink.close(Reason::Resumed);
         }
+        true
     }
 }

@@ -11,7 +11,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::{Resumed, new_pid};
+use super::Resumed;
 use crate::bus::Bus;
 use crate::client::Client;
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(super) struct Known {
     /// Who it is, where that is asked.
     pub(super) subject: Option<String>,
     pub(super) rooms: Vec<String>,
-    /// What had been published when it came.
+    /// What had been published when it came, or what it had got then.
     pub(super) offset: String,
     /// Which of the client's connections has written this.
     pub(super) life: String,
@@ -90,10 +90,8 @@ impl Counts {
 }
 
 impl Membership {
-    /// Of a new client, or of one that has come back. `offset` is what has been published by now.
-    pub(super) fn new(takes_offsets: bool, offset: Offset, resumed: Option<Resumed>) -> Self {
-        let pid = resumed.as_ref().map_or_else(new_pid, |resumed| Arc::clone(&resumed.pid));
-        let offset = resumed.as_ref().map_or(offset, |resumed| resumed.offset.clone());
+    /// Of a new client, or of one that has come back. `offset` is what it has got, or what has been published by now.
+    pub(super) fn new(pid: Arc<str>, takes_offsets: bool, offset: Offset, resumed: Option<Resumed>) -> Self {
         let queued = AtomicBool::new(false);
         Self { pid, takes_offsets, life: public_id(), offset, resumed, queued }
     }

@@ -1,7 +1,7 @@
 //! A bus with journals that several applications of this process share, and that can be away or lose messages.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -23,6 +23,8 @@ pub(super) struct Flaws {
     pub(super) mute: AtomicBool,
     /// While somebody else has it, epochs begin and that is not acknowledged.
     pub(super) renewing: tokio::sync::Mutex<()>,
+    /// How often something was read.
+    pub(super) reads: AtomicUsize,
 }
 
 struct SharedBus {
@@ -127,6 +129,7 @@ impl Bus for SharedBus {
             .collect()
     }
     async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
+        self.flaws.reads.fetch_add(1, Ordering::Relaxed);
         self.inner()?.read(name, after, limit, bounds).await
     }
     async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {

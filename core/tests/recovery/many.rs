@@ -103,3 +103,42 @@ async fn an_epoch_that_is_over_is_told_of() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(ann.sink().closed(), Some(Reason::Resumed));
 }
+
+/// A node that has not reached the journal yet may hear of it from a client that comes back, and is not in its way.
+#[tokio::test(start_paused = true)]
+async fn a_client_comes_back_to_a_node_that_has_only_just_reached_the_journal() {
+    let settings = [("bus.url", "shared://fresh")];
+    let a = boot(&settings).await;
+    let mut bob = connect(&a, json!({})).await;
+    let ann = connect(&a, json!({})).await;
+    say(&mut bob, json!({"text": 1})).await;
+    let got = said(&ann).await;
+    ann.close(Reason::TransportClose);
+    say(&mut bob, json!({"text": 2})).await;
+    settle().await;
+    flaws("fresh").away.store(true, Ordering::Relaxed);
+    let b = boot(&settings).await;
+    flaws("fresh").away.store(false, Ordering::Relaxed);
+    let back = connect(&b, json!({"pid": ann.pid(), "offset": texts(&got).1})).await;
+    assert_eq!((back.id(), back.pid()), (ann.id(), ann.pid()));
+    assert_eq!(texts(&said(&back).await).0, [2]);
+    assert_eq!((counted(&b, "recovered"), counted(&b, "broken_off")), (1.0, 0.0));
+    say(&mut bob, json!({"text": 3})).await;
+    assert_eq!(texts(&said(&back).await).0, [3]);
+}
+
+/// Whether it may get on is asked of the journal once, and what it has missed not at all when that is nothing.
+#[tokio::test(start_paused = true)]
+async fn who_has_missed_nothing_costs_one_read() {
+    let [a, b] = pair("one-read").await;
+    let mut bob = connect(&a, json!({})).await;
+    let ann = connect(&a, json!({})).await;
+    say(&mut bob, json!({"text": 1})).await;
+    let got = said(&ann).await;
+    ann.close(Reason::TransportClose);
+    settle().await;
+    let reads = || flaws("one-read").reads.load(Ordering::Relaxed);
+    let before = reads();
+    assert!(recovered(&connect(&b, json!({"pid": ann.pid(), "offset": texts(&got).1})).await).await);
+    assert_eq!(reads() - before, 1);
+}
