@@ -10,6 +10,7 @@
 mod alive;
 mod channels;
 mod control;
+mod ends;
 #[doc(hidden)]
 pub mod envelope;
 mod gaps;
@@ -33,7 +34,6 @@ use tokio_util::sync::CancellationToken;
 use self::alive::Alive;
 use self::channels::{Channels, Part, Place};
 use self::control::{Control, Said, Shared, Speaker, Word};
-pub(crate) use self::gaps::Gaps;
 pub use self::gaps::Missed;
 use self::incoming::Receiver;
 pub(crate) use self::interest::{Interest, Interests, RoomSet};
@@ -41,7 +41,7 @@ use self::listening::Listening;
 pub use self::message::is_understood;
 pub(crate) use self::message::{event, put_together, take_apart};
 use self::outgoing::{Outgoing, Sending};
-pub(crate) use self::question::{Answer, MEMBERS_MAX, Request, act};
+pub(crate) use self::question::{Answer, MEMBERS_MAX, Request, act, settled};
 pub use self::question::{AskedNodes, Member};
 use self::question::{Open, Question};
 use crate::bus::{Bus, Subscription};
@@ -65,7 +65,6 @@ type Namespaces = HashMap<Arc<str>, Arc<Namespace>>;
 pub(crate) struct Cluster {
     shared: Arc<Shared>,
     outgoing: Outgoing,
-    gaps: Gaps,
     counters: Counters,
     refused: Throttle,
     ask_timeout: Duration,
@@ -80,7 +79,6 @@ pub(crate) struct Tasks {
     channels: Channels,
     secret: Option<String>,
     sending: Sending,
-    gaps: Gaps,
     counters: Counters,
     interests: Arc<Interests>,
     /// Counts what did not fit into the subscription.
@@ -146,18 +144,17 @@ impl Cluster {
         let roaming = roaming.map(|namespace| Arc::clone(&namespace.name)).collect();
         let dropped = counters.messages.with_label_values(&["dropped"]);
         let (outgoing, sending) = Outgoing::new(node, &channels, secret, dropped);
-        let (gaps, secret) = (Gaps::new(namespaces), secret.map(str::to_owned));
+        let secret = secret.map(str::to_owned);
         let cluster = Self {
             shared: Arc::clone(&shared),
             outgoing,
-            gaps: gaps.clone(),
             counters: counters.clone(),
             refused: Throttle::per_second(),
             ask_timeout,
             roaming,
         };
         let (interests, overflow) = (Arc::clone(interests), metrics.bus_dropped.clone());
-        Ok((cluster, Tasks { shared, words: receiver, channels, secret, sending, gaps, counters, interests, overflow }))
+        Ok((cluster, Tasks { shared, words: receiver, channels, secret, sending, counters, interests, overflow }))
     }
 
     /// Sends an event to the other nodes.
@@ -233,8 +230,13 @@ impl Cluster {
         let asked = open.ask(nodes);
         let (namespace, addressed, what) = (namespace.to_owned(), selection.into(), what.clone());
         let question = Question { id: asked.id, namespace, addressed, what };
-        // Without room for it nobody answers.
-        words.try_send((None, Said::Question(question))).ok();
+        if !question.is_sound() {
+            // Nobody has such a name, or is in such a room.
+            return Default::default();
+        }
+        if words.try_send((None, Said::Question(question))).is_err() {
+            return (Vec::new(), asked.missing());
+        }
         asked.wait(self.ask_timeout).await
     }
 
@@ -248,21 +250,16 @@ impl Cluster {
         };
         (delivers, detail)
     }
-
-    /// What never comes from other nodes.
-    pub(crate) fn gaps(&self) -> &Gaps {
-        &self.gaps
-    }
 }
 
 impl Tasks {
     /// Runs until `stop`: hands out what other nodes publish, and what this one has to tell them.
     pub(crate) async fn run(self, bus: Arc<dyn Bus>, namespaces: Arc<Namespaces>, stop: CancellationToken) {
-        let Self { shared, words, channels, secret, sending, gaps, counters, interests, overflow } = self;
+        let Self { shared, words, channels, secret, sending, counters, interests, overflow } = self;
         let (node, secret, alive) = (shared.node, secret.as_deref(), &shared.alive);
         let (feed, mut subscription) = Subscription::new(overflow);
         let listening = Listening::new(&*bus, (&channels, node), feed, &interests, &namespaces);
-        let mut receiver = Receiver::new(node, &channels, secret, &counters, &gaps);
+        let mut receiver = Receiver::new(node, &channels, secret, &counters);
         let receiving = receiver.receive(&mut subscription, &namespaces);
         let (bus, channels, shared) = (&*bus, &channels, &*shared);
         let control = Control { bus, channels, secret, shared, counters: &counters, namespaces: &namespaces };

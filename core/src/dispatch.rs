@@ -151,19 +151,21 @@ impl Running<'_> {
             if waited && !self.client.unpark() {
                 return Poll::Ready(Err(Failure::Late));
             }
-            let mut poll = caught(|| running.as_mut().poll(context));
-            // Whoever is told of a room is in it, whichever node is publishing.
-            if matches!(poll, Ok(Poll::Ready(_)))
-                && let Some(heard) = self.client.rooms_heard()
-            {
-                let ended = std::mem::replace(&mut poll, Ok(Poll::Pending));
-                let waiting = Box::pin(async move {
-                    heard.await;
-                    if let Ok(Poll::Ready(result)) = ended { result } else { std::future::pending().await }
-                });
-                let ended = std::mem::replace(running, waiting);
-                poll = caught(|| drop(ended)).and_then(|()| caught(|| running.as_mut().poll(context)));
-            }
+            let poll = match caught(|| running.as_mut().poll(context)) {
+                Ok(Poll::Ready(result)) => match self.client.rooms_heard() {
+                    None => Ok(Poll::Ready(result)),
+                    // Whoever is told of a room is in it, whichever node is publishing.
+                    Some(heard) => {
+                        let waiting = Box::pin(async move {
+                            heard.await;
+                            result
+                        });
+                        let ended = std::mem::replace(running, waiting);
+                        caught(|| drop(ended)).and_then(|()| caught(|| running.as_mut().poll(context)))
+                    }
+                },
+                other => other,
+            };
             match poll {
                 Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(Failure::Error)),
                 Err(panic) => Poll::Ready(Err(panic)),

@@ -230,7 +230,7 @@ impl Target {
     }
 
     fn cluster(&self) -> Option<&Cluster> {
-        self.shared.cluster.as_ref().filter(|_| !self.local)
+        self.shared.cluster.as_ref().filter(|_| !self.local && self.is_known())
     }
 
     /// The journal that keeps this, if any does.
@@ -324,7 +324,7 @@ impl Target {
         if let Some(namespace) = &self.here {
             namespace.hub.disconnect(self.publisher, namespace.space, &self.selection);
         }
-        if let Some(cluster) = self.cluster().filter(|_| self.is_known()) {
+        if let Some(cluster) = self.cluster() {
             cluster.disconnect(&self.namespace, &self.selection);
         }
     }

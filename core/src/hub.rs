@@ -34,6 +34,7 @@ use self::shard::{Replaced, Shard};
 use self::table::Slot;
 pub(crate) use self::table::Space;
 use crate::client::Client;
+use crate::error::{Error, Result};
 use crate::metrics::{Metrics, Outbound};
 use crate::packet::Item;
 use crate::sink::{Mode, Part, Sink};
@@ -42,6 +43,17 @@ use crate::sink::{Mode, Part, Sink};
 pub const MAX_ROOMS: usize = 100;
 /// Length of a room's name, in bytes.
 pub const MAX_ROOM_NAME: usize = 128;
+
+/// Whether something may be the name of a room.
+///
+/// # Errors
+/// `bad_payload` when it is empty or too long.
+pub(crate) fn check_name(room: &str) -> Result<()> {
+    if (1..=MAX_ROOM_NAME).contains(&room.len()) {
+        return Ok(());
+    }
+    Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")))
+}
 
 /// All clients of the application.
 pub(crate) struct Hub {
@@ -171,12 +183,12 @@ impl Hub {
 
     /// Whether there is room for one more publish of so many bytes in a namespace.
     pub(crate) fn has_room(&self, space: Space, bytes: usize) -> bool {
-        self.quotas[space].take(bytes).is_some()
+        self.quotas[space].has_room(bytes)
     }
 
     /// Waits until there is room for one more publish of so many bytes in a namespace.
     pub(crate) async fn room(&self, space: Space, bytes: usize) {
-        drop(self.quotas[space].wait(bytes).await);
+        self.quotas[space].room(bytes).await;
     }
 
     /// Hands a publish to every shard, as soon as the namespace has room for it.

@@ -24,7 +24,6 @@ use carillon_core::bus::{Bus, BusContext, BusStatus, Feed, Subscription};
 use carillon_core::journal::{Bounds, Entry, Offset, Page};
 use carillon_core::{Error, Result};
 use futures_util::future::BoxFuture;
-use tokio_util::sync::CancellationToken;
 
 use address::{Address, Kind};
 use commands::{Answer, Commands};
@@ -37,6 +36,7 @@ use target::Target;
 mod address;
 mod commands;
 mod feeds;
+mod hearsay;
 mod inbox;
 mod journal;
 mod link;
@@ -65,7 +65,6 @@ struct RedisBus {
     topology: Topology,
     shared: Shared,
     context: BusContext,
-    stop: CancellationToken,
 }
 
 /// One Redis at a time, or many at once.
@@ -90,7 +89,7 @@ fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dy
 impl RedisBus {
     fn start(address: Address, context: BusContext) -> Result<Arc<Self>> {
         let Address { kind, timeout, secrets } = address;
-        let (shared, stop, secrets) = (Shared::new(&context)?, CancellationToken::new(), secrets.into());
+        let (shared, secrets) = (Shared::new(&context)?, secrets.into());
         let topology = match kind {
             Kind::One(server) => Topology::One(Seat::start(Target::fixed(server, timeout, secrets), &shared)),
             Kind::Sentinel { master, sentinels, hosts, maker } => {
@@ -99,11 +98,11 @@ impl RedisBus {
             }
             Kind::Cluster { hosts, maker } => {
                 let shards = Arc::new(Shards::start(&context.prefix, maker, timeout, secrets, shared.clone()));
-                shared.tasks.spawn(shards::follow(Arc::clone(&shards), hosts, stop.clone()));
+                shared.tasks.spawn(shards::follow(Arc::clone(&shards), hosts, shared.stop.clone()));
                 Topology::Shards(shards)
             }
         };
-        let bus = Arc::new(Self { topology, shared, context, stop });
+        let bus = Arc::new(Self { topology, shared, context });
         let counted = Arc::downgrade(&bus);
         bus.context.metrics.before_scrape(move || {
             if let Some(bus) = counted.upgrade() {
@@ -119,13 +118,6 @@ impl Topology {
         match self {
             Self::One(seat) => seat.link.count(),
             Self::Shards(shards) => shards.count(),
-        }
-    }
-
-    fn stop(&self) {
-        match self {
-            Self::One(seat) => seat.stop(),
-            Self::Shards(shards) => shards.stop(),
         }
     }
 
@@ -177,8 +169,7 @@ impl Topology {
 
 impl Drop for RedisBus {
     fn drop(&mut self) {
-        self.stop.cancel();
-        self.topology.stop();
+        self.shared.stop.cancel();
     }
 }
 
@@ -259,10 +250,10 @@ impl Bus for RedisBus {
     }
 
     async fn shutdown(&self) {
-        self.stop.cancel();
-        self.topology.stop();
+        self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        self.shared.feeds.clear();
         self.topology.close();
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use super::Client;
 use crate::cluster::{Request, RoomSet};
 use crate::error::{Error, Result};
-use crate::hub::{MAX_ROOM_NAME, MAX_ROOMS};
+use crate::hub::{MAX_ROOMS, check_name};
 use crate::sink::Reason;
 
 /// A client's rooms.
@@ -27,9 +27,7 @@ impl Client {
 
     /// Puts the client into a room. Nothing happens to one that is gone.
     pub(crate) fn join(&self, room: &str) -> Result<()> {
-        if room.is_empty() || room.len() > MAX_ROOM_NAME {
-            return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
-        }
+        check_name(room)?;
         if self.peer.identity().is_some_and(|identity| !identity.may_join(room)) {
             return Err(Error::forbidden("not allowed in this room"));
         }
@@ -71,12 +69,14 @@ impl Client {
     /// Does what a plugin asks of all clients; false where it could not.
     pub(crate) fn does(&self, request: &Request) -> bool {
         match request {
-            Request::Join { room } => return self.join(room).is_ok(),
-            Request::Leave { room } => self.leave(room),
-            Request::Close { .. } => drop(self.sink().map(|sink| sink.close(Reason::Killed))),
-            Request::Members { .. } => {}
+            Request::Join { room } => self.join(room).is_ok(),
+            Request::Leave { room } => {
+                self.leave(room);
+                true
+            }
+            Request::Close { .. } => self.sink().map(|sink| sink.close(Reason::Killed)).is_some(),
+            Request::Members { .. } => true,
         }
-        true
     }
 
     /// Waits, for a moment, until what other nodes publish to rooms joined since the last call comes here. `None` where

@@ -7,19 +7,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
 use super::alive::{Alive, BEAT};
 use super::channels::Channels;
-use super::envelope::{Envelopes, Wrong};
-use super::nodes::{Nodes, Turn};
-use super::question::{Answer, Open, Question, act};
+use super::ends::{Ear, Voice};
+use super::envelope::Envelopes;
+use super::question::{Answer, Open, Question, act, settled};
 use super::{Counters, Namespaces, RESUBSCRIBE};
 use crate::bus::{Bus, Message};
 use crate::peer::NodeId;
+use crate::throttle::Throttle;
 
 /// Words of this node that wait for the bus, and questions of others that wait for their answer; what is more is dropped.
 pub(super) const DEPTH: usize = 1024;
@@ -30,7 +32,9 @@ const LEAST: Duration = Duration::from_millis(50);
 /// How long the word of this node's end may take.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// Lines to single nodes, of which many may be gone.
-const LINES: usize = 4096;
+const VOICES: usize = 4096;
+/// Answers that wait for what was joined to be heard.
+const SETTLING: usize = 64;
 
 /// What a node says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,14 +103,15 @@ impl Control<'_> {
     /// Hears what is said to all, and to this node.
     async fn hear(&self, questions: &mpsc::Sender<(NodeId, Question)>, hurry: &Notify) {
         let names = [self.channels.control(), self.channels.control_of(self.shared.node)];
-        let mut ears = names.clone().map(|name| (Envelopes::new(&name, self.secret), Nodes::default()));
+        let mut ears = names.clone().map(|name| Ear::new(&name, self.secret));
+        let log = Throttle::per_second();
         loop {
             match self.bus.subscribe(&names).await {
                 Ok(mut subscription) => {
                     hurry.notify_one();
                     while let Some(message) = subscription.recv().await {
-                        let (envelopes, nodes) = &mut ears[usize::from(*message.channel != *names[0])];
-                        if let Some((node, said)) = self.open(&message, envelopes, nodes) {
+                        let ear = &mut ears[usize::from(*message.channel != *names[0])];
+                        if let Some((node, said)) = self.open(&message, ear, &log) {
                             self.take(node, said, questions, hurry);
                         }
                     }
@@ -118,7 +123,7 @@ impl Control<'_> {
     }
 
     /// What another node says, if it is one and says it for the first time.
-    fn open(&self, message: &Message, envelopes: &Envelopes, nodes: &mut Nodes) -> Option<(NodeId, Said)> {
+    fn open(&self, message: &Message, ear: &mut Ear, log: &Throttle) -> Option<(NodeId, Said)> {
         let payload = &message.payload;
         if Envelopes::is_of(payload, self.shared.node.as_str()) {
             // Without Redis it comes back all the same, by a shorter way.
@@ -127,23 +132,12 @@ impl Control<'_> {
             }
             return None;
         }
-        let opened = match envelopes.open(payload) {
-            Ok(opened) => opened,
-            Err(wrong) => {
-                self.counters.count(if wrong == Wrong::Malformed { "malformed" } else { "refused" });
-                return None;
-            }
-        };
+        let (opened, _) = ear.open(message, self.counters, log)?;
         let said = NodeId::parse(opened.node).zip(understood(&payload[opened.at..]));
-        let Some(said) = said else {
+        if said.is_none() {
             self.counters.count("malformed");
-            return None;
-        };
-        if nodes.hear(opened.node, opened.sequence, opened.old) == Turn::Repeated {
-            self.counters.count("repeated");
-            return None;
         }
-        Some(said)
+        said
     }
 
     fn take(&self, node: NodeId, said: Said, questions: &mpsc::Sender<(NodeId, Question)>, hurry: &Notify) {
@@ -159,15 +153,27 @@ impl Control<'_> {
         alive.hear(node);
     }
 
-    /// Answers the others' questions, one after the other.
+    /// Does what others ask, one after the other. They are answered when that is done; who joins a room may have to be waited
+    /// for, and nobody waits for that in turn.
     async fn answer(&self, mut asked: mpsc::Receiver<(NodeId, Question)>) {
-        let node = self.shared.node;
-        while let Some((from, Question { id, namespace, addressed, what })) = asked.recv().await {
-            let answer = match self.namespaces.get(&*namespace) {
-                Some(namespace) => act(node, namespace, &addressed.into(), &what).await,
+        let mut settling = FuturesUnordered::new();
+        loop {
+            let (from, Question { id, namespace, addressed, what }) = tokio::select! {
+                Some(question) = asked.recv(), if settling.len() < SETTLING => question,
+                Some(()) = settling.next() => continue,
+                else => return,
+            };
+            let namespace = self.namespaces.get(&*namespace);
+            let answer = match namespace {
+                Some(namespace) => act(self.shared.node, namespace, &addressed.into(), &what).await,
                 None => Answer::default(),
             };
-            self.shared.words.try_send((Some(from), Said::Answer { id, answer })).ok();
+            settling.push(async move {
+                if let Some(namespace) = namespace {
+                    settled(namespace, &what, &answer).await;
+                }
+                self.shared.words.try_send((Some(from), Said::Answer { id, answer })).ok();
+            });
         }
     }
 }
@@ -184,14 +190,14 @@ pub(super) fn understood(text: &[u8]) -> Option<Said> {
 
 /// Who says this node's words.
 pub(super) struct Speaker<'a> {
-    pub(super) control: &'a Control<'a>,
-    pub(super) words: mpsc::Receiver<Word>,
-    pub(super) lines: HashMap<Option<NodeId>, (Envelopes, String, u64)>,
+    control: &'a Control<'a>,
+    words: mpsc::Receiver<Word>,
+    voices: HashMap<Option<NodeId>, Voice>,
 }
 
 impl<'a> Speaker<'a> {
     pub(super) fn new(control: &'a Control<'a>, words: mpsc::Receiver<Word>) -> Self {
-        Self { control, words, lines: HashMap::new() }
+        Self { control, words, voices: HashMap::new() }
     }
 
     async fn run(&mut self) {
@@ -208,16 +214,15 @@ impl<'a> Speaker<'a> {
     async fn say(&mut self, to: Option<NodeId>, said: &Said) {
         let Control { bus, channels, secret, shared, .. } = self.control;
         let Ok(text) = serde_json::to_vec(said) else { return };
-        if self.lines.len() > LINES {
-            self.lines.retain(|to, _| to.is_none_or(|node| shared.alive.knows(node)));
+        if self.voices.len() > VOICES {
+            self.voices.retain(|to, _| to.is_none_or(|node| shared.alive.knows(node)));
         }
-        let (envelopes, name, sequence) = self.lines.entry(to).or_insert_with(|| {
+        let voice = self.voices.entry(to).or_insert_with(|| {
             let name = to.map_or_else(|| channels.control(), |node| channels.control_of(node));
-            (Envelopes::new(&name, *secret), name, 0)
+            Voice::new(name, *secret)
         });
-        *sequence += 1;
-        let sealed: Bytes = envelopes.seal(shared.node.as_str(), *sequence, &text);
+        let sealed = voice.seal(shared.node, 0, &text);
         // While the bus is away nobody hears it, and whoever asks is told that the others are missing.
-        bus.publish(name, sealed).await.ok();
+        bus.publish(&voice.channel, sealed).await.ok();
     }
 }

@@ -1,35 +1,6 @@
 //! Tells plugins of what other nodes published and this one never got.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use tokio::sync::watch;
-
-use super::Namespaces;
-
-/// How much never came, for each namespace.
-#[derive(Clone)]
-pub(crate) struct Gaps(Arc<HashMap<Arc<str>, watch::Sender<u64>>>);
-
-impl Gaps {
-    pub(super) fn new(namespaces: &Namespaces) -> Self {
-        Self(Arc::new(namespaces.keys().map(|name| (Arc::clone(name), watch::Sender::new(0))).collect()))
-    }
-
-    /// So much more is missing.
-    pub(super) fn tell(&self, namespace: &str, missing: u64) {
-        if let Some(total) = self.0.get(namespace) {
-            total.send_modify(|total| *total = total.saturating_add(missing));
-        }
-    }
-
-    /// What is missing in a namespace from now on.
-    pub(crate) fn of(&self, namespace: &str) -> Missed {
-        let total = self.0.get(namespace).map(watch::Sender::subscribe);
-        let known = total.as_ref().map_or(0, |total| *total.borrow());
-        Missed { total, known }
-    }
-}
 
 /// Publishes of other Carillons to one namespace that never came, from [`Host::missed`](crate::Host::missed).
 #[derive(Debug)]
@@ -39,6 +10,13 @@ pub struct Missed {
 }
 
 impl Missed {
+    /// What is missing of this total from now on.
+    pub(super) fn of(total: &watch::Sender<u64>) -> Self {
+        let total = total.subscribe();
+        let known = *total.borrow();
+        Self { total: Some(total), known }
+    }
+
     /// Where nobody else is there.
     pub(crate) fn nothing() -> Self {
         Self { total: None, known: 0 }

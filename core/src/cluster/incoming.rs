@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::channels::{Channels, Part};
-use super::envelope::{Envelopes, Wrong};
-use super::gaps::Gaps;
+use super::ends::Ear;
+use super::envelope::Envelopes;
 use super::message::{event, take_apart};
-use super::nodes::{Nodes, Turn};
 use super::{Counters, Namespaces};
 use crate::bus::{Message, Subscription};
 use crate::namespace::Namespace;
@@ -22,7 +21,6 @@ pub(super) struct Receiver<'a> {
     channels: &'a Channels,
     secret: Option<&'a str>,
     counters: &'a Counters,
-    gaps: &'a Gaps,
     lines: HashMap<Arc<str>, Line>,
     log: Throttle,
 }
@@ -31,21 +29,14 @@ pub(super) struct Receiver<'a> {
 struct Line {
     namespace: Arc<Namespace>,
     part: Part,
-    envelopes: Envelopes,
-    nodes: Nodes,
+    ear: Ear,
     /// Since when it has been listened to.
     since: u64,
 }
 
 impl<'a> Receiver<'a> {
-    pub(super) fn new(
-        node: NodeId,
-        channels: &'a Channels,
-        secret: Option<&'a str>,
-        counters: &'a Counters,
-        gaps: &'a Gaps,
-    ) -> Self {
-        Self { node, channels, secret, counters, gaps, lines: HashMap::new(), log: Throttle::per_second() }
+    pub(super) fn new(node: NodeId, channels: &'a Channels, secret: Option<&'a str>, counters: &'a Counters) -> Self {
+        Self { node, channels, secret, counters, lines: HashMap::new(), log: Throttle::per_second() }
     }
 
     /// Hands on what comes, until the subscription ends.
@@ -57,7 +48,7 @@ impl<'a> Receiver<'a> {
             }
             self.listen(&message, namespaces);
             if let Some(line) = self.lines.get_mut(&message.channel)
-                && let Some(text) = line.open(&message, self.counters, self.gaps, &self.log)
+                && let Some(text) = line.open(&message, self.counters, &self.log)
             {
                 line.deliver(&text, self.counters).await;
             }
@@ -73,47 +64,27 @@ impl<'a> Receiver<'a> {
         let Some((namespace, part)) = place.and_then(|(name, part)| Some((namespaces.get(name)?, part))) else {
             return;
         };
-        let envelopes = Envelopes::new(&message.channel, self.secret);
-        let line = Line { namespace: Arc::clone(namespace), part, envelopes, nodes: Nodes::default(), since: 0 };
+        let ear = Ear::new(&message.channel, self.secret);
+        let line = Line { namespace: Arc::clone(namespace), part, ear, since: 0 };
         self.lines.insert(Arc::clone(&message.channel), line);
     }
 }
 
 impl Line {
     /// What another node says, if it is one and says it for the first time.
-    fn open(&mut self, message: &Message, counters: &Counters, gaps: &Gaps, log: &Throttle) -> Option<Bytes> {
-        let payload = &message.payload;
-        let since = self.namespace.interest.as_ref().map_or(0, |interest| interest.since(self.part));
+    fn open(&mut self, message: &Message, counters: &Counters, log: &Throttle) -> Option<Bytes> {
+        let interest = self.namespace.interest.as_ref();
+        let since = interest.map_or(0, |interest| interest.since(self.part));
         if since != self.since {
             self.since = since;
-            self.envelopes.listens_since(since);
-            self.nodes.resume();
+            self.ear.listens_since(since);
         }
-        let opened = match self.envelopes.open(payload) {
-            Ok(opened) => opened,
-            Err(Wrong::Malformed) => {
-                counters.count("malformed");
-                return None;
-            }
-            Err(wrong) => {
-                counters.count("refused");
-                tell(log, wrong, &message.channel);
-                return None;
-            }
-        };
-        match self.nodes.hear(opened.node, opened.sequence, opened.old) {
-            Turn::Next(missing) => {
-                if missing > 0 {
-                    counters.gaps.inc_by(missing);
-                    gaps.tell(&self.namespace.name, missing);
-                }
-                Some(payload.slice(opened.at..))
-            }
-            Turn::Repeated => {
-                counters.count("repeated");
-                None
-            }
+        let (opened, missing) = self.ear.open(message, counters, log)?;
+        if missing > 0 {
+            counters.gaps.inc_by(missing);
+            interest.into_iter().for_each(|interest| interest.misses(missing));
         }
+        Some(message.payload.slice(opened.at..))
     }
 
     /// A namespace with too much waiting makes this wait: the feed is bounded, and counts what it drops.
@@ -136,22 +107,5 @@ impl Line {
                 namespace.publish_item_wait(publisher, &selection, series, &(item, header.mode)).await;
             }
         }
-    }
-}
-
-fn tell(log: &Throttle, wrong: Wrong, channel: &str) {
-    let Some(left_out) = log.allow() else { return };
-    if wrong == Wrong::Stale {
-        tracing::warn!(
-            left_out,
-            channel,
-            "a message of more than a minute ago, or to come, is refused: are the clocks right?"
-        );
-    } else {
-        tracing::warn!(
-            left_out,
-            channel,
-            "a message without the right proof is refused: bus.secret is to be the same on all nodes"
-        );
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::channels::{Part, ROOM_CHANNELS, room_channel};
 use super::envelope;
+use super::gaps::Missed;
 use crate::error::Result;
 use crate::metrics::Metrics;
 
@@ -46,6 +47,8 @@ pub(crate) struct Interest {
     slots: [Slot; ROOM_CHANNELS as usize + 1],
     /// Told when more is heard.
     confirmed: watch::Sender<()>,
+    /// How much never came.
+    missing: watch::Sender<u64>,
 }
 
 /// One channel.
@@ -64,7 +67,7 @@ pub(crate) type RoomSet = u64;
 impl Interest {
     pub(crate) fn new(shared: &Arc<Interests>) -> Self {
         let slots = std::array::from_fn(|_| Slot::default());
-        Self { shared: Arc::clone(shared), slots, confirmed: watch::Sender::new(()) }
+        Self { shared: Arc::clone(shared), slots, confirmed: watch::Sender::new(()), missing: watch::Sender::new(0) }
     }
 
     fn slot(&self, part: Part) -> &Slot {
@@ -141,7 +144,19 @@ impl Interest {
 
     /// The same for one room.
     pub(crate) async fn room_heard(&self, room: &str) {
-        self.wait(|| self.is_heard(Part::Rooms(room_channel(room)))).await;
+        self.rooms_heard(1 << room_channel(room)).await;
+    }
+
+    // --- What never came ---------------------------------------------------------------------------------------
+
+    /// So much more.
+    pub(super) fn misses(&self, count: u64) {
+        self.missing.send_modify(|total| *total = total.saturating_add(count));
+    }
+
+    /// What is missing from now on.
+    pub(crate) fn missed(&self) -> Missed {
+        Missed::of(&self.missing)
     }
 
     // --- Who listens -------------------------------------------------------------------------------------------

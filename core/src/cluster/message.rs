@@ -10,7 +10,7 @@ use super::NAME_MAX;
 use super::control::understood;
 use super::envelope::Envelopes;
 use crate::error::{Error, Result};
-use crate::hub::{MAX_ROOM_NAME, Selection};
+use crate::hub::{Selection, check_name};
 use crate::packet::Item;
 use crate::sink::Mode;
 
@@ -52,7 +52,7 @@ impl Header {
         let size = self.attachments.iter().try_fold(self.json, |sum, size| sum.checked_add(*size));
         (1..=NAME_MAX).contains(&self.namespace.len())
             && self.namespace.starts_with('/')
-            && names.map(String::len).all(|length| (1..=MAX_ROOM_NAME).contains(&length))
+            && names.into_iter().all(|name| check_name(name).is_ok())
             && self.attachments.len() <= ATTACHMENTS_MAX
             && (self.json > 0 || self.attachments.is_empty())
             && size == Some(rest)
@@ -74,7 +74,7 @@ impl Addressed {
     /// Names are such as a node may send.
     pub(super) fn is_sound(&self) -> bool {
         let names = self.to.iter().chain(&self.clients).chain(&self.except);
-        names.map(String::len).all(|length| (1..=MAX_ROOM_NAME).contains(&length))
+        names.into_iter().all(|name| check_name(name).is_ok())
     }
 }
 
@@ -158,6 +158,7 @@ pub fn is_understood(message: &Bytes) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hub::MAX_ROOM_NAME;
     use crate::payload::{Payload, encode_event};
 
     fn read(header: &Header, rest: Bytes) -> Result<Option<(Item, String)>> {

@@ -12,14 +12,14 @@ use tokio::sync::mpsc;
 use super::Counters;
 use super::alive::Alive;
 use super::channels::{Channels, Part, Place};
-use super::envelope::Envelopes;
+use super::ends::Voice;
 use crate::bus::Bus;
 use crate::peer::NodeId;
 
 /// Publishes that wait for the bus; more are dropped and counted.
 const DEPTH: usize = 10_000;
 /// Channels that are numbered at once, of which many may be those of nodes that are gone.
-const LINES: usize = 65_536;
+const VOICES: usize = 65_536;
 
 /// The entrance to the queue.
 pub(super) struct Outgoing {
@@ -58,16 +58,9 @@ pub(super) struct Sending {
     node: NodeId,
     queue: mpsc::Receiver<(Place, Bytes)>,
     skipped: Arc<Skipped>,
-    lines: HashMap<Place, Line>,
+    voices: HashMap<Place, Voice>,
     channels: Channels,
     secret: Option<String>,
-}
-
-/// One channel, as its sender knows it.
-struct Line {
-    channel: String,
-    envelopes: Envelopes,
-    sequence: u64,
 }
 
 impl Outgoing {
@@ -79,7 +72,7 @@ impl Outgoing {
             node,
             queue,
             skipped: Arc::clone(&skipped),
-            lines: HashMap::new(),
+            voices: HashMap::new(),
             channels: channels.clone(),
             secret: secret.map(str::to_owned),
         };
@@ -101,22 +94,21 @@ impl Sending {
     pub(super) async fn run(mut self, bus: &dyn Bus, counters: &Counters, alive: &Alive) {
         while let Some((place, message)) = self.queue.recv().await {
             let missed = self.skipped.take(&place);
-            if self.lines.len() > LINES {
-                self.lines.retain(|place, _| !matches!(place.part, Part::Node(node) if !alive.knows(node)));
+            if self.voices.len() > VOICES {
+                self.voices.retain(|place, _| !matches!(place.part, Part::Node(node) if !alive.knows(node)));
             }
-            let line = self.lines.entry(place).or_insert_with_key(|Place { namespace, part }| {
-                let channel = self.channels.name(namespace, *part);
-                Line { envelopes: Envelopes::new(&channel, self.secret.as_deref()), channel, sequence: 0 }
+            let voice = self.voices.entry(place).or_insert_with_key(|Place { namespace, part }| {
+                Voice::new(self.channels.name(namespace, *part), self.secret.as_deref())
             });
-            line.sequence += 1 + missed;
-            let sealed = line.envelopes.seal(self.node.as_str(), line.sequence, &message);
-            counters.count(if bus.publish(&line.channel, sealed).await.is_ok() { "sent" } else { "dropped" });
+            let sealed = voice.seal(self.node, missed, &message);
+            counters.count(if bus.publish(&voice.channel, sealed).await.is_ok() { "sent" } else { "dropped" });
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::envelope::Envelopes;
     use super::*;
     use crate::bus::BusContext;
     use crate::bus::memory::MemoryBus;

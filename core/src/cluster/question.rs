@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::message::Addressed;
-use crate::hub::{MAX_ROOM_NAME, Selection};
+use crate::hub::{Selection, check_name};
 use crate::namespace::Namespace;
 use crate::peer::NodeId;
 
@@ -53,7 +53,7 @@ impl Question {
     /// Names are such as a node may send.
     pub(super) fn is_sound(&self) -> bool {
         let room = match &self.what {
-            Request::Join { room } | Request::Leave { room } => (1..=MAX_ROOM_NAME).contains(&room.len()),
+            Request::Join { room } | Request::Leave { room } => check_name(room).is_ok(),
             Request::Members { .. } | Request::Close { .. } => true,
         };
         room && self.addressed.is_sound()
@@ -99,7 +99,10 @@ pub(crate) async fn act(node: NodeId, namespace: &Namespace, selection: &Selecti
     if let Request::Members { limit } = what {
         let clients = hub.clients(space, selection, (*limit).min(MEMBERS_MAX));
         let (mut members, mut bytes) = (Vec::new(), 0);
-        for client in clients {
+        for (at, client) in clients.into_iter().enumerate() {
+            if at % AT_ONCE == AT_ONCE - 1 {
+                tokio::task::yield_now().await;
+            }
             let rooms: Vec<String> = client.rooms().names.iter().map(|room| (**room).to_owned()).collect();
             let subject = client.peer.identity().map(|identity| identity.subject().to_owned());
             let member = Member { id: client.peer.id().to_owned(), node: node.to_string(), rooms, subject };
@@ -117,15 +120,22 @@ pub(crate) async fn act(node: NodeId, namespace: &Namespace, selection: &Selecti
         count += some.iter().filter(|client| client.does(what)).count();
         tokio::task::yield_now().await;
     }
-    match what {
-        Request::Join { room } if count > 0 => namespace.room_heard(room).await,
-        Request::Close { reason } if count > 0 => {
-            let reason = &reason[..reason.floor_char_boundary(REASON_MAX)];
-            tracing::info!(namespace = &*namespace.name, clients = count, reason, "closed by a plugin");
-        }
-        _ => {}
+    if let Request::Close { reason } = what
+        && count > 0
+    {
+        let reason = &reason[..reason.floor_char_boundary(REASON_MAX)];
+        tracing::info!(namespace = &*namespace.name, clients = count, reason, "closed by a plugin");
     }
     Answer { count, members: Vec::new() }
+}
+
+/// Waits, for a moment, until what was done holds for what other nodes publish too.
+pub(crate) async fn settled(namespace: &Namespace, what: &Request, done: &Answer) {
+    if let Request::Join { room } = what
+        && done.count > 0
+    {
+        namespace.room_heard(room).await;
+    }
 }
 
 /// Questions of this node that are not answered by all yet.
@@ -165,6 +175,11 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Those who have not answered.
+    pub(super) fn missing(mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.missing)
+    }
+
     /// What came until all have answered or the time is up, and from whom nothing came.
     pub(super) async fn wait(mut self, limit: Duration) -> (Vec<(NodeId, Answer)>, Vec<NodeId>) {
         let (until, mut answers) = (Instant::now() + limit, Vec::new());
@@ -176,7 +191,7 @@ impl Asked {
                 answers.push((node, answer));
             }
         }
-        (answers, std::mem::take(&mut self.missing))
+        (answers, self.missing())
     }
 }
 

@@ -5,9 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Host, Target};
-use crate::cluster::{Answer, AskedNodes, MEMBERS_MAX, Member, Missed, Request, act};
-use crate::error::{Error, Result};
-use crate::hub::MAX_ROOM_NAME;
+use crate::cluster::{Answer, AskedNodes, MEMBERS_MAX, Member, Missed, Request, act, settled};
+use crate::error::Result;
+use crate::hub::check_name;
 
 /// Clients that a [`Target`] addresses, on all Carillons.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,7 +50,8 @@ impl Host {
     /// anew what its clients should know.
     #[must_use]
     pub fn missed(&self, namespace: &str) -> Missed {
-        self.shared.cluster.as_ref().map_or_else(Missed::nothing, |cluster| cluster.gaps().of(namespace))
+        let interest = self.shared.namespaces.get(namespace).and_then(|namespace| namespace.interest.as_ref());
+        interest.map_or_else(Missed::nothing, |interest| interest.missed())
     }
 }
 
@@ -71,9 +72,7 @@ impl Target {
     /// `bad_payload` when the name is empty or too long.
     pub async fn join(&self, room: impl Into<String>) -> Result<Reached> {
         let room = room.into();
-        if room.is_empty() || room.len() > MAX_ROOM_NAME {
-            return Err(Error::bad_payload(format!("a room's name has 1 to {MAX_ROOM_NAME} bytes")));
-        }
+        check_name(&room)?;
         Ok(self.ask(Request::Join { room }).await.into())
     }
 
@@ -93,12 +92,16 @@ impl Target {
         let node = self.shared.node;
         let own = async {
             match &self.here {
-                Some(namespace) => act(node, namespace, &self.selection, &what).await,
+                Some(namespace) => {
+                    let done = act(node, namespace, &self.selection, &what).await;
+                    settled(namespace, &what, &done).await;
+                    done
+                }
                 None => Answer::default(),
             }
         };
         let others = async {
-            match self.cluster().filter(|_| self.is_known()) {
+            match self.cluster() {
                 Some(cluster) => cluster.ask(&self.namespace, &self.selection, &what).await,
                 None => Default::default(),
             }

@@ -78,8 +78,8 @@ impl Member {
         self.since <= moment && moment < self.until
     }
 
-    fn is_of(&self, selection: &Selection) -> bool {
-        selection.offsets.is_none_or(|offsets| self.offsets == offsets)
+    fn is_of(&self, kind: Option<bool>) -> bool {
+        kind.is_none_or(|offsets| self.offsets == offsets)
     }
 }
 
@@ -244,7 +244,7 @@ impl Members {
             },
             _ => return Reached::Many,
         };
-        match member.filter(|member| member.is_of(selection)) {
+        match member.filter(|member| member.is_of(selection.offsets)) {
             Some(member) => Reached::One(member.slot, Arc::clone(&member.sink)),
             None => Reached::Nobody,
         }
@@ -283,7 +283,7 @@ impl Members {
     fn select<'a>(&'a self, selection: &Selection, moment: Moment) -> Box<dyn Iterator<Item = &'a Member> + 'a> {
         let everybody = self.dense.iter().filter(move |member| member.is_at(moment));
         let offsets = selection.offsets;
-        let of_kind = move |member: &&Member| offsets.is_none_or(|offsets| member.offsets == offsets);
+        let of_kind = move |member: &&Member| member.is_of(offsets);
         if selection.is_unnamed() && selection.except.is_empty() {
             return if offsets.is_none() { Box::new(everybody) } else { Box::new(everybody.filter(of_kind)) };
         }

@@ -39,12 +39,21 @@ impl Quota {
         *self.lock()
     }
 
+    fn fits(&self, used: Used, bytes: usize) -> bool {
+        let fits = used.publishes < self.bounds.publishes && used.bytes + bytes <= self.bounds.bytes;
+        fits || used.publishes == 0
+    }
+
+    /// Whether [`take`](Self::take) would succeed now.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.fits(self.used(), bytes)
+    }
+
     /// Room for a publish of so many bytes, given back when dropped; `None` when there is none. One that is larger than
     /// the bound has room when nothing else waits.
     pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Permit> {
         let mut used = self.lock();
-        let fits = used.publishes < self.bounds.publishes && used.bytes + bytes <= self.bounds.bytes;
-        if !fits && used.publishes > 0 {
+        if !self.fits(*used, bytes) {
             return None;
         }
         used.publishes += 1;
@@ -62,12 +71,21 @@ impl Quota {
 
     /// Waits until [`take`](Self::take) succeeds.
     pub(crate) async fn wait(self: &Arc<Self>, bytes: usize) -> Permit {
+        self.until(|| self.take(bytes)).await
+    }
+
+    /// Waits until it would, and takes nothing.
+    pub(crate) async fn room(&self, bytes: usize) {
+        self.until(|| self.has_room(bytes).then_some(())).await;
+    }
+
+    async fn until<T>(&self, found: impl Fn() -> Option<T>) -> T {
         loop {
             let mut freed = std::pin::pin!(self.freed.notified());
             // From here on nothing that is given back is missed.
             freed.as_mut().enable();
-            if let Some(permit) = self.take(bytes) {
-                return permit;
+            if let Some(found) = found() {
+                return found;
             }
             freed.await;
         }

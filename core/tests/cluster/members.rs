@@ -87,6 +87,11 @@ async fn clients_of_all_nodes_are_asked_at_once() {
     assert_eq!([&a, &b, &c].map(|client| client.sink().closed().is_some()), [false, false, true]);
     let refused = a.call("all_join", json!("")).await;
     assert_eq!(refused["error"]["code"], json!("bad_payload"), "{refused}");
+    // What nobody can be in is asked of nobody: no node is said to be silent.
+    let left = a.call("red_leave", json!("")).await;
+    assert_eq!(left["data"]["complete"], json!(true), "{left}");
+    let nowhere = members(&mut a, &"x".repeat(200)).await;
+    assert_eq!((nowhere.count, nowhere.complete), (0, true), "{nowhere:?}");
 }
 
 /// On the embedded bus the same is asked of this node alone, and it answers at once.

@@ -24,7 +24,7 @@ use url::Url;
 
 use hosts::Hosts;
 use options::Options;
-pub(super) use server::{Maker, Server};
+pub(super) use server::{Maker, Server, answer_in, no_answer, unlimited};
 
 /// Where Redis is, as it was written.
 pub(super) struct Address {

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_core::{Error, Result};
-use deadpool_redis::redis::{
-    AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, RetryMethod, Script, ServerErrorKind, cmd,
-};
+use deadpool_redis::redis::{ErrorKind, RedisError, RedisResult, RetryMethod, Script, ServerErrorKind, cmd};
 use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, TimeoutType};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::address::Server;
+use super::address::{Server, unlimited};
 use super::link::Link;
 use super::target::Target;
 
@@ -43,17 +41,16 @@ impl Failure {
     fn redirect(&self) -> Option<Redirect> {
         let Self::Redis(error) = self else { return None };
         let (address, _) = error.redirect_node()?;
-        let ask = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
-        Some(if ask { Redirect::Ask(address.to_owned()) } else { Redirect::Moved })
+        let asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+        Some(Redirect { address: address.to_owned(), asking })
     }
 }
 
 /// Another node of the cluster is to be asked.
-pub(super) enum Redirect {
-    /// The one that has the key's slot now.
-    Moved,
-    /// The one at this address, which is about to get the slot and may have the key.
-    Ask(String),
+pub(super) struct Redirect {
+    pub(super) address: String,
+    /// It is about to get the key's slot, and may have the key; or else it has the slot.
+    pub(super) asking: bool,
 }
 
 /// What Redis answers, or whom to ask instead.
@@ -74,9 +71,8 @@ impl Commands {
         {
             return Ok(Some(pool.clone()));
         }
-        // The pool watches the time of connects; the connections' own limits are off, each command has one.
-        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let manager = Manager::new_with_config(server.client.get_connection_info().clone(), config)?;
+        // The pool watches the time of connects.
+        let manager = Manager::new_with_config(server.client.get_connection_info().clone(), unlimited())?;
         let timeout = self.target.timeout;
         let next = Pool::builder(manager)
             .max_size(POOL_SIZE)

@@ -6,15 +6,12 @@
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection, PubSubSink, PubSubStream};
-use deadpool_redis::redis::{
-    AsyncConnectionConfig, Msg, Pipeline, PushInfo, PushKind, RedisResult, ServerErrorKind, Value,
-};
+use deadpool_redis::redis::{Msg, Pipeline, PushInfo, PushKind, RedisResult, ServerErrorKind, Value};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::address::Server;
-use super::publisher::answer_in;
+use super::address::{Server, answer_in, no_answer, unlimited};
 use super::shards::Shard;
 use super::subscriber::{CONNECT_TIMEOUT, SUBSCRIBE_TIMEOUT};
 
@@ -59,10 +56,7 @@ impl Inbox {
             return Ok(Self::Plain { sink, stream });
         };
         let (sender, pushes) = mpsc::unbounded_channel();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None)
-            .set_push_sender(sender);
+        let config = unlimited().set_push_sender(sender);
         let client = server.resp3()?;
         let connection =
             answer_in(CONNECT_TIMEOUT, client.get_multiplexed_async_connection_with_config(&config)).await?;
@@ -183,10 +177,6 @@ async fn confirmed(change: impl Future<Output = RedisResult<()>>) -> Result<(), 
             Err(Trouble::Broken(error.to_string()))
         }
         Ok(Err(error)) => Err(Trouble::Refused(error.to_string())),
-        Err(_) => Err(Trouble::Broken(within(SUBSCRIBE_TIMEOUT))),
+        Err(_) => Err(Trouble::Broken(no_answer(SUBSCRIBE_TIMEOUT))),
     }
-}
-
-fn within(limit: Duration) -> String {
-    format!("no answer within {} ms", limit.as_millis())
 }

@@ -3,6 +3,8 @@
 //! They wait, in their order, until the shards are asked anew who has what: then they are handed over in front of everything
 //! that is published later. When nobody takes them in time they stay local.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::{ServerError, ServerErrorKind};
@@ -21,6 +23,8 @@ pub(super) type GiveBack = oneshot::Sender<Vec<Outgoing>>;
 /// The part of a publisher that knows about this.
 pub(super) struct Moved {
     asks: mpsc::Receiver<GiveBack>,
+    /// Whether anything waits, for whoever asks.
+    waits: Arc<AtomicBool>,
     /// Since when the batch waits.
     since: Option<Instant>,
     /// It may be tried again.
@@ -30,7 +34,12 @@ pub(super) struct Moved {
 impl Moved {
     pub(super) fn new() -> (mpsc::Sender<GiveBack>, Self) {
         let (sender, asks) = mpsc::channel(1);
-        (sender, Self { asks, since: None, again: false })
+        (sender, Self { asks, waits: Arc::default(), since: None, again: false })
+    }
+
+    /// Tells from elsewhere whether anything waits.
+    pub(super) fn waits(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.waits)
     }
 
     /// Somebody who asks for what belongs elsewhere.
@@ -61,14 +70,17 @@ impl Moved {
     /// A batch was answered, and a part of it still waits, or nothing does.
     pub(super) fn answered(&mut self, waits: bool) {
         self.again = false;
+        self.waits.store(waits, Ordering::Release);
         self.since = waits.then(|| self.since.unwrap_or_else(Instant::now));
     }
 
     /// Whether a refusal says that another server has the channel; the shards are then asked who.
-    pub(super) fn is_elsewhere(target: &Target, error: &ServerError) -> bool {
+    pub(super) fn is_elsewhere(&self, target: &Target, error: &ServerError) -> bool {
         let Some(shard) = target.as_shard() else { return false };
         let elsewhere = matches!(error.kind(), Some(ServerErrorKind::Moved | ServerErrorKind::Ask));
         if elsewhere {
+            // Before anybody looks because of the doubt.
+            self.waits.store(true, Ordering::Release);
             shard.doubt();
         }
         elsewhere

@@ -9,16 +9,18 @@
 //! What a node of a cluster did not take because another has the channel now waits a moment for [`Moved`] to hand it on.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_core::{Error, Result};
 use deadpool_redis::redis::aio::{ConnectionLike, MultiplexedConnection};
-use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, Pipeline, RedisResult, Value};
+use deadpool_redis::redis::{Pipeline, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::address::{answer_in, unlimited};
 use super::feeds::Feeds;
 use super::link::{Link, Session, Verdict};
 use super::moved::{GiveBack, Moved};
@@ -86,6 +88,8 @@ pub(super) struct Ends {
     pub(super) queue: Queue,
     pub(super) probes: mpsc::Sender<ProbeRequest>,
     pub(super) give_back: mpsc::Sender<GiveBack>,
+    /// Whether publishes wait that belong elsewhere.
+    pub(super) holds: Arc<AtomicBool>,
 }
 
 /// A probe to be published on the connection of this session.
@@ -127,7 +131,7 @@ impl Publisher {
         let (probe_sender, probes) = mpsc::channel(1);
         let (give_back, moved) = Moved::new();
         let entrance = Queue { sender, room: Arc::new(Semaphore::new(QUEUE_BYTES)), series: series.clone() };
-        let ends = Ends { queue: entrance, probes: probe_sender, give_back };
+        let ends = Ends { queue: entrance, probes: probe_sender, give_back, holds: moved.waits() };
         let batch = Vec::with_capacity(BATCH);
         (Self { queue, probes, moved, batch, connection: None, target, link, feeds, series }, ends)
     }
@@ -171,19 +175,21 @@ impl Publisher {
         true
     }
 
-    /// Publishes the batch. What is left in it afterwards was not sent.
+    /// Publishes the first of the batch. What is left in it afterwards was not sent, or belongs elsewhere.
     async fn send(&mut self, session: Session) {
-        let mut pipeline = Pipeline::with_capacity(self.batch.len());
-        for publish in &self.batch {
+        let count = self.batch.len().min(BATCH);
+        let mut pipeline = Pipeline::with_capacity(count);
+        for publish in &self.batch[..count] {
             pipeline.cmd(self.verb(&publish.channel)).arg(&*publish.channel).arg(&*publish.payload);
         }
         match self.exchange(session, &pipeline).await {
             Fate::Unsent => {}
             Fate::Answered(replies) => {
+                let rest = self.batch.split_off(count);
                 let sent = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
                 for (publish, reply) in sent.into_iter().zip(replies) {
                     if let Value::ServerError(error) = reply {
-                        if Moved::is_elsewhere(&self.target, &error) {
+                        if self.moved.is_elsewhere(&self.target, &error) {
                             self.batch.push(publish);
                             continue;
                         }
@@ -195,12 +201,12 @@ impl Publisher {
                     }
                 }
                 self.moved.answered(!self.batch.is_empty());
+                self.batch.extend(rest);
             }
             Fate::Unknown => {
-                let lost = self.batch.len() as u64;
-                self.batch.clear();
-                self.series.lost_unknown.inc_by(lost);
-                self.link.report().lost(lost);
+                self.batch.drain(..count);
+                self.series.lost_unknown.inc_by(count as u64);
+                self.link.report().lost(count as u64);
             }
         }
     }
@@ -210,7 +216,7 @@ impl Publisher {
         pipeline.cmd(self.verb(&probe.channel)).arg(&*probe.channel).arg(probe.number);
         if let Fate::Answered(replies) = self.exchange(probe.session, &pipeline).await
             && let Some(Value::ServerError(error)) = replies.first()
-            && !Moved::is_elsewhere(&self.target, error)
+            && !self.moved.is_elsewhere(&self.target, error)
         {
             self.link.fail(probe.session, &format!("cannot publish to {}: {error}", probe.channel));
         }
@@ -225,6 +231,10 @@ impl Publisher {
 
     /// Hands over what belongs to another server now, in order.
     fn give_back(&mut self, ask: GiveBack) {
+        if ask.is_closed() {
+            // Whoever asked has gone on without them: they stay in their order, for whoever asks next.
+            return;
+        }
         while let Ok(publish) = self.queue.try_recv() {
             self.batch.push(publish);
         }
@@ -233,8 +243,10 @@ impl Publisher {
             .into_iter()
             .partition(|publish| shard.is_none_or(|shard| shard.owns(&publish.channel)));
         self.batch = kept;
-        self.moved.handed_over();
-        drop(ask.send(given));
+        match ask.send(given) {
+            Ok(()) => self.moved.handed_over(),
+            Err(given) => self.batch.extend(given),
+        }
     }
 
     /// Sends a pipeline and returns the replies to it. Every failure ends the session.
@@ -243,9 +255,8 @@ impl Publisher {
             Some((of, connection)) if *of == session => connection,
             other => {
                 *other = None;
-                // Its own time limits are off: every call here has one.
-                let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
                 let Some(server) = self.link.server() else { return Fate::Unsent };
+                let config = unlimited();
                 let connect = server.client.get_multiplexed_async_connection_with_config(&config);
                 match answer_in(CONNECT_TIMEOUT, connect).await {
                     Ok(connection) => &mut other.insert((session, connection)).1,
@@ -294,15 +305,4 @@ impl Publisher {
 fn locally(feeds: &Feeds, series: &Series, publish: &Outgoing) {
     feeds.deliver(&publish.channel, &publish.payload);
     series.published_locally.inc();
-}
-
-/// What Redis answers within `limit`; otherwise why it does not, in words.
-pub(super) async fn answer_in<T>(limit: Duration, work: impl Future<Output = RedisResult<T>>) -> Result<T, String> {
-    match timeout(limit, work).await {
-        Ok(answer) => answer.map_err(|error| match error.kind() {
-            ErrorKind::AuthenticationFailed => "Redis refuses the user or the password".to_owned(),
-            _ => error.to_string(),
-        }),
-        Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
-    }
 }

@@ -1,6 +1,7 @@
 //! The connections to one Redis: subscriptions, publishes and keys, and whether they work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use carillon_core::Result;
@@ -32,6 +33,7 @@ pub(super) struct Seat {
     pub(super) queue: Queue,
     confirms: mpsc::Sender<Confirm>,
     give_back: mpsc::Sender<GiveBack>,
+    holds: Arc<AtomicBool>,
     stop: CancellationToken,
 }
 
@@ -41,6 +43,8 @@ pub(super) struct Shared {
     pub(super) feeds: Arc<Feeds>,
     pub(super) series: Series,
     pub(super) tasks: TaskTracker,
+    /// The bus ends, and with it every seat.
+    pub(super) stop: CancellationToken,
     /// What names of channels for probes begin with.
     probe_name: Arc<str>,
 }
@@ -50,18 +54,24 @@ impl Shared {
     pub(super) fn new(context: &BusContext) -> Result<Self> {
         let series = Series::new(&context.metrics)?;
         let probe_name = format!("{}:probe:{:032x}", context.prefix, fastrand::u128(..)).into();
-        Ok(Self { feeds: Arc::default(), series, tasks: TaskTracker::new(), probe_name })
+        Ok(Self {
+            feeds: Arc::default(),
+            series,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            probe_name,
+        })
     }
 }
 
 impl Seat {
-    /// Starts to connect, for ever, until [`Self::stop`].
+    /// Starts to connect, for ever, until [`Self::stop`] or the end of the bus.
     pub(super) fn start(target: Target, shared: &Shared) -> Self {
-        let Shared { feeds, series, tasks, probe_name } = shared.clone();
+        let Shared { feeds, series, tasks, stop, probe_name } = shared.clone();
         let link = Arc::new(Link::new(target.clone(), series.clone()));
         let commands = Arc::new(Commands::new(target.clone(), Arc::clone(&link), tasks.clone()));
         let (publisher, ends) = Publisher::new(target.clone(), Arc::clone(&link), Arc::clone(&feeds), series);
-        let Ends { queue, probes, give_back } = ends;
+        let Ends { queue, probes, give_back, holds } = ends;
         let (confirms, confirms_receiver) = mpsc::channel(CONFIRMS);
         let subscriber = Subscriber {
             target,
@@ -73,10 +83,10 @@ impl Seat {
             confirms: confirms_receiver,
         };
         // The publisher ends first, with its last publishes sent; then the subscriber.
-        let (stop, stop_subscriber) = (CancellationToken::new(), CancellationToken::new());
+        let (stop, stop_subscriber) = (stop.child_token(), CancellationToken::new());
         tasks.spawn(subscriber.run(stop_subscriber.clone()));
         tasks.spawn(publisher.run(stop.clone(), stop_subscriber.drop_guard()));
-        Self { link, commands, queue, confirms, give_back, stop }
+        Self { link, commands, queue, confirms, give_back, holds, stop }
     }
 
     /// Waits for Redis's confirmation of the channels in [`Feeds`]. While Redis is away it returns at once, and they follow
@@ -101,6 +111,11 @@ impl Seat {
         Ok(())
     }
 
+    /// Whether publishes wait here that belong elsewhere.
+    pub(super) fn holds(&self) -> bool {
+        self.holds.load(Ordering::Acquire)
+    }
+
     /// The publishes that wait here and belong elsewhere.
     pub(super) async fn give_back(&self) -> Vec<Outgoing> {
         let (ask, answer) = oneshot::channel();
@@ -121,5 +136,38 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.stop.cancel();
         self.commands.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use carillon_core::bus::Subscription;
+    use carillon_core::metrics::Metrics;
+    use prometheus::IntCounter;
+
+    use super::super::address::{Address, Kind};
+    use super::*;
+
+    /// A shard that has no slots any more takes nothing along that others listen to; the bus itself ends all of it.
+    #[tokio::test]
+    async fn a_seat_that_leaves_ends_no_subscription() {
+        let context = BusContext::new(Arc::new(Metrics::new().unwrap()));
+        let shared = Shared::new(&context).unwrap();
+        let Address { kind: Kind::One(server), timeout, .. } = Address::parse("redis://127.0.0.1:1").unwrap() else {
+            unreachable!()
+        };
+        let (feed, mut subscription) = Subscription::new(IntCounter::new("dropped", "test").unwrap());
+        shared.feeds.add(&["a".to_owned()], &feed);
+        drop(feed);
+        let seat = Seat::start(Target::fixed(server, timeout, Arc::default()), &shared);
+        seat.stop();
+        shared.tasks.close();
+        shared.tasks.wait().await;
+        shared.feeds.deliver("a", &bytes::Bytes::from_static(b"still"));
+        assert_eq!(&subscription.recv().await.unwrap().payload[..], b"still");
+        shared.feeds.clear();
+        assert!(subscription.recv().await.is_none());
     }
 }

@@ -6,24 +6,22 @@
 //! before the last, which may not know better either: each promotion has a higher number, and lower ones are not believed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::{RedisResult, Role, cmd, pipe};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use super::address::{Maker, Server};
-use super::publisher::answer_in;
+use super::address::{Maker, Server, answer_in};
+use super::hearsay::Hearsay;
 
 /// From one question whether the master is still the master to the next.
 const LOOK: Duration = Duration::from_millis(250);
 /// The same while it is away.
 const AWAY: Duration = Duration::from_millis(200);
-/// So long the number of the last promotion is believed when nobody tells it any more.
-const HEARSAY: Duration = Duration::from_secs(10);
 /// How long a Sentinel may take to be connected to, or to answer, and the master to do both.
 const ANSWER: Duration = Duration::from_millis(500);
 
@@ -32,8 +30,8 @@ pub(super) struct Sentinels {
     name: String,
     maker: Maker,
     each: Vec<Arc<Server>>,
-    /// The number of the last promotion, and when it was last told.
-    newest: Mutex<(u64, Instant)>,
+    /// The number of the last promotion.
+    newest: Mutex<Hearsay>,
 }
 
 /// A server that a Sentinel names.
@@ -47,7 +45,7 @@ impl Sentinels {
     /// Those at these hosts, which know a master of this name.
     pub(super) fn new(name: String, hosts: &[(String, u16)], sentinels: &Maker, maker: Maker) -> Result<Self, String> {
         let each = hosts.iter().map(|(host, port)| sentinels.at(host, *port)).collect::<Result<_, _>>()?;
-        Ok(Self { name, maker, each, newest: Mutex::new((0, Instant::now())) })
+        Ok(Self { name, maker, each, newest: Mutex::default() })
     }
 
     /// What the Sentinels call the master.
@@ -75,14 +73,18 @@ impl Sentinels {
             let mut connection = answer_in(ANSWER, sentinel.client.get_multiplexed_async_connection()).await?;
             self.named(&mut connection).await
         };
-        let Named { server: master, epoch } = named.await.map_err(|why| format!("{}: {why}", sentinel.address))?;
-        if !self.is_current(epoch) {
-            return Err(format!("{} names the master before the last", sentinel.address));
+        self.believed(sentinel, named.await.map_err(|why| format!("{}: {why}", sentinel.address))?).await
+    }
+
+    /// The server that a Sentinel names, if it says of itself that it is the master.
+    async fn believed(&self, by: &Server, Named { server: master, epoch }: Named) -> Result<Arc<Server>, String> {
+        if !self.newest().is_current(epoch) {
+            return Err(format!("{} names the master before the last", by.address));
         }
         let role = async { role(&mut master.client.get_multiplexed_async_connection().await?).await };
         match answer_in(ANSWER, role).await {
             Ok(Role::Primary { .. }) => {
-                self.note(epoch);
+                self.newest().note(epoch);
                 Ok(master)
             }
             Ok(_) => Err(format!("{} is named and is no master", master.address)),
@@ -90,14 +92,8 @@ impl Sentinels {
         }
     }
 
-    /// Whether a promotion is not older than the last one known.
-    fn is_current(&self, epoch: u64) -> bool {
-        let (newest, at) = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        epoch >= newest || at.elapsed() >= HEARSAY
-    }
-
-    fn note(&self, epoch: u64) {
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = (epoch, Instant::now());
+    fn newest(&self) -> MutexGuard<'_, Hearsay> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whom a Sentinel names.
@@ -136,14 +132,13 @@ impl Sentinels {
     async fn other_by(&self, sentinel: &Server, address: &str, pause: Duration) -> Arc<Server> {
         loop {
             if let Ok(mut connection) = answer_in(ANSWER, sentinel.client.get_multiplexed_async_connection()).await {
-                while let Ok(Named { server, epoch }) = self.named(&mut connection).await {
-                    if server.address == address {
-                        if self.is_current(epoch) {
-                            self.note(epoch);
+                while let Ok(named) = self.named(&mut connection).await {
+                    if named.server.address == address {
+                        let mut newest = self.newest();
+                        if newest.is_current(named.epoch) {
+                            newest.note(named.epoch);
                         }
-                    } else if let Ok(master) = self.by(sentinel).await
-                        && master.address != address
-                    {
+                    } else if let Ok(master) = self.believed(sentinel, named).await {
                         return master;
                     }
                     sleep(pause).await;

@@ -15,7 +15,7 @@ mod watch;
 
 pub(super) use self::watch::follow;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,7 +41,7 @@ const REDIRECTED: Duration = Duration::from_millis(300);
 
 /// The shards of a cluster.
 pub(super) struct Shards {
-    table: RwLock<Arc<Table>>,
+    table: channel::Sender<Arc<Table>>,
     /// Held by whoever publishes, for reading; for writing while channels change their shards.
     gate: tokio::sync::RwLock<()>,
     routes: channel::Sender<Arc<Routes>>,
@@ -65,6 +65,11 @@ impl Table {
         &self.seats[self.routes.place(channel)]
     }
 
+    /// For keys at the shard whose master has this address.
+    fn at(&self, address: &str) -> Option<Arc<Commands>> {
+        self.routes.at(address).map(|place| Arc::clone(&self.seats[place].commands))
+    }
+
     fn commands(&self, key: &str) -> Arc<Commands> {
         Arc::clone(&self.seats[self.routes.place_of_key(key)].commands)
     }
@@ -77,7 +82,7 @@ impl Shards {
         let sender = channel::Sender::new(Arc::clone(&routes));
         let empty = Arc::new(Table { routes: Arc::clone(&routes), seats: Vec::new() });
         let shards = Self {
-            table: RwLock::new(empty),
+            table: channel::Sender::new(empty),
             gate: tokio::sync::RwLock::default(),
             routes: sender,
             doubt: Arc::default(),
@@ -94,17 +99,18 @@ impl Shards {
 
     fn seat(&self, id: SeatId) -> Arc<Seat> {
         let (routes, doubt) = (self.routes.subscribe(), Arc::clone(&self.doubt));
-        let shard = Shard::new(id, routes, doubt, Arc::clone(&self.trouble));
+        let own = Arc::clone(self.routes.borrow().own());
+        let shard = Shard::new(id, own, routes, doubt, Arc::clone(&self.trouble));
         let target = Target::shard(shard, self.timeout, Arc::clone(&self.secrets));
         Arc::new(Seat::start(target, &self.shared))
     }
 
     fn table(&self) -> Arc<Table> {
-        Arc::clone(&self.table.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.table.borrow())
     }
 
     fn enter(&self, table: Table) {
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        self.table.send_replace(Arc::new(table));
     }
 
     /// Keeps a publish for the shard that has the channel.
@@ -136,23 +142,20 @@ impl Shards {
         W: Fn(Arc<Commands>, bool) -> F,
         F: Future<Output = Answer<T>>,
     {
-        let table = self.table();
-        let (commands, asking) = match work(table.commands(key), false).await? {
+        let Redirect { address, asking } = match work(self.table().commands(key), false).await? {
             Ok(answer) => return Ok(answer),
-            Err(Redirect::Moved) => {
-                let mut routes = self.routes.subscribe();
-                self.doubt.notify_one();
-                // Whether it came or not, what is known now counts.
-                drop(timeout(REDIRECTED, routes.changed()).await);
-                (self.table().commands(key), false)
-            }
-            Err(Redirect::Ask(address)) => {
-                let place = table.routes.at(&address);
-                let place =
-                    place.ok_or_else(|| Error::unavailable("the key is on its way to a shard not known yet"))?;
-                (Arc::clone(&table.seats[place].commands), true)
-            }
+            Err(redirect) => redirect,
         };
+        if !asking {
+            self.doubt.notify_one();
+        }
+        let mut table = self.table.subscribe();
+        let known = async {
+            let table = table.wait_for(|table| table.at(&address).is_some()).await.ok()?;
+            table.at(&address)
+        };
+        let commands = timeout(REDIRECTED, known).await.ok().flatten();
+        let commands = commands.ok_or_else(|| Error::unavailable("the key is on its way to a shard not known yet"))?;
         work(commands, asking).await?.map_err(|_| Error::unavailable("the key is on its way to another shard"))
     }
 
@@ -178,11 +181,6 @@ impl Shards {
         self.table().seats.iter().for_each(|seat| seat.link.count());
     }
 
-    /// Ends the connections, the last publishes sent.
-    pub(super) fn stop(&self) {
-        self.table().seats.iter().for_each(|seat| seat.stop());
-    }
-
     /// Closes the connections for keys.
     pub(super) fn close(&self) {
         self.table().seats.iter().for_each(|seat| seat.commands.close());
@@ -192,12 +190,12 @@ impl Shards {
         self.table().seats.iter().all(|seat| seat.link.status().up)
     }
 
-    /// Goes by what a node of the cluster says about all of them. `doubted` when somebody was told otherwise meanwhile.
-    async fn hear(&self, nodes: &[Node], doubted: bool) -> Result<(), String> {
+    /// Goes by what a node of the cluster says about all of them.
+    async fn hear(&self, nodes: &[Node]) -> Result<(), String> {
         let before = self.table();
         let routes = Arc::new(before.routes.next(nodes, &self.maker)?);
         let change = before.routes.change(&routes);
-        if change.is_none() && !doubted {
+        if change.is_none() && !before.seats.iter().any(|seat| seat.holds()) {
             return Ok(());
         }
         if let Some(text) = &change {

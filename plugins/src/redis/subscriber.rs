@@ -57,7 +57,7 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
-    /// Runs until `stop`; then every subscription ends.
+    /// Runs until `stop`. What its feeds were subscribed to may have gone to another.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         let mut session: Session = 0;
@@ -82,7 +82,6 @@ impl Subscriber {
             }
         }
         self.link.close();
-        self.feeds.clear();
     }
 
     /// One connection from beginning to end. Returns why it ended; `proved` is when its first probe came back, `tried` whom with.

@@ -1,10 +1,12 @@
 //! One server of Redis, and how a client of it is made.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_redis::redis::io::tcp::TcpSettings;
+use deadpool_redis::redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisResult, TlsCertificates};
 use deadpool_redis::redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
-use deadpool_redis::redis::{ProtocolVersion, TlsCertificates};
+use tokio::time::timeout;
 
 /// A server to connect to.
 pub(in super::super) struct Server {
@@ -58,7 +60,7 @@ impl Maker {
         Ok(Arc::new(Server { client, address }))
     }
 
-    fn info(&self, address: ConnectionAddr) -> deadpool_redis::redis::RedisResult<ConnectionInfo> {
+    fn info(&self, address: ConnectionAddr) -> RedisResult<ConnectionInfo> {
         let tcp = TcpSettings::default().set_nodelay(true);
         Ok(address.into_connection_info()?.set_redis_settings(self.redis.clone()).set_tcp_settings(tcp))
     }
@@ -73,4 +75,28 @@ impl Maker {
     pub(in super::super) fn tls(&self) -> Option<&TlsCertificates> {
         self.tls.as_ref()
     }
+}
+
+/// The settings of a connection without time limits of its own: every call has one.
+pub(in super::super) fn unlimited() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None)
+}
+
+/// What Redis answers within `limit`; otherwise why it does not, in words.
+pub(in super::super) async fn answer_in<T>(
+    limit: Duration,
+    work: impl Future<Output = RedisResult<T>>,
+) -> Result<T, String> {
+    match timeout(limit, work).await {
+        Ok(answer) => answer.map_err(|error| match error.kind() {
+            ErrorKind::AuthenticationFailed => "Redis refuses the user or the password".to_owned(),
+            _ => error.to_string(),
+        }),
+        Err(_) => Err(no_answer(limit)),
+    }
+}
+
+/// The words for who waits no longer.
+pub(in super::super) fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} ms", limit.as_millis())
 }

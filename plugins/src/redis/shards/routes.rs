@@ -41,7 +41,8 @@ impl Routes {
         }
     }
 
-    pub(super) fn own(&self) -> &str {
+    /// What names of Carillon's own channels begin with.
+    pub(super) fn own(&self) -> &Arc<str> {
         &self.own
     }
 

@@ -15,6 +15,8 @@ const TRIES: u32 = 1_000_000;
 #[derive(Clone)]
 pub(in super::super) struct Shard {
     id: SeatId,
+    /// What names of Carillon's own channels begin with.
+    own: Arc<str>,
     routes: watch::Receiver<Arc<Routes>>,
     doubt: Arc<Notify>,
     trouble: Arc<Mutex<String>>,
@@ -23,11 +25,12 @@ pub(in super::super) struct Shard {
 impl Shard {
     pub(super) fn new(
         id: SeatId,
+        own: Arc<str>,
         routes: watch::Receiver<Arc<Routes>>,
         doubt: Arc<Notify>,
         trouble: Arc<Mutex<String>>,
     ) -> Self {
-        Self { id, routes, doubt, trouble }
+        Self { id, own, routes, doubt, trouble }
     }
 
     fn now(&self) -> Arc<Routes> {
@@ -81,7 +84,7 @@ impl Shard {
 
     /// Whether a channel is a shard channel.
     pub(in super::super) fn is_sharded(&self, channel: &str) -> bool {
-        is_of(channel, self.routes.borrow().own())
+        is_of(channel, &self.own)
     }
 
     /// Whether a message that came here is to be handed on. All nodes are told of plain channels, and two may have been
@@ -93,6 +96,8 @@ impl Shard {
     /// A channel whose name begins so, of a slot that it has.
     pub(in super::super) fn probe(&self, name: &str) -> Option<Arc<str>> {
         let routes = self.now();
+        // Whoever has a master has slots.
+        routes.server(self.id)?;
         let tag = (0..TRIES).map(|n| n.to_string()).find(|tag| routes.has(Slot::of(tag), self.id))?;
         Some(format!("{name}:{{{tag}}}").into())
     }

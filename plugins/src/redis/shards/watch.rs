@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use deadpool_redis::redis::cmd;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::super::publisher::answer_in;
+use super::super::address::answer_in;
+use super::super::hearsay::Hearsay;
 use super::Shards;
 use super::nodes::{self, Node};
 
@@ -21,8 +22,6 @@ const AWAY: Duration = Duration::from_millis(200);
 const LEAST: Duration = Duration::from_millis(50);
 /// How long a node may take to answer, the connection included.
 const ANSWER: Duration = Duration::from_millis(500);
-/// So long an older answer than the last is taken for that of a node which has not heard yet.
-const HEARSAY: Duration = Duration::from_secs(10);
 /// Nodes that are remembered to be asked.
 const KNOWN: usize = 1_000;
 
@@ -33,13 +32,13 @@ struct Asker {
     nodes: Vec<(String, u16)>,
     turn: usize,
     connection: Option<(String, MultiplexedConnection)>,
-    /// How new the last answer was, and when it came.
-    heard: Option<(u64, Instant)>,
+    /// How new the last answer was.
+    heard: Hearsay,
 }
 
 /// Keeps the shards true until `stop`.
 pub(in super::super) async fn follow(shards: Arc<Shards>, seeds: Vec<(String, u16)>, stop: CancellationToken) {
-    let mut asker = Asker { nodes: Vec::new(), seeds, turn: 0, connection: None, heard: None };
+    let mut asker = Asker { nodes: Vec::new(), seeds, turn: 0, connection: None, heard: Hearsay::default() };
     let mut doubted = true;
     loop {
         let round = async {
@@ -49,7 +48,7 @@ pub(in super::super) async fn follow(shards: Arc<Shards>, seeds: Vec<(String, u1
                 asker.connection = None;
             }
             let heard = match asker.ask(&shards).await {
-                Ok(Some(nodes)) => shards.hear(&nodes, doubted).await,
+                Ok(Some(nodes)) => shards.hear(&nodes).await,
                 Ok(None) => Ok(()),
                 Err(why) => Err(why),
             };
@@ -79,10 +78,10 @@ impl Asker {
         let (host, text) = answer?;
         let nodes = nodes::read(&text, &host, shards.maker.tls().is_some())?;
         let epoch = nodes::epoch(&nodes);
-        if self.heard.is_some_and(|(known, at)| epoch < known && at.elapsed() < HEARSAY) {
+        if !self.heard.is_current(epoch) {
             return Ok(None);
         }
-        self.heard = Some((epoch, Instant::now()));
+        self.heard.note(epoch);
         self.nodes = nodes.iter().filter(|node| node.answers).map(|node| (node.host.clone(), node.port)).collect();
         self.nodes.truncate(KNOWN);
         Ok(Some(nodes))
