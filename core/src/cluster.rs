@@ -228,8 +228,8 @@ impl Cluster {
             return Default::default();
         }
         let asked = open.ask(nodes);
-        let (namespace, addressed, what) = (namespace.to_owned(), selection.into(), what.clone());
-        let question = Question { id: asked.id, namespace, addressed, what };
+        let (namespace, selection, what) = (namespace.to_owned(), selection.clone(), what.clone());
+        let question = Question { id: asked.id, namespace, selection, what };
         if !question.is_sound() {
             // Nobody has such a name, or is in such a room.
             return Default::default();
