@@ -9,7 +9,6 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
-use crate::hub::Selection;
 use crate::identity::{Authenticate, Identity, Shown};
 use crate::limits::Over;
 use crate::namespace::Namespace;
@@ -147,17 +146,16 @@ impl Router {
         resumed: Option<Resumed>,
     ) -> Option<Membership> {
         let (keeper, sessions) = namespace.recovering()?;
-        let earlier = claim.pid.as_deref().filter(|_| resumed.is_some());
-        let membership = namespace.remember(keeper, sessions, peer, claim, resumed).await;
-        if let Some(pid) = earlier
-            // One that was here is nowhere else: whoever is told of it later may have it back by then.
-            && !sessions.supersede(pid)
-            && let Some(cluster) = &self.shared.cluster
-        {
-            let clients = vec![peer.id().to_owned()];
-            cluster.disconnect(&namespace.name, &Selection { clients, ..Selection::default() });
+        let membership = namespace.remember(keeper, sessions, peer, claim, resumed).await?;
+        if membership.resumed.is_some() {
+            let over = membership.takeover();
+            if !sessions.supersede(&over)
+                && let Some(cluster) = &self.shared.cluster
+            {
+                cluster.supersede(&namespace.name, peer.id(), &over);
+            }
         }
-        membership
+        Some(membership)
     }
 
     /// Answers an HTTP GET route with the JSON text of its body. Where it is asked who somebody is, those who fail count for

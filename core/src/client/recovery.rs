@@ -67,6 +67,15 @@ impl Client {
         }
     }
 
+    /// It has come back over another connection.
+    pub(crate) fn superseded(self: &Arc<Self>) {
+        let sink = self.sink();
+        self.closed(Reason::Resumed);
+        if let Some(sink) = sink {
+            sink.close(Reason::Resumed);
+        }
+    }
+
     /// It is gone.
     pub(super) fn goes(&self, reason: Reason, rooms: &[Arc<str>]) {
         if let Some((sessions, membership)) = self.sessions() {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
+use super::life::{Life, Takeover};
 use super::sessions::{Known, Membership, key};
 use super::{Claim, Sessions, new_pid};
 use crate::error::Error;
@@ -19,6 +20,8 @@ pub(crate) struct Resumed {
     /// The last publish it has got.
     pub(crate) offset: Offset,
     pub(crate) rooms: Vec<Arc<str>>,
+    /// Which of its connections it is from here on.
+    pub(super) life: Life,
 }
 
 /// Why a client cannot get on, as it is counted.
@@ -78,7 +81,7 @@ impl Namespace {
             return Err("gone");
         }
         let rooms = known.rooms.iter().map(|room| room.as_str().into()).collect();
-        Ok((known.id, Resumed { offset, rooms }))
+        Ok((known.id, Resumed { offset, rooms, life: known.life.next() }))
     }
 
     /// What a client that is let in will come back with: written down before it is told, so that it may come back
@@ -92,7 +95,7 @@ impl Namespace {
         resumed: Option<Resumed>,
     ) -> Option<Membership> {
         let (pid, offset, rooms) = match &resumed {
-            Some(Resumed { offset, rooms }) => (claim.pid.as_deref()?.into(), offset.clone(), rooms.clone()),
+            Some(Resumed { offset, rooms, .. }) => (claim.pid.as_deref()?.into(), offset.clone(), rooms.clone()),
             // Where the journal has not been reached there is nothing to get on with.
             None => (new_pid(), keeper.state().last.clone()?, Vec::new()),
         };
@@ -103,6 +106,15 @@ impl Namespace {
             keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await.ok();
         }
         Some(membership)
+    }
+}
+
+impl Namespace {
+    /// Another node has a client of this namespace that has come back.
+    pub(crate) fn supersede(&self, over: &Takeover) {
+        if let Some((_, sessions)) = self.recovering() {
+            sessions.supersede(over);
+        }
     }
 }
 
@@ -117,14 +129,15 @@ impl Sessions {
         }
     }
 
-    /// The client that has this pid on this node, if any has, is gone: somebody else comes with it. Whether there was one.
-    pub(crate) fn supersede(&self, pid: &str) -> bool {
-        let Some(earlier) = self.client(pid) else { return false };
-        let sink = earlier.sink();
-        earlier.closed(Reason::Resumed);
-        if let Some(sink) = sink {
-            sink.close(Reason::Resumed);
-        }
-        true
+    /// The earlier connection of a client that has come back, if it is on this node, is over. Whether it was the last before: then
+    /// there is none on any other.
+    pub(crate) fn supersede(&self, over: &Takeover) -> bool {
+        let Some(earlier) = self.client(&over.pid) else { return false };
+        let Some(life) = earlier.membership().map(|membership| &membership.life).filter(|life| **life < over.life)
+        else {
+            return false;
+        };
+        earlier.superseded();
+        over.life.is_right_after(life)
     }
 }

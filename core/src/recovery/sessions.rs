@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Resumed;
+use super::life::{Life, Takeover};
 use crate::bus::Bus;
 use crate::client::Client;
 use crate::error::Result;
 use crate::journal::Offset;
-use crate::peer::{Peer, public_id};
+use crate::peer::Peer;
 
 /// What is known of a client, as it stands on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub(super) struct Known {
     /// What had been published when it came, or what it had got then.
     pub(super) offset: String,
     /// Which of the client's connections has written this.
-    pub(super) life: String,
+    pub(super) life: Life,
 }
 
 /// One client, as far as it may come back.
@@ -38,7 +39,7 @@ pub(crate) struct Membership {
     pub(crate) pid: Arc<str>,
     /// Whether it takes offsets; one that may not know what they are has a pid alone.
     pub(crate) takes_offsets: bool,
-    pub(super) life: String,
+    pub(super) life: Life,
     pub(super) offset: Offset,
     /// What it gets on with, when it has come back.
     pub(crate) resumed: Option<Resumed>,
@@ -61,7 +62,7 @@ pub(super) enum Write {
     /// What there is to know of the client of this pid now. It is there once at most.
     Client(Arc<str>),
     /// The last thing that is known of one, for as long as it may be gone; nothing when it is not to come back.
-    Last { pid: Arc<str>, life: String, known: Option<Bytes> },
+    Last { pid: Arc<str>, life: Life, known: Option<Bytes> },
 }
 
 /// The series of one namespace.
@@ -93,7 +94,8 @@ impl Membership {
     /// Of a new client, or of one that has come back. `offset` is what it has got, or what has been published by now.
     pub(super) fn new(pid: Arc<str>, takes_offsets: bool, offset: Offset, resumed: Option<Resumed>) -> Self {
         let queued = AtomicBool::new(false);
-        Self { pid, takes_offsets, life: public_id(), offset, resumed, queued }
+        let life = resumed.as_ref().map_or_else(Life::first, |resumed| resumed.life.clone());
+        Self { pid, takes_offsets, life, offset, resumed, queued }
     }
 
     /// What is to be known of it.
@@ -107,6 +109,11 @@ impl Membership {
             life: self.life.clone(),
         };
         Ok(serde_json::to_vec(&known)?.into())
+    }
+
+    /// What its earlier connections are to be told.
+    pub(crate) fn takeover(&self) -> Takeover {
+        Takeover { pid: (*self.pid).to_owned(), life: self.life.clone() }
     }
 
     /// It has been taken up: whatever changes from here on is to be written again.

@@ -63,7 +63,7 @@ async fn carry_out(keeper: &Keeper, sessions: &Sessions, write: Write) {
             let written = keeper.bus.get(&key).await.ok().flatten();
             let written = written.and_then(|written| keeper.seal.open(&pid, written).ok());
             let other = written.and_then(|written| serde_json::from_slice::<Known>(&written).ok());
-            if other.is_some_and(|other| other.life != life) {
+            if other.is_some_and(|other| other.life > life) {
                 return;
             }
             let (known, ttl) = match known {

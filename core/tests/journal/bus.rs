@@ -23,6 +23,8 @@ pub(super) struct Flaws {
     pub(super) mute: AtomicBool,
     /// While somebody else has it, epochs begin and that is not acknowledged.
     pub(super) renewing: tokio::sync::Mutex<()>,
+    /// While somebody else has it, what is published waits.
+    pub(super) telling: tokio::sync::Mutex<()>,
     /// How often something was read.
     pub(super) reads: AtomicUsize,
 }
@@ -81,6 +83,7 @@ impl Bus for SharedBus {
         true
     }
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
+        drop(self.flaws.telling.lock().await);
         self.inner.publish(channel, payload).await
     }
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {

@@ -28,7 +28,7 @@ async fn a_client_comes_back_to_another_node() {
     say(&mut bob, json!({"text": 4, "rooms": ["red"]})).await;
     say(&mut bob, json!({"text": 5, "clients": [back.id()]})).await;
     assert_eq!(texts(&said(&back).await).0, [2, 4, 5]);
-    assert!(ann.sink().disconnected(), "its old connection is over");
+    assert_eq!(ann.sink().closed(), Some(Reason::Resumed), "its old connection is over");
     assert_eq!(counted(&b, "recovered"), 1.0);
     // What the first node has to say about its end does not matter any more.
     ann.close(Reason::ServerDisconnect);
@@ -141,4 +141,30 @@ async fn who_has_missed_nothing_costs_one_read() {
     let before = reads();
     assert!(recovered(&connect(&b, json!({"pid": ann.pid(), "offset": texts(&got).1})).await).await);
     assert_eq!(reads() - before, 1);
+}
+
+/// What a node is told of a client that has come back holds for the connections it had before, and never for a later one.
+#[tokio::test(start_paused = true)]
+async fn what_is_told_late_does_not_end_a_later_connection() {
+    let [a, b] = pair("told-late").await;
+    let c = boot(&[("bus.url", "shared://told-late")]).await;
+    let mut bob = connect(&a, json!({})).await;
+    let first = connect(&a, json!({})).await;
+    say(&mut bob, json!({"text": 1})).await;
+    let got = said(&first).await;
+    let auth = json!({"pid": first.pid(), "offset": texts(&got).1});
+    let flaws = flaws("told-late");
+    let slow = flaws.telling.lock().await;
+    let second = connect(&b, auth.clone()).await;
+    assert!(recovered(&second).await);
+    let third = connect(&c, auth).await;
+    assert!(recovered(&third).await);
+    assert_eq!([&first, &second, &third].map(|client| client.sink().closed()), [None; 3], "nobody was told yet");
+    drop(slow);
+    settle().await;
+    let over = Some(Reason::Resumed);
+    assert_eq!([&first, &second, &third].map(|client| client.sink().closed()), [over, over, None]);
+    assert!(![&first, &second, &third].iter().any(|client| client.sink().disconnected()), "to come back");
+    say(&mut bob, json!({"text": 2, "clients": [third.id()]})).await;
+    assert_eq!(texts(&said(&third).await).0, [2]);
 }
