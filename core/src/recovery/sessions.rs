@@ -15,7 +15,7 @@ use super::Resumed;
 use super::life::{Life, Takeover};
 use crate::bus::Bus;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Offset;
 use crate::peer::Peer;
 
@@ -138,9 +138,19 @@ impl Sessions {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// A client comes in.
-    pub(crate) fn add(&self, client: &Arc<Client>, membership: &Membership) {
-        self.connected().insert(Arc::clone(&membership.pid), Arc::downgrade(client));
+    /// A client comes in; in place of which one, if there is any.
+    ///
+    /// # Errors
+    /// When a later connection with its pid is here: of two that come back at once, one goes on.
+    pub(crate) fn add(&self, client: &Arc<Client>, membership: &Membership) -> Result<Option<Arc<Client>>> {
+        let mut connected = self.connected();
+        let other = connected.get(&membership.pid).and_then(Weak::upgrade);
+        let is_later = |other: &Client| other.membership().is_some_and(|other| other.life > membership.life);
+        if other.as_deref().is_some_and(is_later) {
+            return Err(Error::unavailable("it has come back over another connection"));
+        }
+        connected.insert(Arc::clone(&membership.pid), Arc::downgrade(client));
+        Ok(other)
     }
 
     /// What is known of a client has changed.
