@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{Keeper, Outgoing};
@@ -37,57 +38,76 @@ impl Follower {
         Self { namespace, shared, log: Throttle::per_second() }
     }
 
-    /// Runs until `stop`; at once over where there is nothing to follow.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Runs until `stop`; at once over where there is nothing to follow. What waits to be appended then has `limit` to leave, and
+    /// what has not is counted as lost.
+    pub(crate) async fn run(self, stop: CancellationToken, limit: Duration) {
         let namespace = Arc::clone(&self.namespace);
         let Some((keeper, waiting)) = namespace.keeper().and_then(|keeper| Some((keeper, keeper.waiting()?))) else {
             return;
         };
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = async { tokio::join!(self.append(keeper, waiting), self.follow(keeper)); } => {}
+            () = self.append(keeper, waiting, &stop) => {}
+            () = self.follow(keeper) => {}
+            () = async { stop.cancelled().await; sleep(limit).await } => {
+                tracing::warn!(namespace = &*keeper.name, "publishes that waited for the journal at the stop are lost");
+            }
         }
     }
 
     // --- Appending ---------------------------------------------------------------------------------------------
 
-    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>) {
+    /// Appends what is published, until `stop` and until nothing is left.
+    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>, stop: &CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                _ = waiting.recv_many(&mut batch, BATCH) => self.append_some(keeper, &mut batch).await,
+                () = stop.cancelled() => break,
+            }
+        }
+        // Whoever publishes from here on is told that nothing is taken any more.
+        waiting.close();
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
-            let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
-            let results = match keeper.mend().await {
-                Ok(()) => {
-                    let known = keeper.state().last.clone();
-                    keeper.bus.append(&keeper.name, &records, keeper.bounds, known.as_ref()).await
+            self.append_some(keeper, &mut batch).await;
+        }
+    }
+
+    async fn append_some(&self, keeper: &Keeper, batch: &mut Vec<Outgoing>) {
+        let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
+        let results = match keeper.mend().await {
+            Ok(()) => {
+                let known = keeper.state().last.clone();
+                keeper.bus.append(&keeper.name, &records, keeper.bounds, known.as_ref()).await
+            }
+            Err(_) => Vec::new(),
+        };
+        let mut results = results.into_iter();
+        for outgoing in batch.drain(..) {
+            match results.next().unwrap_or_else(|| Err(Error::unavailable("the journal is away"))) {
+                Ok(_) => keeper.counts.appended.inc(),
+                // It may come back, and is not to come twice: it is lost.
+                Err(error) if error.code() == Code::Timeout => {
+                    keeper.state().breaks();
+                    self.tell(keeper, "nobody knows what became of a publish", &error);
+                    continue;
                 }
-                Err(_) => Vec::new(),
-            };
-            let mut results = results.into_iter();
-            for outgoing in batch.drain(..) {
-                match results.next().unwrap_or_else(|| Err(Error::unavailable("the journal is away"))) {
-                    Ok(_) => keeper.counts.appended.inc(),
-                    // It may come back, and is not to come twice.
-                    Err(error) if error.code() == Code::Timeout => {
-                        keeper.counts.lost.inc();
-                        keeper.state().breaks();
-                        self.tell(keeper, "nobody knows what became of a publish", &error);
-                    }
-                    Err(error) => {
-                        self.tell(keeper, "publishes go on without the journal", &error);
-                        self.publish_apart(keeper, &outgoing).await;
-                    }
+                Err(error) => {
+                    self.tell(keeper, "publishes go on without the journal", &error);
+                    self.publish_apart(keeper, &outgoing).await;
                 }
             }
+            outgoing.settled();
         }
     }
 
     /// As if there were no journal.
     async fn publish_apart(&self, keeper: &Keeper, outgoing: &Outgoing) {
-        keeper.counts.apart.inc();
         keeper.state().breaks();
         let Outgoing { selection, series, copy, .. } = outgoing;
         let (namespace, publish) = (&self.namespace, Published { selection, series, copy });
         namespace.publish_apart_wait(keeper, namespace.space, publish).await;
+        keeper.counts.apart.inc();
         if let Some(shared) = self.shared.upgrade()
             && let Some(cluster) = &shared.cluster
         {
@@ -113,13 +133,13 @@ impl Follower {
                                 None => break,
                             },
                             // Nobody can come back here while it is not known how far the journal is.
-                            () = tokio::time::sleep(RETRY), if !reached => self.catch_up(keeper).await,
+                            () = sleep(RETRY), if !reached => self.catch_up(keeper).await,
                         }
                     }
                 }
                 Err(error) => self.tell(keeper, "the journal cannot be followed", &error),
             }
-            tokio::time::sleep(RETRY).await;
+            sleep(RETRY).await;
         }
     }
 

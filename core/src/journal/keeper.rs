@@ -76,6 +76,23 @@ pub(super) struct Outgoing {
     pub(super) copy: (Item, Mode),
     /// Its bytes' part of what may wait.
     pub(super) _room: OwnedSemaphorePermit,
+    /// Counts it when it is dropped before it is known what has become of it.
+    pub(super) lost: Option<IntCounter>,
+}
+
+impl Outgoing {
+    /// It is known, and counted, what has become of it.
+    pub(super) fn settled(mut self) {
+        self.lost = None;
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(lost) = &self.lost {
+            lost.inc();
+        }
+    }
 }
 
 /// The series of one journal.
@@ -83,7 +100,7 @@ pub(super) struct Counts {
     pub(super) appended: IntCounter,
     /// Delivered without a place in the journal.
     pub(super) apart: IntCounter,
-    /// Nobody knows what became of it.
+    /// Nobody knows what became of it, or the node has stopped before it could be appended.
     pub(super) lost: IntCounter,
     pub(super) malformed: IntCounter,
     pub(super) gaps: IntCounter,
@@ -97,7 +114,8 @@ impl Journals {
         metrics: &Metrics,
     ) -> Result<Self> {
         let help = "Publishes of namespaces that are kept: appended, apart (delivered without an offset while the journal \
-                    was away), lost, malformed (read, and nobody's of ours).";
+                    was away), lost (nobody knows \
+                    whether it was appended, or the server stopped before it could be), malformed (read, and nobody's of ours).";
         let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
         let help = "Publishes that were kept no longer when this node came to read them.";
         let gaps = metrics.counter("journal_gaps_total", help, &["namespace"])?;

@@ -25,6 +25,8 @@ pub(super) struct Flaws {
     pub(super) renewing: tokio::sync::Mutex<()>,
     /// While somebody else has it, what is published waits.
     pub(super) telling: tokio::sync::Mutex<()>,
+    /// While somebody else has it, what is appended waits, and is not appended yet.
+    pub(super) appending: tokio::sync::Mutex<()>,
     /// How often something was read.
     pub(super) reads: AtomicUsize,
 }
@@ -115,6 +117,7 @@ impl Bus for SharedBus {
         bounds: Bounds,
         known: Option<&Offset>,
     ) -> Vec<Result<Entry>> {
+        drop(self.flaws.appending.lock().await);
         let Ok(inner) = self.inner() else {
             return records.iter().map(|_| Err(Error::unavailable("away, as told"))).collect();
         };

@@ -192,3 +192,30 @@ async fn nonsense_is_counted() {
     let past = speaker.call("past", json!(null)).await;
     assert_eq!(texts(&past["data"]), (vec!["1"], true));
 }
+
+/// What waits for the journal when a node stops leaves all the same, in the time it has for that; what cannot is counted.
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_a_node_stops_leaves_or_is_counted() {
+    for (bus, comes_back) in [("stops", true), ("stops-away", false)] {
+        let (a, b) = pair(bus).await;
+        let speaker = a.connect("/chat").await.unwrap();
+        let flaws = flaws(bus);
+        let away = flaws.appending.lock().await;
+        for n in 0..600 {
+            speaker.send("say", &json!({"text": n.to_string()}).to_string(), Vec::new(), None);
+        }
+        settle().await;
+        let comes_back = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if comes_back {
+                drop(away);
+                return None;
+            }
+            Some(away)
+        };
+        let (_, away) = tokio::join!(a.app().shutdown(), comes_back);
+        let kept = b.app().bus().read("/chat", None, 1, BOUNDS).await.unwrap().last.number();
+        let expected = if away.is_none() { (600, [600.0, 0.0]) } else { (0, [0.0, 600.0]) };
+        assert_eq!((kept, ["appended", "lost"].map(|result| counted(&a, result))), expected, "{bus}");
+    }
+}
