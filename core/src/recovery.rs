@@ -7,6 +7,7 @@
 
 mod claim;
 mod life;
+mod pending;
 mod replay;
 mod resume;
 mod sessions;

@@ -40,7 +40,6 @@ impl Client {
     /// What is to be known of it.
     pub(crate) fn known(&self) -> Option<Bytes> {
         let membership = self.membership()?;
-        membership.taken_up();
         let rooms = self.rooms();
         membership.known(&self.namespace.name, &self.peer, &rooms.names).ok()
     }

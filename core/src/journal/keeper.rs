@@ -30,6 +30,7 @@ pub(crate) struct Journals {
     gaps: IntCounterVec,
     recoveries: IntCounterVec,
     replayed: IntCounterVec,
+    session_writes: IntCounterVec,
 }
 
 /// See the module's documentation.
@@ -125,12 +126,16 @@ impl Journals {
         let recoveries = metrics.counter("recoveries_total", help, &["namespace", "result"])?;
         let help = "Publishes that were sent to clients that came back.";
         let replayed = metrics.counter("replayed_total", help, &["namespace"])?;
-        Ok(Self { settings, seal: Seal::new(secret), bus: Arc::clone(bus), publishes, gaps, recoveries, replayed })
+        let help = "What is known of clients that may come back, as it was told to the bus: written, failed (it is tried again \
+                    while the client is connected), left_out (too much waited, or the server stopped).";
+        let session_writes = metrics.counter("session_writes_total", help, &["namespace", "result"])?;
+        let (seal, bus) = (Seal::new(secret), Arc::clone(bus));
+        Ok(Self { settings, seal, bus, publishes, gaps, recoveries, replayed, session_writes })
     }
 
     /// The journal of a namespace, if it has one.
     pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
-        let Self { settings, seal, bus, publishes, gaps, recoveries, replayed } = self;
+        let Self { settings, seal, bus, publishes, gaps, recoveries, replayed, session_writes } = self;
         let listed = |names: &[String]| names.iter().any(|listed| listed == name);
         if !listed(&settings.namespaces) {
             return None;
@@ -150,7 +155,7 @@ impl Journals {
             bus: Arc::clone(bus),
             seal: seal.clone(),
             sessions: listed(&settings.recovery)
-                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
+                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed, session_writes))),
             counts,
             gate: tokio::sync::Mutex::default(),
             state: Mutex::new(State { last: None, breaks: 0, mended: 0 }),

@@ -103,7 +103,9 @@ impl Namespace {
         if membership.takes_offsets {
             let known = keeper.seal.close(&membership.pid, membership.known(&self.name, peer, &rooms).ok()?);
             let ttl = sessions.patience + sessions.patience / 2;
-            keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await.ok();
+            sessions.pending.forget(&membership.pid);
+            let written = keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await;
+            sessions.counts.write(&written).inc();
         }
         Some(membership)
     }

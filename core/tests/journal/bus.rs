@@ -27,6 +27,10 @@ pub(super) struct Flaws {
     pub(super) telling: tokio::sync::Mutex<()>,
     /// While somebody else has it, what is appended waits, and is not appended yet.
     pub(super) appending: tokio::sync::Mutex<()>,
+    /// While somebody else has it, no key is written.
+    pub(super) writing: tokio::sync::Mutex<()>,
+    /// Keys are written slowly.
+    pub(super) slow: AtomicBool,
     /// How often something was read.
     pub(super) reads: AtomicUsize,
 }
@@ -101,6 +105,10 @@ impl Bus for SharedBus {
         self.inner()?.get(key).await
     }
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
+        drop(self.flaws.writing.lock().await);
+        if Self::has(&self.flaws.slow) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         self.inner()?.set(key, value, ttl).await
     }
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {

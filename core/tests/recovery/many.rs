@@ -168,3 +168,34 @@ async fn what_is_told_late_does_not_end_a_later_connection() {
     say(&mut bob, json!({"text": 2, "clients": [third.id()]})).await;
     assert_eq!(texts(&said(&third).await).0, [2]);
 }
+
+/// However much is to be written down of some clients, the others are not forgotten.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_forgotten_while_much_is_written_down() {
+    let settings = [("bus.url", "shared://busy"), ("journal.max_disconnection_s", "10")];
+    let [a, b] = [boot(&settings).await, boot(&settings).await];
+    let mut bob = connect(&a, json!({})).await;
+    let ann = connect(&a, json!({})).await;
+    flaws("busy").slow.store(true, Ordering::Relaxed);
+    for n in 0..200 {
+        bob.call(if n % 2 == 0 { "join" } else { "leave" }, json!("red")).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    flaws("busy").slow.store(false, Ordering::Relaxed);
+    assert!(recovered(&connect(&b, json!({"pid": ann.pid()})).await).await);
+}
+
+/// A bus that takes nothing does not keep a node from stopping; what could not be written down is counted.
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_ever_until_clients_are_written_down() {
+    let [a, _b] = pair("stuck").await;
+    let ann = connect(&a, json!({})).await;
+    settle().await;
+    let flaws = flaws("stuck");
+    let _stuck = flaws.writing.lock().await;
+    ann.close(Reason::Drain);
+    settle().await;
+    tokio::time::timeout(Duration::from_secs(60), a.app().shutdown()).await.unwrap();
+    let left_out = r#"carillon_session_writes_total{namespace="/chat",result="left_out"}"#;
+    assert_eq!(a.metric(left_out), 1.0);
+}
