@@ -40,6 +40,7 @@ use self::incoming::Receiver;
 pub(crate) use self::interest::{Interest, Interests, RoomSet};
 use self::listening::Listening;
 pub use self::message::is_understood;
+use self::message::put_over;
 pub(crate) use self::message::{event, put_together, take_apart};
 use self::outgoing::{Outgoing, Sending};
 pub(crate) use self::question::{Answer, MEMBERS_MAX, Request, act, settled};
@@ -53,6 +54,7 @@ use crate::namespace::Namespace;
 use crate::packet::Item;
 use crate::peer::NodeId;
 use crate::presence::Counts;
+use crate::recovery::Takeover;
 use crate::sink::Mode;
 use crate::throttle::Throttle;
 
@@ -167,6 +169,12 @@ impl Cluster {
     /// Asks the other nodes to disconnect their clients.
     pub(crate) fn disconnect(&self, namespace: &Arc<str>, selection: &Selection) {
         self.send(namespace, selection, |to| put_together(namespace, to, Mode::All, "", &[]));
+    }
+
+    /// Tells the other nodes that a client has come back.
+    pub(crate) fn supersede(&self, namespace: &Arc<str>, id: &str, over: &Takeover) {
+        let selection = Selection { clients: vec![id.to_owned()], ..Selection::default() };
+        self.send(namespace, &selection, |to| put_over(namespace, to, over.clone()));
     }
 
     /// Clients alone are told of to their nodes, everything else to whoever listens.

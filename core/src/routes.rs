@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
-pub use self::outline::{CallOutline, EmitOutline, EventLimit, EventOutline, GetOutline, Outline};
+pub use self::outline::{CallOutline, EmitOutline, EventOutline, GetOutline, Outline};
 pub use self::presence::PresenceOutline;
 use crate::ack::Ack;
 use crate::ctx::Ctx;

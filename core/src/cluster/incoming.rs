@@ -100,7 +100,10 @@ impl Line {
         counters.received(self.part);
         let publisher = namespace.hub.other_nodes();
         match event {
-            None => namespace.hub.disconnect(publisher, namespace.space, &header.selection),
+            None => match &header.over {
+                Some(over) => namespace.supersede(over),
+                None => namespace.hub.disconnect(publisher, namespace.space, &header.selection),
+            },
             Some((item, name)) => {
                 let series = namespace.series(&name);
                 namespace.publish_item_wait(publisher, &header.selection, series, &(item, header.mode)).await;

@@ -13,6 +13,7 @@ use super::envelope::Envelopes;
 use crate::error::{Error, Result};
 use crate::hub::Selection;
 use crate::packet::Item;
+use crate::recovery::Takeover;
 use crate::sink::Mode;
 
 /// Bytes of a message without its envelope, and of its first line; larger ones are neither sent nor taken.
@@ -35,6 +36,9 @@ pub(crate) struct Header<'a> {
     /// Bytes of each attachment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) attachments: Vec<usize>,
+    /// In place of a DISCONNECT: the client addressed has come back, over another connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) over: Option<Takeover>,
 }
 
 impl Header<'_> {
@@ -69,9 +73,21 @@ pub(crate) fn put_together(
         mode,
         json: json.len(),
         attachments: attachments.iter().map(Bytes::len).collect(),
+        over: None,
     };
+    write(&header, json, attachments)
+}
+
+/// That a client of these has come back.
+pub(super) fn put_over(namespace: &str, selection: &Selection, over: Takeover) -> Option<Bytes> {
+    let (namespace, selection) = (namespace.into(), Cow::Borrowed(selection));
+    let header = Header { namespace, selection, mode: Mode::All, json: 0, attachments: Vec::new(), over: Some(over) };
+    write(&header, "", &[])
+}
+
+fn write(header: &Header<'_>, json: &str, attachments: &[Bytes]) -> Option<Bytes> {
     let rest = json.len() + attachments.iter().map(Bytes::len).sum::<usize>();
-    let line = serde_json::to_vec(&header).ok().filter(|line| line.len() <= HEADER_MAX && header.is_sound(rest));
+    let line = serde_json::to_vec(header).ok().filter(|line| line.len() <= HEADER_MAX && header.is_sound(rest));
     let mut message = line.filter(|line| line.len() + 1 + rest <= MESSAGE_MAX)?;
     message.push(b'\n');
     message.extend_from_slice(json.as_bytes());

@@ -5,14 +5,14 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{Keeper, OUTGOING_DEPTH, Outgoing};
 use super::publish::Published;
 use super::{Entry, Offset, Record};
 use crate::bus::Message;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Result};
 use crate::host::Shared;
 use crate::namespace::Namespace;
 use crate::throttle::Throttle;
@@ -40,80 +40,96 @@ impl Follower {
         Self { namespace, shared, log: Throttle::per_second() }
     }
 
-    /// Runs until `stop`; at once over where there is nothing to follow.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Runs until `stop`; at once over where there is nothing to follow. What waits to be appended then has `limit` to leave, and
+    /// what has not is counted as lost.
+    pub(crate) async fn run(self, stop: CancellationToken, limit: Duration) {
         let namespace = Arc::clone(&self.namespace);
         let Some((keeper, waiting)) = namespace.keeper().and_then(|keeper| Some((keeper, keeper.waiting()?))) else {
             return;
         };
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = async { tokio::join!(self.append(keeper, waiting), self.follow(keeper)); } => {}
+            () = self.append(keeper, waiting, &stop) => {}
+            () = self.follow(keeper) => {}
+            () = async { stop.cancelled().await; sleep(limit).await } => {
+                tracing::warn!(namespace = &*keeper.name, "publishes that waited for the journal at the stop are lost");
+            }
         }
     }
 
     // --- Appending ---------------------------------------------------------------------------------------------
 
-    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut away = None::<Instant>;
-        while !batch.is_empty() || waiting.recv_many(&mut batch, BATCH).await > 0 {
-            let refused = self.append_batch(keeper, &mut batch).await;
+    /// Appends what is published, until `stop` and until nothing is left.
+    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>, stop: &CancellationToken) {
+        let (mut batch, mut away) = (Vec::with_capacity(BATCH), None);
+        loop {
             if batch.is_empty() {
-                away = None;
-                continue;
+                tokio::select! {
+                    biased;
+                    _ = waiting.recv_many(&mut batch, BATCH) => {}
+                    () = stop.cancelled() => {}
+                }
             }
-            // The rest is not in the journal, and waits for a moment, before anything that is published later.
-            let since = *away.get_or_insert_with(Instant::now);
-            if since.elapsed() < keeper.hold && waiting.len() < OUTGOING_DEPTH / 2 && keeper.has_much_room() {
-                sleep(AGAIN).await;
-                continue;
+            if stop.is_cancelled() {
+                break;
             }
-            for outgoing in batch.drain(..) {
-                self.tell(keeper, "publishes go on without the journal", &refused);
-                self.publish_apart(keeper, &outgoing).await;
-            }
+            self.append_some(keeper, &mut batch, |error| waits(keeper, &mut away, error, waiting.len())).await;
+        }
+        // Whoever publishes from here on is told that nothing is taken any more.
+        waiting.close();
+        while !batch.is_empty() || waiting.recv_many(&mut batch, BATCH).await > 0 {
+            self.append_some(keeper, &mut batch, |_| false).await;
         }
     }
 
-    /// Appends what can be appended, and leaves the rest, which was surely not.
-    async fn append_batch(&self, keeper: &Keeper, batch: &mut Vec<Outgoing>) -> Error {
+    /// Appends what can be appended. The rest, which surely was not, goes on without the journal, or is left while it waits;
+    /// nothing that is published later comes before it.
+    async fn append_some(
+        &self,
+        keeper: &Keeper,
+        batch: &mut Vec<Outgoing>,
+        mut waits: impl FnMut(Option<&Error>) -> bool,
+    ) {
         let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
-        let results = match keeper.mend().await {
+        let mut results = match keeper.mend().await {
             Ok(()) => keeper.bus.append(&keeper.name, &records, keeper.bounds, keeper.known().as_ref()).await,
-            Err(error) => return error,
+            Err(error) => vec![Err(error)],
         };
-        let mut done = 0;
-        for result in results {
+        let surely_not = |result: &Result<Entry>| result.as_ref().is_err_and(|error| error.code() != Code::Timeout);
+        let done = results.iter().position(surely_not).unwrap_or(results.len());
+        let refusal = results.drain(done..).next().and_then(Result::err);
+        for (outgoing, result) in batch.drain(..done).zip(results) {
             match result {
                 Ok(entry) => {
                     keeper.counts.appended.inc();
                     keeper.state().appended = Some(entry.offset);
+                    outgoing.settled();
                 }
-                // It may come back, and is not to come twice.
-                Err(error) if error.code() == Code::Timeout => {
-                    keeper.counts.lost.inc();
-                    keeper.state().broken = true;
+                // It may come back, and is not to come twice: it is lost.
+                Err(error) => {
+                    keeper.state().breaks();
                     self.tell(keeper, "nobody knows what became of a publish", &error);
                 }
-                Err(error) => {
-                    batch.drain(..done);
-                    return error;
-                }
             }
-            done += 1;
         }
-        batch.drain(..done);
-        Error::unavailable("the journal is away")
+        if waits(refusal.as_ref()) {
+            return sleep(AGAIN).await;
+        }
+        for outgoing in batch.drain(..) {
+            if let Some(error) = &refusal {
+                self.tell(keeper, "publishes go on without the journal", error);
+            }
+            self.publish_apart(keeper, &outgoing).await;
+            outgoing.settled();
+        }
     }
 
     /// As if there were no journal.
     async fn publish_apart(&self, keeper: &Keeper, outgoing: &Outgoing) {
-        keeper.counts.apart.inc();
-        keeper.state().broken = true;
+        keeper.state().breaks();
         let Outgoing { selection, series, copy, .. } = outgoing;
         let (namespace, publish) = (&self.namespace, Published { selection, series, copy });
         namespace.publish_apart_wait(keeper, namespace.space, publish).await;
+        keeper.counts.apart.inc();
         if let Some(shared) = self.shared.upgrade()
             && let Some(cluster) = &shared.cluster
         {
@@ -129,17 +145,17 @@ impl Follower {
             match keeper.bus.subscribe(&channel).await {
                 Ok(mut subscription) => {
                     // What was published between the end of the last subscription and the beginning of this one.
-                    let mut whole = self.catch_up(keeper).await;
-                    let mut heard = None;
+                    let (mut whole, mut heard) = (self.catch_up(keeper).await, None);
                     loop {
-                        let next = subscription.recv();
-                        let next = if whole { Ok(next.await) } else { timeout(RETRY, next).await };
-                        whole = match next {
-                            Ok(Some(message)) => self.hear(keeper, &message, &mut heard).await,
-                            Ok(None) => break,
-                            // Nobody publishes, and something may be missing.
-                            Err(_) => self.catch_up(keeper).await,
-                        };
+                        tokio::select! {
+                            message = subscription.recv() => match message {
+                                Some(message) => whole = self.hear(keeper, &message, &mut heard).await,
+                                None => break,
+                            },
+                            // Nobody can come back here while it is not known how far the journal is, and nobody may
+                            // publish.
+                            () = sleep(RETRY), if !whole => whole = self.catch_up(keeper).await,
+                        }
                     }
                 }
                 Err(error) => self.tell(keeper, "the journal cannot be followed", &error),
@@ -150,7 +166,7 @@ impl Follower {
 
     /// `heard` is what was heard last: numbers that go back are those of a journal that has forgotten something, as a
     /// replica may that has taken over. What comes then is new all the same, and nobody gets across it. False when something
-    /// is missing and could not be read.
+    /// is missing and cannot be read yet.
     async fn hear(&self, keeper: &Keeper, message: &Message, heard: &mut Option<Offset>) -> bool {
         let Ok(entry) = Entry::open(&message.payload) else {
             keeper.counts.malformed.inc();
@@ -158,12 +174,13 @@ impl Follower {
         };
         let before = heard.replace(entry.offset.clone());
         let goes_back = before.is_some_and(|before| is_behind(&entry.offset, &before));
-        if goes_back {
-            keeper.state().broken = true;
-        }
         let last = keeper.state().last.clone();
         match last {
-            _ if goes_back => self.deliver(keeper, &entry).await,
+            _ if goes_back => {
+                keeper.state().breaks();
+                self.count_forgotten(keeper, &entry.offset);
+                self.deliver(keeper, &entry).await;
+            }
             Some(last) if last.is_before(&entry.offset) => self.deliver(keeper, &entry).await,
             Some(last) if is_behind(&entry.offset, &last) => {}
             // Something is missing in between, or an epoch has begun.
@@ -174,14 +191,14 @@ impl Follower {
         true
     }
 
-    /// Delivers what the journal has and this node has not, again and again until there is nothing; false when it could not
-    /// be read.
+    /// Delivers what the journal has and this node has not, again and again until there is nothing; false when it cannot be
+    /// read.
     async fn catch_up(&self, keeper: &Keeper) -> bool {
-        // Further than what was delivered where what comes first is known.
-        let mut from = None::<Offset>;
+        // Where to read on when nothing of a part was new.
+        let mut behind_known = None::<Offset>;
         loop {
             let last = keeper.state().last.clone();
-            let after = from.take().or_else(|| last.clone());
+            let after = behind_known.take().or_else(|| last.clone());
             let page = match keeper.read(after.as_ref(), if last.is_some() { PAGE } else { 1 }).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -193,40 +210,56 @@ impl Follower {
                 keeper.state().last = Some(page.last);
                 return true;
             };
-            let missed = page.entries.first().map_or(0, |first| missed(&last, &first.offset));
-            if !page.whole {
-                keeper.counts.gaps.inc_by(missed);
-            }
             let new = behind(&page.entries, &last);
-            match (new, page.entries.last()) {
-                ([], Some(end)) if end.offset != page.last => from = Some(end.offset.clone()),
-                ([], _) => {
-                    keeper.state().last = Some(page.last);
-                    return true;
+            if new.is_empty() {
+                if let Some(end) = page.entries.last().filter(|end| end.offset != page.last) {
+                    behind_known = Some(end.offset.clone());
+                    continue;
                 }
-                _ => {
-                    for entry in new {
-                        self.deliver(keeper, entry).await;
-                    }
+                if !page.whole {
+                    self.get_across(keeper, &last, &page.last.next()).await;
+                }
+                keeper.state().last = Some(page.last);
+                return true;
+            }
+            let mut last = &last;
+            for joined in new.chunk_by(|one, other| one.offset.is_before(&other.offset)) {
+                if !last.is_before(&joined[0].offset) {
+                    self.get_across(keeper, last, &joined[0].offset).await;
+                }
+                for entry in joined {
+                    self.deliver(keeper, entry).await;
+                    last = &entry.offset;
                 }
             }
         }
     }
 
-    async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
+    /// Something is missing between `last` and `next`, or an epoch is over: it is counted, and who takes offsets comes back
+    /// and is told that it may have missed it.
+    async fn get_across(&self, keeper: &Keeper, last: &Offset, next: &Offset) {
+        keeper.counts.gaps.inc_by(next.number().saturating_sub(last.number() + 1));
+        self.count_forgotten(keeper, next);
         let _gate = keeper.gate.lock().await;
-        let before = keeper.state().last.clone();
-        let forgotten = keeper.forgotten(&entry.offset);
-        if forgotten > 0 {
-            keeper.counts.forgotten.inc_by(forgotten);
-            let error = Error::unavailable(format!("it has forgotten {forgotten} publishes"));
-            self.tell(keeper, "another server keeps the journal now, and had not got as far", &error);
-        }
-        if before.is_some_and(|before| before.epoch() != entry.offset.epoch())
-            && let Some(sessions) = &keeper.sessions
-        {
+        // Who comes back meanwhile does not get across it either.
+        keeper.state().last = Some(next.previous());
+        if let Some(sessions) = &keeper.sessions {
             sessions.may_have_missed().await;
         }
+    }
+
+    /// Another server keeps the journal, and had not got as far as this node knows.
+    fn count_forgotten(&self, keeper: &Keeper, next: &Offset) {
+        let forgotten = keeper.forgotten(next);
+        if forgotten > 0 {
+            keeper.counts.forgotten.inc_by(forgotten);
+            let error = Error::unavailable(format!("{forgotten} publishes"));
+            self.tell(keeper, "the journal has forgotten what came last", &error);
+        }
+    }
+
+    async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
+        let _gate = keeper.gate.lock().await;
         match Record::read(keeper, entry) {
             Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
             Err(error) => {
@@ -244,14 +277,20 @@ impl Follower {
     }
 }
 
+/// Whether the rest of a batch waits: for as long as is set from when the journal was `away`, and while there is room for
+/// what is published meanwhile.
+fn waits(keeper: &Keeper, away: &mut Option<Instant>, error: Option<&Error>, behind: usize) -> bool {
+    if error.is_none() {
+        *away = None;
+        return false;
+    }
+    let since = *away.get_or_insert_with(Instant::now);
+    since.elapsed() < keeper.hold && behind < OUTGOING_DEPTH / 2 && keeper.has_much_room()
+}
+
 /// Whether `offset` was delivered, when `last` was the last that was.
 fn is_behind(offset: &Offset, last: &Offset) -> bool {
     offset.epoch() == last.epoch() && offset.number() <= last.number()
-}
-
-/// How many numbers lie between the two.
-fn missed(last: &Offset, first: &Offset) -> u64 {
-    first.number().saturating_sub(last.number() + 1)
 }
 
 /// Those of `entries`, which are in order, that come after `last`.

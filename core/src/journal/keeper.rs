@@ -32,6 +32,7 @@ pub(crate) struct Journals {
     forgotten: IntCounterVec,
     recoveries: IntCounterVec,
     replayed: IntCounterVec,
+    session_writes: IntCounterVec,
 }
 
 /// See the module's documentation.
@@ -60,8 +61,18 @@ pub(crate) struct State {
     pub(crate) last: Option<Offset>,
     /// The last publish that this node has appended. It may not have come back yet.
     pub(super) appended: Option<Offset>,
-    /// Something was published that is not in the journal: nobody recovers before a new epoch has begun.
-    pub(crate) broken: bool,
+    /// How often something was published that is not in the journal, or may not be: nobody recovers before a new epoch has
+    /// begun.
+    breaks: u64,
+    /// After how many of them one has.
+    mended: u64,
+}
+
+impl State {
+    /// Something was published that is not in the journal, or may not be.
+    pub(super) fn breaks(&mut self) {
+        self.breaks += 1;
+    }
 }
 
 /// A publish that is to be appended.
@@ -72,6 +83,23 @@ pub(super) struct Outgoing {
     pub(super) copy: (Item, Mode),
     /// Its bytes' part of what may wait.
     pub(super) _room: OwnedSemaphorePermit,
+    /// Counts it when it is dropped before it is known what has become of it.
+    pub(super) lost: Option<IntCounter>,
+}
+
+impl Outgoing {
+    /// It is known, and counted, what has become of it.
+    pub(super) fn settled(mut self) {
+        self.lost = None;
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(lost) = &self.lost {
+            lost.inc();
+        }
+    }
 }
 
 /// The series of one journal.
@@ -79,7 +107,7 @@ pub(super) struct Counts {
     pub(super) appended: IntCounter,
     /// Delivered without a place in the journal.
     pub(super) apart: IntCounter,
-    /// Nobody knows what became of it.
+    /// Nobody knows what became of it, or the node has stopped before it could be appended.
     pub(super) lost: IntCounter,
     pub(super) malformed: IntCounter,
     pub(super) gaps: IntCounter,
@@ -94,7 +122,8 @@ impl Journals {
         metrics: &Metrics,
     ) -> Result<Self> {
         let help = "Publishes of namespaces that are kept: appended, apart (delivered without an offset while the journal \
-                    was away), lost, malformed (read, and nobody's of ours).";
+                    was away), lost (nobody knows \
+                    whether it was appended, or the server stopped before it could be), malformed (read, and nobody's of ours).";
         let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
         let help = "Publishes that were kept no longer when this node came to read them.";
         let gaps = metrics.counter("journal_gaps_total", help, &["namespace"])?;
@@ -107,13 +136,16 @@ impl Journals {
         let recoveries = metrics.counter("recoveries_total", help, &["namespace", "result"])?;
         let help = "Publishes that were sent to clients that came back.";
         let replayed = metrics.counter("replayed_total", help, &["namespace"])?;
+        let help = "What is known of clients that may come back, as it was told to the bus: written, failed (it is tried again \
+                    while the client is connected), left_out (too much waited, or the server stopped).";
+        let session_writes = metrics.counter("session_writes_total", help, &["namespace", "result"])?;
         let (seal, bus) = (Seal::new(secret), Arc::clone(bus));
-        Ok(Self { settings, seal, bus, publishes, gaps, forgotten, recoveries, replayed })
+        Ok(Self { settings, seal, bus, publishes, gaps, forgotten, recoveries, replayed, session_writes })
     }
 
     /// The journal of a namespace, if it has one.
     pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
-        let Self { settings, seal, bus, publishes, gaps, forgotten, recoveries, replayed } = self;
+        let Self { settings, seal, bus, publishes, gaps, forgotten, recoveries, replayed, session_writes } = self;
         let listed = |names: &[String]| names.iter().any(|listed| listed == name);
         if !listed(&settings.namespaces) {
             return None;
@@ -135,10 +167,10 @@ impl Journals {
             bus: Arc::clone(bus),
             seal: seal.clone(),
             sessions: listed(&settings.recovery)
-                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
+                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed, session_writes))),
             counts,
             gate: tokio::sync::Mutex::default(),
-            state: Mutex::new(State { last: None, appended: None, broken: false }),
+            state: Mutex::new(State { last: None, appended: None, breaks: 0, mended: 0 }),
             outgoing,
             room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
@@ -182,9 +214,6 @@ impl Keeper {
     pub(super) fn forgotten(&self, next: &Offset) -> u64 {
         let state = self.state();
         let Some(last) = &state.last else { return 0 };
-        if last.epoch() == next.epoch() && last.number() < next.number() {
-            return 0;
-        }
         let appended = state.appended.as_ref().filter(|appended| appended.epoch() == last.epoch());
         let known = appended.map_or(0, Offset::number).max(last.number());
         // What had to go anyway is none of them.
@@ -218,12 +247,18 @@ impl Keeper {
         self.bus.read(&self.name, after, limit, self.bounds).await
     }
 
-    /// Begins a new epoch where something is missing: from here on nobody gets across that.
+    /// Begins a new epoch where something is missing: from here on nobody gets across that. What goes missing meanwhile may
+    /// be in the new one: that is for the next call.
     pub(crate) async fn mend(&self) -> Result<()> {
-        if self.state().broken {
+        let (breaks, mended) = {
+            let state = self.state();
+            (state.breaks, state.mended)
+        };
+        if breaks != mended {
             let now = self.read(None, 1).await?.last;
             self.bus.renew(&self.name, &now, self.bounds).await?;
-            self.state().broken = false;
+            let mut state = self.state();
+            state.mended = state.mended.max(breaks);
         }
         Ok(())
     }

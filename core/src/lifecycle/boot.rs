@@ -65,6 +65,7 @@ impl BootPlan {
             let namespace: Arc<str> = one.entry.namespace().into();
             http.extend(outline.http.iter().enumerate().map(|(index, get)| HttpRoute {
                 path: get.path.clone(),
+                doc: get.doc.clone(),
                 namespace: Arc::clone(&namespace),
                 index,
             }));
@@ -204,8 +205,8 @@ impl Ground {
         let shared = Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, node, cluster, unserved };
         let shared = Arc::new(shared);
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
-            tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
-            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));
+            tasks.spawn(Follower::new(namespace, &shared).run(stop.clone(), step));
+            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone(), step));
         }
         for namespace in shared.namespaces.values().filter(|namespace| namespace.presence.is_some()) {
             tasks.spawn(Teller::new(namespace, &shared).run(stop.clone()));

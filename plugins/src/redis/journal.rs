@@ -73,7 +73,8 @@ impl<'a> Journal<'a> {
         if !self.topology.is_usable(&self.stream).await {
             return Err(Error::unavailable("Redis is away"));
         }
-        let doubt = Arc::new(AtomicBool::new(false));
+        // Set as soon as anything may have left.
+        let asked = Arc::new(AtomicBool::new(false));
         let ask = async |commands: Arc<Commands>, asking| {
             let mut script = APPEND.prepare_invoke();
             script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
@@ -83,18 +84,22 @@ impl<'a> Journal<'a> {
             for record in records {
                 script.arg(&**record);
             }
-            let doubt = Arc::clone(&doubt);
+            let asked = Arc::clone(&asked);
             let work = async move |mut redis| {
-                doubt.store(true, Ordering::Relaxed);
+                asked.store(true, Ordering::Relaxed);
                 let answer = script.invoke_async::<Appended>(&mut redis).await;
-                doubt.store(!answer.as_ref().is_err_and(is_refusal), Ordering::Relaxed);
+                asked.store(!answer.as_ref().is_err_and(is_refusal), Ordering::Relaxed);
                 answer
             };
             commands.run("append", asking, work).await
         };
         let answer = self.topology.ask(&self.stream, ask).await;
-        let (epoch, last, at, count, why) =
-            answer.map_err(|error| if doubt.load(Ordering::Relaxed) { unknown() } else { error })?;
+        let (epoch, last, at, count, why) = answer.map_err(|error| match error.code() {
+            // No connection was to be had.
+            Code::Overloaded => error,
+            _ if !asked.load(Ordering::Relaxed) => error,
+            _ => unknown(),
+        })?;
         if !why.is_empty() {
             tracing::warn!("Redis refuses to append: {why}");
         }
@@ -145,7 +150,7 @@ impl<'a> Journal<'a> {
     }
 }
 
-/// Whether an error says that the script has done nothing, because the server is not, or not now, the one to ask.
+/// Whether an error says that the script has done nothing, because this server is not, or not now, the one to ask.
 fn is_refusal(error: &RedisError) -> bool {
     use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
     let ErrorKind::Server(kind) = error.kind() else { return false };
