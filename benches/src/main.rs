@@ -27,7 +27,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>
 
 fn main() -> ExitCode {
     // Carillon under test is this program: `carillon-benches serve` is `carillon serve` with one more plugin.
-    if std::env::args_os().nth(1).is_some_and(|first| first == "serve" || first == "token") {
+    if std::env::args_os().nth(1).is_some_and(|first| first == "serve") {
         machine::die_with_parent();
         return carillon_server::main();
     }
@@ -59,6 +59,7 @@ fn run(what: What) -> Result<bool> {
         What::Slow(options) => options.run(),
         What::Relay(options) => options.run(),
         What::Nodes(options) => options.run(),
+        What::Replay(options) => options.run(),
         What::Ack(options) => options.run(),
         What::Ingress(options) => options.run(),
         What::Connect(options) => options.run(),

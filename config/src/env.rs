@@ -3,7 +3,7 @@ use crate::loader::Slot;
 use crate::path::{Path, Step};
 use crate::schema::View;
 use crate::{Problem, Problems, Source, suggest};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 /// What all variables start with.
@@ -123,25 +123,17 @@ fn resolve<'a>(view: View<'a>, keys: &[String]) -> Option<(Path, View<'a>)> {
     Some((path, view))
 }
 
-/// The plugins that variables of these names are for, in lower case.
-fn plugins(known: &[String]) -> BTreeSet<String> {
-    let of = |name: &String| {
-        let (plugin, _) =
-            name.strip_prefix(PREFIX)?.strip_prefix("PLUGINS")?.strip_prefix(SEPARATOR)?.split_once(SEPARATOR)?;
-        Some(plugin.to_lowercase())
-    };
-    known.iter().filter_map(of).collect()
-}
-
 /// The plugin that a variable is meant for, where it is none of these.
 fn unknown_plugin<'a>(variable: &'a Variable, plugins: &[&str]) -> Option<&'a str> {
     let [section, plugin, ..] = variable.keys.as_slice() else { return None };
     (section == "plugins" && !plugins.contains(&plugin.as_str())).then_some(plugin)
 }
 
-/// The problem of a variable that names no setting.
-pub(crate) fn unknown(variable: &Variable, known: &[String]) -> Problem {
-    let plugins = plugins(known);
+/// The problem of a variable that names no setting: `known` are those that do, `plugins` the names of the plugins.
+pub(crate) fn unknown(variable: &Variable, known: &[String], plugins: &[&str]) -> Problem {
+    // As variables spell them.
+    let mut plugins: Vec<_> = plugins.iter().map(|name| upper(name).to_lowercase()).collect();
+    plugins.sort();
     let plugins: Vec<_> = plugins.iter().map(String::as_str).collect();
     let known: Vec<_> = known.iter().map(String::as_str).collect();
     // A single underscore where two belong is the usual slip, and is closest to what was meant.

@@ -60,11 +60,16 @@ fn overlay(base: &mut Node, over: Node, view: Option<View<'_>>) {
     }
 }
 
+/// The names of the plugins.
+fn plugins(slots: &[Slot]) -> Vec<&str> {
+    slots.iter().filter_map(|slot| slot.section.plugin()).collect()
+}
+
 /// A section that does not exist, with where its writer probably wanted to go.
 fn unknown_section(slots: &[Slot], path: &str, name: &str, source: Source) -> Problem {
     let problem = |message: String, hint: String| Problem { path: path.to_owned(), message, hint: Some(hint), source };
     let sections = || slots.iter().map(|slot| slot.section.path());
-    let plugins: Vec<_> = slots.iter().filter_map(|slot| slot.section.plugin()).collect();
+    let plugins = plugins(slots);
     if path != name {
         return problem(format!("there is no plugin `{name}`"), suggest::hint(name, "plugins", &plugins));
     }
@@ -92,7 +97,7 @@ pub(crate) fn merge_env(slots: &mut [Slot], variables: Vec<(OsString, OsString)>
         let Some(keys) = secret::setting_of(&variable.keys).filter(|keys| is_setting(slots, keys)) else {
             let settings = slots.iter().flat_map(|slot| slot.section.settings());
             let known: Vec<_> = settings.filter_map(|setting| setting.variable).collect();
-            problems.push(env::unknown(variable, &known));
+            problems.push(env::unknown(variable, &known, &plugins(slots)));
             continue;
         };
         let mut problem = |message: String, hint: &str| {

@@ -2,7 +2,7 @@
 use crate::node::{Kind, Node};
 use crate::path::{Path, Step};
 use crate::schema::{Schema, View};
-use crate::section::{ACCESS, ENABLED};
+use crate::section::{ACCESS, ENABLED, Outcome};
 use crate::{Config, Problem, Problems, Section, Source, text};
 use serde_json::Value;
 use std::sync::Arc;
@@ -41,6 +41,14 @@ impl Loaded {
                 panic!("the section `{path}` was given to the loader with another type: {error}")
             }
         }
+    }
+
+    /// Whether [`get`](Self::get) finds a section at `path`. Of those that were given to the loader only one is missing that
+    /// [`Loader::examine`](crate::Loader::examine) has reported because its own defaults are of no use.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        let ready = self.0.iter().find(|ready| ready.section.path() == path);
+        ready.is_some_and(|ready| matches!(ready.section.read(ready.tree.to_value()), Outcome::Checked(_)))
     }
 
     /// Whether a plugin runs: true unless its section says `enabled = false`.

@@ -24,9 +24,7 @@ impl Check<'_> {
     pub(crate) fn run(&self, tree: &mut Node, problems: &mut Problems) -> Vec<(&'static str, Node)> {
         let mut repaired = Repaired::default();
         let sound = self.compare(tree, &mut repaired, problems);
-        let keys = OWN.iter().filter(|_| self.section.plugin().is_some());
-        let own = keys.filter_map(|own| Some((own.key, tree.remove_at(&Path::default().key(own.key))?)));
-        let own: Vec<_> = own.collect();
+        let own = self.take_own(tree);
         let enabled = own.iter().find(|(key, _)| *key == ENABLED).map(|(_, node)| node);
         // The rules of a plugin that is switched off do not apply: its settings may be incomplete, but not misspelt.
         let rules = sound && enabled.is_none_or(|node| node.to_value() == Value::Bool(true));
@@ -73,6 +71,15 @@ impl Check<'_> {
             }
         }
         self.too_many(tree, problems);
+        // What is left of it nobody could read.
+        *tree = self.defaults.clone();
+        self.take_own(tree);
+    }
+
+    /// The loader's own keys of a plugin's section, taken out of `tree`.
+    fn take_own(&self, tree: &mut Node) -> Vec<(&'static str, Node)> {
+        let keys = OWN.iter().filter(|_| self.section.plugin().is_some());
+        keys.filter_map(|own| Some((own.key, tree.remove_at(&Path::default().key(own.key))?))).collect()
     }
 
     /// Reports the objections of the section's own rules.

@@ -13,7 +13,7 @@ mod seal;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_config::JournalSettings;
@@ -27,6 +27,7 @@ pub(crate) use self::record::Record;
 pub(crate) use self::seal::Seal;
 use crate::error::{Error, Result};
 use crate::peer::public_id;
+use crate::time::milliseconds;
 
 /// Letters and digits of an epoch.
 const EPOCH: usize = 8;
@@ -150,8 +151,7 @@ impl Entry {
     /// A record that is appended now.
     #[must_use]
     pub fn now(offset: Offset, record: Bytes) -> Self {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { offset, at: u64::try_from(at.as_millis()).unwrap_or(u64::MAX), record }
+        Self { offset, at: milliseconds(), record }
     }
 
     /// As it is sent to those who follow the journal: a line, `<offset> <milliseconds>`, and the record.

@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_config::{EventLimitSettings, LimitSettings, Rate};
+use carillon_config::{LimitSettings, Rate};
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use prometheus::IntCounter;
@@ -37,7 +37,6 @@ use self::ticks::Ticks;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::peer::{Peer, address_group};
-use crate::routes::EventLimit;
 use crate::throttle::Throttle;
 
 /// The limits of an application, and what is known of those they are for.
@@ -51,9 +50,7 @@ pub(crate) struct RateLimits {
     refusals: Option<Debt>,
     subjects: Subjects,
     failed_connects: Option<(Debt, Table)>,
-    /// Limits of single events in the settings.
-    events: Vec<EventLimitSettings>,
-    /// What those, and the ones that plugins declare, count in.
+    /// What limits of single events count in.
     own: Arc<Table>,
     counted: [IntCounter; Scope::ALL.len()],
     pub(crate) pauses: Pauses,
@@ -104,19 +101,15 @@ impl RateLimits {
             subjects: Subjects::new(&settings, ticks),
             failed_connects: Debt::new(settings.failed_connects()).map(|debt| (debt, table())),
             own: Arc::new(table()),
-            events: settings.events,
             counted: Scope::ALL.map(|scope| metrics.rate_limited.with_label_values(&[scope.as_str()])),
             pauses,
             log: Throttle::per_second(),
         }
     }
 
-    /// The limit of an event of its own: that of the settings, or else the one that is `declared`.
-    pub(crate) fn own(&self, namespace: &str, event: &str, declared: Option<EventLimit>) -> Option<OwnLimit> {
-        let set = self.events.iter().find(|limit| limit.namespace == namespace && limit.event == event);
-        let set = set.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst });
-        let rate = set.or(declared.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst }))?;
-        Some(OwnLimit::new(rate, &self.own))
+    /// A limit of one event's own.
+    pub(crate) fn own(&self, rate: Rate) -> OwnLimit {
+        OwnLimit::new(rate, &self.own)
     }
 
     /// Whose the events of `peer` are; `None` where nothing is limited. `own` tells that some event is.

@@ -127,7 +127,7 @@ impl Namespace {
     ) -> Self {
         let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals } =
             services;
-        let own = outline.events.iter().map(|event| rates.own(name, &event.name, event.limit));
+        let own = outline.events.iter().map(|event| event.limit.map(|rate| rates.own(rate)));
         let own: Box<[_]> = own.collect();
         metrics.preset(name);
         Self {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use carillon_config::{JournalSettings, Loaded, Section};
+use carillon_config::{JournalSettings, LimitSettings, Loaded, Section};
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
@@ -159,6 +159,8 @@ fn section_path(name: &str) -> String {
     format!("plugins.{name}")
 }
 
+/// Reads the plugin's settings and has it declare what it does; then come those of the house that change a namespace: the event
+/// `history`, and limits of single events.
 fn plan_of<P: Plugin>(loaded: &Loaded) -> Box<dyn Plan> {
     let config: P::Config = loaded.get(&section_path(P::NAME));
     let mut routes = Routes::new();
@@ -167,7 +169,12 @@ fn plan_of<P: Plugin>(loaded: &Loaded) -> Box<dyn Plan> {
     if journal.history.iter().any(|name| name == P::NAMESPACE) {
         declare(&mut routes, P::NAMESPACE, Arc::clone(&host));
     }
-    Box::new(TypedPlan { config, table: routes.freeze(), host })
+    let mut table = routes.freeze();
+    let limits: LimitSettings = loaded.get("limits");
+    for event in &mut table.outline.events {
+        event.limit = limits.own(P::NAMESPACE, &event.name).or(event.limit);
+    }
+    Box::new(TypedPlan { config, table, host })
 }
 
 /// The plugins of an application, sorted by name and free of conflicts.

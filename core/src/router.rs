@@ -33,6 +33,8 @@ pub struct Router {
 pub struct HttpRoute {
     /// The path, `{name}` matching one segment.
     pub path: String,
+    /// What it answers.
+    pub doc: String,
     /// The namespace of the plugin that answers.
     pub namespace: Arc<str>,
     pub(crate) index: usize,

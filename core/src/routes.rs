@@ -11,7 +11,7 @@ use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
-pub use self::outline::{CallOutline, EmitOutline, EventLimit, EventOutline, GetOutline, Outline};
+pub use self::outline::{CallOutline, EmitOutline, EventOutline, GetOutline, Outline};
 use crate::ack::Ack;
 use crate::ctx::Ctx;
 use crate::error::Result;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use carillon_core::prelude::*;
 use carillon_core::readiness;
+use carillon_core::time::milliseconds;
 use tokio::time::{MissedTickBehavior, interval};
 
 use counts::Counts;
@@ -112,7 +113,7 @@ impl Router {
             tick.tick().await;
             let now = Counts::read(&self.host);
             let state = self.state(&before, &now);
-            self.histories().add_router(history::now(), &state);
+            self.histories().add_router(milliseconds(), &state);
             if look % TOLD_EVERY == 0 {
                 self.tell_others(&state);
             }
@@ -158,7 +159,7 @@ impl Router {
             tick.tick().await;
             // The key and not the channel: one look a second, however fast others publish there.
             if let Ok(Some(round)) = history::Round::read(self.host.bus()).await {
-                self.histories().add_round(history::now(), round);
+                self.histories().add_round(milliseconds(), round);
             }
         }
     }

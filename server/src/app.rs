@@ -75,7 +75,7 @@ async fn run(
 ) -> Result<(), Failure> {
     // Caught before anything is up: a signal during the start stops the server right after it.
     let signals = Signals::catch().map_err(|error| failure(format_args!("cannot catch signals: {error}")))?;
-    let documents = Documents::new(&Contract::of(&plan.describe(), &config.get("limits")), program);
+    let documents = Documents::new(&Contract::of(&plan.describe()), program);
     // Opened first, because a taken port is the likeliest failure and plugins need not start for it.
     let options = Options::new(&config.get("wire"));
     let clients = listen::open(&server.listen, options, "--listen").await.map_err(failure)?;

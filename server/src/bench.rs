@@ -1,4 +1,4 @@
-//! One connection, and the check of tokens, with everything that is ours about them and no server around: for the micro benchmarks.
+//! One connection, and the check of tokens, with everything that is ours about them and no server around: for benchmarks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -59,8 +59,12 @@ pub(crate) fn check(registry: &Registry, config: &Loaded) -> Result<Checked, Pro
 }
 
 /// Adds to the mistakes that reading the settings has found those that only all of them together show. Where a setting is
-/// wrong already, `config` has its default: what may follow from that alone is not told.
+/// wrong already, `config` has its default: what may follow from that alone is not told. Nothing can be said of plugins together
+/// while one of them has no settings that can be read: that is told already, and its plan needs them.
 pub(crate) fn add_all(registry: &Registry, config: &Loaded, problems: &mut Problems) {
+    if registry.sections().iter().any(|section| !config.has(section.path())) {
+        return;
+    }
     let Err(mut more) = check(registry, config) else { return };
     let wrong: Vec<String> = problems.iter().map(|problem| problem.path.clone()).collect();
     let any = |starts: &[&str]| wrong.iter().any(|path| starts.iter().any(|start| path.starts_with(start)));
@@ -141,6 +145,53 @@ mod tests {
         let sections = all_sections(registry.sections());
         let loader = settings.iter().fold(Loader::new(sections), |all, (key, text)| all.flag(*key, *text, "a test"));
         check(&registry, &loader.load().unwrap()).err().map(|problems| problems.to_string())
+    }
+
+    /// A plugin whose settings have no defaults that could be read is a mistake beside the others, and ends nothing.
+    #[test]
+    fn a_plugin_without_usable_settings_is_told_with_all_else() {
+        #[derive(Default, Serialize, Deserialize, JsonSchema)]
+        #[serde(default)]
+        struct Taken {
+            enabled: bool,
+        }
+        #[derive(Serialize, Deserialize, JsonSchema)]
+        #[serde(default)]
+        struct Unreadable {
+            #[serde(deserialize_with = "refuse")]
+            number: u8,
+        }
+        impl Default for Unreadable {
+            fn default() -> Self {
+                Self { number: 1 }
+            }
+        }
+        fn refuse<'de, D: serde::Deserializer<'de>>(_: D) -> std::result::Result<u8, D::Error> {
+            Err(serde::de::Error::custom("no number will do"))
+        }
+        struct Badly<C>(std::marker::PhantomData<C>);
+        impl<C: carillon_config::Config> Plugin for Badly<C> {
+            const NAME: &'static str = "badly";
+            const NAMESPACE: &'static str = "/badly";
+            type Config = C;
+
+            async fn init(_: C, _: Host) -> Result<Self> {
+                Ok(Self(std::marker::PhantomData))
+            }
+
+            fn routes(_: &mut Routes<Self>, _: &C) {}
+        }
+        for (badly, said) in [
+            (Registration::of::<Badly<Taken>>("badly.rs", 1), "plugins.badly: `enabled` is the loader's own key"),
+            (Registration::of::<Badly<Unreadable>>("badly.rs", 1), "plugins.badly.number: no number will do"),
+        ] {
+            let registry = Registry::new(vec![Registration::of::<Greedy>("greedy.rs", 1), badly]).unwrap();
+            let loader = Loader::new(all_sections(registry.sections())).flag("server.workers", "-1", "a test");
+            let (config, mut problems) = loader.examine();
+            add_all(&registry, &config, &mut problems);
+            let text = problems.to_string();
+            assert!(text.contains(said) && text.contains("server.workers: "), "{text}");
+        }
     }
 
     #[test]

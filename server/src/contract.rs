@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use carillon_config::{LimitSettings, Loaded};
+use carillon_config::{Loaded, Rate};
 use carillon_core::registry::{Description, Registry};
-use carillon_core::routes::{EventLimit, EventOutline};
 use serde_json::{Map, Value};
 
 use self::definitions::Definitions;
@@ -23,8 +22,6 @@ pub(crate) struct Contract {
     namespaces: BTreeMap<String, Namespace>,
     /// JSON schemas by their names; others refer to them as `#/definitions/<name>`.
     definitions: Map<String, Value>,
-    /// HTTP routes: their paths, and what they answer.
-    routes: Vec<(String, String)>,
 }
 
 /// What is declared for one namespace, by whatever plugin.
@@ -59,48 +56,38 @@ struct Taken {
     /// Whether the ack is `{ ok, data }`.
     envelope: bool,
     /// How often it may be sent, where it has a limit of its own.
-    limit: Option<EventLimit>,
+    limit: Option<Rate>,
 }
 
 impl Taken {
     /// Its own limit, for people.
     fn limit_text(&self) -> Option<String> {
-        self.limit.map(|limit| match limit {
-            EventLimit { per_s: 0, .. } => "Not limited.".to_owned(),
-            EventLimit { per_s, burst } => format!("At most {per_s} a second, {burst} at once."),
-        })
+        self.limit.map(|limit| if limit.per_s == 0 { "Not limited.".to_owned() } else { format!("At most {limit}.") })
     }
-}
-
-/// The limit of an event of its own: what the settings say goes before what its plugin declares.
-fn limit(namespace: &str, event: &EventOutline, limits: &LimitSettings) -> Option<EventLimit> {
-    let set = limits.events.iter().find(|limit| limit.namespace == namespace && limit.event == event.name);
-    set.map(|limit| EventLimit { per_s: limit.per_s, burst: limit.burst }).or(event.limit)
 }
 
 impl Contract {
     /// That of the plugins which this configuration enables.
     pub(crate) fn new(registry: &Registry, config: &Loaded) -> Self {
         let enabled = registry.iter().filter(|entry| config.plugin_enabled(entry.name()));
-        Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>(), &config.get("limits"))
+        Self::of(&enabled.map(|entry| entry.describe(config)).collect::<Vec<_>>())
     }
 
-    /// That of these plugins, under these limits.
-    pub(crate) fn of(plugins: &[Description], limits: &LimitSettings) -> Self {
+    /// That of these plugins.
+    pub(crate) fn of(plugins: &[Description]) -> Self {
         let definitions = Definitions::new(plugins);
         let mut contract = Self { definitions: definitions.all(), ..Self::default() };
         for plugin in plugins {
             let named = |schema: &Value| definitions.renamed(plugin.name, schema);
             let outline = &plugin.outline;
-            contract.routes.extend(outline.http.iter().map(|route| (route.path.clone(), route.doc.clone())));
             let own = contract.namespaces.entry(plugin.namespace.to_owned()).or_default();
             own.taken_any.clone_from(&outline.any);
             own.sent_any.clone_from(&outline.emits_any);
             own.auth = outline.auth.as_ref().map(|auth| named(auth.as_value()));
             for event in &outline.events {
                 let (request, response) = (named(event.request.as_value()), named(event.response.as_value()));
-                let limit = limit(plugin.namespace, event, limits);
-                let taken = Taken { doc: event.doc.clone(), request, response, envelope: event.envelope, limit };
+                let (doc, limit) = (event.doc.clone(), event.limit);
+                let taken = Taken { doc, request, response, envelope: event.envelope, limit };
                 own.taken.insert(event.name.clone(), taken);
             }
             for call in &outline.calls {
@@ -128,13 +115,11 @@ impl Contract {
     }
 }
 
-/// What the server says of itself: both documents as it hands them out, and what `/docs` lists beside namespaces.
+/// What the server says of itself: both documents as it hands them out, and the name that `/docs` has.
 #[derive(Debug)]
 pub(crate) struct Documents {
     /// The program's name.
     pub(crate) program: &'static str,
-    /// The plugins' HTTP routes, and what they answer.
-    pub(crate) routes: Vec<(String, String)>,
     pub(crate) typescript: Document,
     pub(crate) asyncapi: Document,
 }
@@ -144,7 +129,6 @@ impl Documents {
     pub(crate) fn new(contract: &Contract, program: Program) -> Self {
         Self {
             program: program.name,
-            routes: contract.routes.clone(),
             typescript: Document::new(contract.typescript()),
             asyncapi: Document::new(contract.asyncapi(program)),
         }

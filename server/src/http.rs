@@ -147,7 +147,7 @@ async fn dashboard(site: State<Arc<Site>>, query: RawQuery, headers: HeaderMap) 
 async fn home(State(site): State<Arc<Site>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let mut namespaces: Vec<_> = site.plugins.namespaces().collect();
     namespaces.sort_unstable();
-    let routes = site.documents.routes.iter().map(|(path, doc)| (path.as_str(), doc.as_str())).collect();
+    let routes = site.plugins.http().iter().map(|route| (route.path.as_str(), route.doc.as_str())).collect();
     let served = pages::Served { program: site.documents.program, namespaces, routes, apart: site.apart };
     pages::home(&served, &headers, query.as_deref())
 }

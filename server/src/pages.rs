@@ -108,15 +108,24 @@ pub(crate) fn are_built() -> bool {
 }
 
 /// Says how to get the real page.
-fn unbuilt(title: &str) -> Response {
-    let page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"UTF-8\">\n\
+fn unbuilt(heading: &str) -> Response {
+    let content =
+        format!("<p>{}</p>\n<p><a href=\"/docs\">/docs</a> lists what is served.</p>\n", home::markup(UNBUILT));
+    html(StatusCode::SERVICE_UNAVAILABLE, plain("en", &format!("{heading} - Carillon"), heading, &content))
+}
+
+/// A page without the frame that all built pages have.
+fn plain(language: &str, title: &str, heading: &str, content: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"UTF-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title} - Carillon</title>\n</head>\n<body>\n\
-         <h1>{title}</h1>\n<p>{}</p>\n<p><a href=\"/docs\">/docs</a> lists what is served.</p>\n</body>\n</html>\n",
-        home::markup(UNBUILT)
-    );
-    answer(StatusCode::SERVICE_UNAVAILABLE, "text/html; charset=utf-8", page)
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n</head>\n<body>\n<main>\n\
+         <h1>{heading}</h1>\n{content}</main>\n</body>\n</html>\n"
+    )
+}
+
+fn html(status: StatusCode, page: String) -> Response {
+    answer(status, "text/html; charset=utf-8", page)
 }
 
 fn absent(detail: &'static str) -> Response {

@@ -55,12 +55,14 @@ impl Measure for Relay {
     }
 
     fn missing(&self) -> Option<String> {
-        version().is_none().then(|| "redis-server is missing: apt-get install redis-server".to_owned())
+        version().err().map(str::to_owned)
     }
 }
 
-pub(super) fn version() -> Option<String> {
-    machine::output("redis-server", &["--version"])
+/// Which Redis there is, or why nothing can be measured that needs one.
+pub(super) fn version() -> std::result::Result<String, &'static str> {
+    let version = machine::output("redis-server", &["--version"]);
+    version.ok_or("redis-server is missing: apt-get install redis-server")
 }
 
 /// Measures both ways, which take turns.
@@ -69,8 +71,7 @@ fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
     if options.flood {
         return relay_flood::measure(contest, options);
     }
-    let version = version().ok_or_else(|| options.missing().unwrap_or_default())?;
-    contest.versions.insert("redis-server".to_owned(), version);
+    contest.versions.insert("redis-server".to_owned(), version()?);
     if let Err(error) = carillon_core::bus::check("redis://127.0.0.1") {
         return Err(format!("this build cannot relay from Redis: {error}").into());
     }

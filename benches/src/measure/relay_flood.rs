@@ -30,7 +30,7 @@ pub(crate) fn seconds(options: &Relay) -> f64 {
 
 /// Measures; the three ways take turns.
 pub(crate) fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
-    contest.versions.insert("redis-server".to_owned(), relay::version().ok_or("redis-server is missing")?);
+    contest.versions.insert("redis-server".to_owned(), relay::version()?);
     let rows = format!(
         "[{{channel=\"{TWO_ROWS}\",event=\"{}\",namespaces=[\"/\"]}},\
          {{channel=\"{TWO_ROWS}\",event=\"{}\",namespaces=[\"/monitoring\"]}},\

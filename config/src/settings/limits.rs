@@ -2,6 +2,7 @@
 use crate::Problems;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How much clients may send, and how often they may fail to get in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,12 +61,22 @@ pub struct LimitSettings {
 }
 
 /// A rate, and how much may come at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rate {
     /// How many a second, in the long run; 0 is no limit.
     pub per_s: u32,
-    /// How many at once, after a pause that was long enough.
+    /// How many at once, after a pause that was long enough; no less than 1.
     pub burst: u32,
+}
+
+/// For people: `5 a second, 10 at once`, or `not limited`.
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { per_s: 0, .. } => f.write_str("not limited"),
+            Self { per_s, burst } => write!(f, "{per_s} a second, {burst} at once"),
+        }
+    }
 }
 
 /// The limit of one event.
@@ -142,6 +153,13 @@ impl LimitSettings {
         Rate { per_s: self.refusals_per_s, burst: self.refusals_burst }
     }
 
+    /// The limit that an event of a namespace has here, if any: it goes before what its plugin declares.
+    #[must_use]
+    pub fn own(&self, namespace: &str, event: &str) -> Option<Rate> {
+        let set = self.events.iter().find(|limit| limit.namespace == namespace && limit.event == event);
+        set.map(|limit| Rate { per_s: limit.per_s, burst: limit.burst })
+    }
+
     /// No event has two limits.
     pub fn check(&self, problems: &mut Problems) {
         for (index, limit) in self.events.iter().enumerate() {
@@ -177,5 +195,21 @@ mod tests {
         LimitSettings { events, ..LimitSettings::default() }.check(&mut problems);
         let paths: Vec<&str> = problems.iter().map(|problem| &*problem.path).collect();
         assert_eq!(paths, ["events[2]"]);
+    }
+
+    /// Only the event that is meant has the limit, and people are told it in words.
+    #[test]
+    fn a_limit_is_that_of_its_event() {
+        let limit = |event: &str, per_s| EventLimitSettings {
+            namespace: "/chat".to_owned(),
+            event: event.to_owned(),
+            per_s,
+            burst: 9,
+        };
+        let limits = LimitSettings { events: vec![limit("say", 2), limit("shout", 0)], ..LimitSettings::default() };
+        let told = |namespace, event| limits.own(namespace, event).map(|rate| rate.to_string());
+        assert_eq!(told("/chat", "say").as_deref(), Some("2 a second, 9 at once"));
+        assert_eq!(told("/chat", "shout").as_deref(), Some("not limited"));
+        assert_eq!([told("/", "say"), told("/chat", "sing")], [None, None]);
     }
 }

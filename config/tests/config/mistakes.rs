@@ -246,3 +246,66 @@ fn mistakes_of_the_program() {
     let flag = Loader::new(Vec::new()).flag("no.such", "1", "--flag").load().unwrap_err().to_string();
     assert!(flag.starts_with("no.such: no such setting"), "{flag}");
 }
+
+/// Whoever reports mistakes can still read every section that has defaults: also one with more mistakes than are told, that
+/// only its type finds.
+#[test]
+fn what_is_examined_can_be_read() {
+    #[derive(Debug, PartialEq, Clone, Copy, Serialize, Deserialize)]
+    #[serde(try_from = "u16")]
+    struct Even(u16);
+    impl TryFrom<u16> for Even {
+        type Error = &'static str;
+        fn try_from(number: u16) -> Result<Self, Self::Error> {
+            if number.is_multiple_of(2) { Ok(Self(number)) } else { Err("is odd") }
+        }
+    }
+    #[derive(Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Numbers {
+        #[schemars(with = "Vec<u16>")]
+        list: Vec<Even>,
+    }
+    let sections = vec![Section::of::<Numbers>("numbers", |_, _: &mut Problems| {})];
+    let many = |count: usize| format!("{:?}", vec![1; count]);
+    for (count, told) in [(3, 3), (99, 99), (300, 101)] {
+        let (loaded, problems) = Loader::new(sections.clone()).flag("numbers.list", many(count), "--flag").examine();
+        assert_eq!(problems.len(), told, "{problems}");
+        assert!(loaded.has("numbers"));
+        assert_eq!(loaded.get::<Numbers>("numbers"), Numbers::default());
+    }
+}
+
+/// A section whose defaults are of no use cannot be read, and that can be asked.
+#[test]
+fn what_has_no_defaults_is_not_there() {
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Taken {
+        enabled: bool,
+    }
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Unreadable {
+        #[serde(deserialize_with = "refuse")]
+        number: u8,
+    }
+    impl Default for Unreadable {
+        fn default() -> Self {
+            Self { number: 1 }
+        }
+    }
+    fn refuse<'de, D: serde::Deserializer<'de>>(_: D) -> Result<u8, D::Error> {
+        Err(serde::de::Error::custom("no number will do"))
+    }
+    #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    struct Whole {}
+    fn of<T: Config>(path: &'static str) -> Section {
+        Section::of::<T>(path, |_, _: &mut Problems| {})
+    }
+    let sections = vec![of::<Taken>("plugins.taken"), of::<Unreadable>("plugins.unreadable"), of::<Whole>("whole")];
+    let (loaded, problems) = Loader::new(sections).examine();
+    assert_eq!(problems.len(), 2, "{problems}");
+    let has = |path| loaded.has(path);
+    assert_eq!(["plugins.taken", "plugins.unreadable", "whole", "none"].map(has), [false, false, true, false]);
+}

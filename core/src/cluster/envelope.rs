@@ -6,7 +6,7 @@
 //! it is `-`.
 
 use std::fmt::Write;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_config::digest;
@@ -14,6 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::NAME_MAX;
+use crate::time::milliseconds;
 
 /// The first words of a message, with the version of the format.
 const MAGIC: &str = "carillon 3";
@@ -29,7 +30,7 @@ const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 /// For a channel that is listened to from now on: what is older than this has been heard by those who listened before.
 pub(super) fn listening_from() -> u64 {
-    now().saturating_sub(CLOCKS_DIFFER.as_millis() as u64)
+    milliseconds().saturating_sub(CLOCKS_DIFFER.as_millis() as u64)
 }
 
 /// Who puts messages of one channel into envelopes, and opens those of others.
@@ -81,7 +82,7 @@ impl Envelopes {
     /// Puts `text` of `node`, a name without spaces, into an envelope.
     #[must_use]
     pub fn seal(&self, node: &str, sequence: u64, text: &[u8]) -> Bytes {
-        self.seal_at(now(), node, sequence, text)
+        self.seal_at(milliseconds(), node, sequence, text)
     }
 
     fn seal_at(&self, now: u64, node: &str, sequence: u64, text: &[u8]) -> Bytes {
@@ -109,7 +110,7 @@ impl Envelopes {
     /// # Errors
     /// What is wrong with it.
     pub fn open<'a>(&self, message: &'a [u8]) -> Result<Opened<'a>, Wrong> {
-        self.open_at(now(), message)
+        self.open_at(milliseconds(), message)
     }
 
     fn open_at<'a>(&self, now: u64, message: &'a [u8]) -> Result<Opened<'a>, Wrong> {
@@ -164,10 +165,6 @@ fn split(message: &[u8]) -> Option<(Envelope<'_>, &str)> {
     }
     let (sequence, made) = (sequence?.parse().ok()?, made?.parse().ok()?);
     Some((Envelope { node, sequence, made, proof: end - proof.len(), at: end + 1 }, proof))
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -64,6 +64,7 @@ impl BootPlan {
             let namespace: Arc<str> = one.entry.namespace().into();
             http.extend(outline.http.iter().enumerate().map(|(index, get)| HttpRoute {
                 path: get.path.clone(),
+                doc: get.doc.clone(),
                 namespace: Arc::clone(&namespace),
                 index,
             }));

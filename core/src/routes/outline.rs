@@ -2,6 +2,7 @@
 
 use std::panic::Location;
 
+use carillon_config::Rate;
 use schemars::Schema;
 use serde::Serialize;
 
@@ -47,21 +48,13 @@ pub struct EventOutline {
     pub response: Schema,
     /// False when the ack comes without `{"ok":..,"data":..}`.
     pub envelope: bool,
-    /// How often clients may send it, where that is declared.
+    /// How often one subject, or one connection where nobody is asked who they are, may send it, where it has a limit of its
+    /// own: as `limits.events` in the settings says, else as it is declared.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub limit: Option<EventLimit>,
+    pub limit: Option<Rate>,
     /// Where it is declared.
     #[serde(skip)]
     pub at: &'static Location<'static>,
-}
-
-/// How often one subject, or one connection where nobody is asked who they are, may send an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct EventLimit {
-    /// How many a second, in the long run; 0 is no limit.
-    pub per_s: u32,
-    /// How many at once, after a pause that was long enough; no less than 1.
-    pub burst: u32,
 }
 
 impl EventOutline {
@@ -70,7 +63,7 @@ impl EventOutline {
     /// reaches the plugin. The event counts for no other limit of events then; with 0 `per_s` it has none. `[limits]` in
     /// the settings can say otherwise.
     pub fn limit(&mut self, per_s: u32, burst: u32) {
-        self.limit = Some(EventLimit { per_s, burst: burst.max(1) });
+        self.limit = Some(Rate { per_s, burst: burst.max(1) });
     }
 }
 

@@ -1,7 +1,6 @@
 //! The last 15 minutes, of the router and of the cluster, each in a ring of its own.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use carillon_core::bus::Bus;
 use carillon_core::prelude::*;
@@ -184,12 +183,6 @@ pub(super) fn push<T>(ring: &mut VecDeque<T>, point: T, time: fn(&T) -> u64) {
         ring.pop_front();
     }
     ring.push_back(point);
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use carillon_config::{Loader, Setting};
 use carillon_core::registry::{Description, Registry};
-use carillon_core::routes::{EmitOutline, EventLimit, EventOutline};
+use carillon_core::routes::{EmitOutline, EventOutline};
 use carillon_core::sink::Mode;
 use serde_json::{Map, Value};
 
@@ -88,13 +88,9 @@ fn describe(is_on: bool, plugin: &Description, settings: &[Setting], others: &[&
     text
 }
 
-/// How often an event may be sent, where it is declared.
+/// How often an event may be sent, where it has a limit of its own.
 fn limit(event: &EventOutline) -> String {
-    match event.limit {
-        None => String::new(),
-        Some(EventLimit { per_s: 0, .. }) => " (not limited)".to_owned(),
-        Some(EventLimit { per_s, burst }) => format!(" ({per_s} a second, {burst} at once)"),
-    }
+    event.limit.map(|limit| format!(" ({limit})")).unwrap_or_default()
 }
 
 /// The rule for slow clients, where there is one.
@@ -173,5 +169,34 @@ mod tests {
         assert!(words("gets uploaded from inbox (latest) When a file has come."), "{text}");
         assert!(!describe(true, inbox, &[], &[board]).contains("gets"), "what it sends elsewhere it does not get");
         assert!(!describe(false, board, &[], &[]).contains("gets"), "nobody sends to who is off");
+    }
+
+    /// What is told of an event is what a server with these settings does.
+    #[test]
+    fn limits_are_those_of_the_settings() {
+        let registry = Registry::of::<Board>();
+        let told = |limits: &str| {
+            let loader = Loader::new(carillon_config::all_sections(registry.sections()));
+            let config = loader.flag("limits.events", limits, "a test").load().unwrap();
+            let board = registry.iter().next().unwrap().describe(&config);
+            (describe(true, &board, &[], &[]), reference::plugin(&board, &[])["events"][0]["limit"].clone())
+        };
+        for (limits, shown, json) in [
+            ("[]", "(1 a second, 5 at once)", serde_json::json!({ "per_s": 1, "burst": 5 })),
+            (
+                r#"[{ namespace = "/board", event = "clap", per_s = 3, burst = 7 }]"#,
+                "(3 a second, 7 at once)",
+                serde_json::json!({ "per_s": 3, "burst": 7 }),
+            ),
+            (
+                r#"[{ namespace = "/board", event = "clap", per_s = 0, burst = 1 }]"#,
+                "(not limited)",
+                serde_json::json!({ "per_s": 0, "burst": 1 }),
+            ),
+        ] {
+            let (text, found) = told(limits);
+            assert!(text.contains(&format!("clap {shown}")), "{shown}: {text}");
+            assert_eq!(found, json);
+        }
     }
 }

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::asset::{self, Find};
-use super::{PAGES, answer, guarded};
+use super::{PAGES, guarded, html, plain};
 use crate::http::is_operators;
 
 /// Where the built frame takes what is served in, and how it says its language.
@@ -100,7 +100,7 @@ pub(crate) fn home(served: &Served<'_>, headers: &HeaderMap, query: Option<&str>
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|accepted| accepted.to_str().ok());
     let texts = if is_french(query.unwrap_or_default(), accepted.unwrap_or_default()) { &FRENCH } else { &ENGLISH };
     let page = page(asset::embedded, texts, served);
-    let mut response = guarded(answer(StatusCode::OK, "text/html; charset=utf-8", page));
+    let mut response = guarded(html(StatusCode::OK, page));
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-language"));
     response
 }
@@ -108,18 +108,17 @@ pub(crate) fn home(served: &Served<'_>, headers: &HeaderMap, query: Option<&str>
 /// The page in its frame, or by itself.
 fn page(find: Find, texts: &Texts, served: &Served<'_>) -> String {
     let Texts { language, title, other: (other, name), .. } = texts;
-    let built = find("index.html").is_some();
-    let content = content(texts, served, built);
-    if let Some(frame) = find("docs.html").and_then(|(frame, _)| String::from_utf8(frame.into_owned()).ok()) {
-        return frame.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1).replacen(PLACE, &content, 1);
+    let frame = find("docs.html").and_then(|(frame, _)| String::from_utf8(frame.into_owned()).ok());
+    // It is built together with the other pages.
+    let content = content(texts, served, frame.is_some());
+    match frame {
+        Some(frame) => frame.replacen(LANGUAGE, &format!("<html lang=\"{language}\">"), 1).replacen(PLACE, &content, 1),
+        None => {
+            let languages =
+                format!("<p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n");
+            plain(language, title, title, &(content + &languages))
+        }
     }
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"UTF-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n</head>\n<body>\n<main>\n\
-         <h1>{title}</h1>\n{content}\
-         <p><a href=\"?lang={other}\" lang=\"{other}\" hreflang=\"{other}\">{name}</a></p>\n</main>\n</body>\n</html>\n"
-    )
 }
 
 /// What the page says.

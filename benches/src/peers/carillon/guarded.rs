@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use carillon_server::bench::Tokens;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -109,13 +110,6 @@ fn pem(what: &str, der: &[u8]) -> String {
 /// What Carillon is told, for clients that must show a token, and such a token.
 pub(in crate::peers) fn tokens() -> Result<([(String, String); 2], Access)> {
     let settings = [("auth.mode", "jwt"), ("auth.key", SECRET)].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let mut issue = Command::new(std::env::current_exe()?);
-    issue.args(["token", "issue", "--subject", "bench", "--for", "1d"]);
-    issue.env("CARILLON_AUTH__MODE", "jwt").env("CARILLON_AUTH__KEY", SECRET);
-    let output = issue.output()?;
-    let token = String::from_utf8(output.stdout)?.trim().to_owned();
-    if token.is_empty() {
-        return Err(format!("no token was issued: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
+    let token = Tokens::of(SECRET).and_then(|tokens| tokens.issue("bench")).map_err(|error| error.to_string())?;
     Ok((settings, Access { tls: None, token: Some(token) }))
 }

@@ -1,7 +1,6 @@
 //! What is revoked, and until when; how that is written.
 
-use std::time::SystemTime;
-
+use carillon_core::time::milliseconds;
 use serde::{Deserialize, Serialize};
 
 use super::LIMIT;
@@ -52,7 +51,7 @@ impl Revocation {
 
 /// Seconds since 1970.
 pub(in crate::auth) fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    milliseconds() / 1_000
 }
 
 /// The revocations of a list, if it is one.

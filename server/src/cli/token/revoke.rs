@@ -1,11 +1,12 @@
 //! `carillon token revoke`: tells every server on the bus whose tokens are not to be believed any more.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use carillon_config::{AuthMode, AuthSettings, BusSettings, Loaded};
 use carillon_core::bus::{self, BusContext};
 use carillon_core::metrics::Metrics;
+use carillon_core::time::milliseconds;
 use clap::Args;
 use jiff::Timestamp;
 
@@ -74,9 +75,8 @@ impl Revoke {
         if let Err((mistake, exit)) = self.fits(config.get::<AuthSettings>("auth").mode) {
             return say::trouble(mistake, exit);
         }
-        let until = SystemTime::now() + self.lifetime;
-        let end = until.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        let revocation = Revocation { sub: self.subject, jti: self.id, before: self.issued_before, until: end };
+        let until = (milliseconds() / 1_000).saturating_add(self.lifetime.as_secs());
+        let revocation = Revocation { sub: self.subject, jti: self.id, before: self.issued_before, until };
         if let Err(mistake) = revocation.check() {
             return say::trouble(mistake, Exit::Usage);
         }
@@ -90,7 +90,10 @@ impl Revoke {
             Ok(number) => {
                 let number =
                     if number == 1 { "1 revocation is".to_owned() } else { format!("{number} revocations are") };
-                say::result(&format!("revoked until {}; {number} in force", told(until)))
+                say::result(&format!(
+                    "revoked until {}; {number} in force",
+                    told(UNIX_EPOCH + Duration::from_secs(until))
+                ))
             }
             Err(mistake) => say::trouble(format_args!("not revoked: {mistake}"), Exit::Failure),
         }
