@@ -14,6 +14,7 @@ use crate::client::refresh;
 #[expect(dead_code, reason = "only described")]
 struct ShownToken {
     /// A token or an API key; without it that of a header counts, or of the cookie or query parameter in the settings.
+    #[schemars(extend("default" = null))]
     token: Option<String>,
 }
 
@@ -30,7 +31,7 @@ impl<P: Send + Sync + 'static> Routes<P> {
         let own = self.table.outline.auth.take();
         self.table.outline.auth = Some(match own {
             None => shown,
-            Some(own) => both(own.into(), shown.into()),
+            Some(own) => both(shown.into(), own.into()),
         });
         let refresh = self.outlined::<refresh::Refresh, refresh::Refreshed>(
             refresh::EVENT.to_owned(),

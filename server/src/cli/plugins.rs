@@ -184,7 +184,10 @@ mod tests {
             .flag("auth.key", "0123456789abcdef0123456789abcdef", "a test");
         let board = registry.iter().next().unwrap().describe(&loader.load().unwrap());
         let text = describe(true, &board, &[], &[]);
-        for part in ["{ row?, seat }  Who lets in.  { token? }  What clients show", "takes    refresh_token"] {
+        for part in [
+            "{ token? }  What clients show where the server asks who they are.  { row?, seat }  Who lets in.",
+            "takes    refresh_token",
+        ] {
             assert!(text.contains(part), "{part} is missing:\n{text}");
         }
     }

@@ -191,7 +191,7 @@ fn what_everybody_shows_is_part_of_every_namespace() {
     }
     let text = asking.typescript();
     for line in [
-        "    auth: (Ticket) & (ShownToken);\n",
+        "    auth: (ShownToken) & (Ticket);\n",
         "    auth: ShownToken;\n",
         "  token?: string | null;\n",
         "refresh_token: (...args: [payload: Refresh, ack: (answer: Ack<Refreshed>) => void]) => void;",
