@@ -23,6 +23,7 @@ pub(crate) mod mark;
 mod nats;
 pub(crate) mod packet;
 mod polling;
+pub(crate) mod returning;
 pub(crate) mod shape;
 mod stream;
 mod tally;

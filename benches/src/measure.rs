@@ -14,6 +14,7 @@ mod overload;
 mod poll;
 mod relay;
 mod relay_flood;
+mod replay;
 mod round;
 mod scrape;
 mod shapes;

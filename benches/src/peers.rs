@@ -62,6 +62,8 @@ pub(crate) enum Peer {
     Nginx,
     /// Carillon whose clients must show a token
     Tokens,
+    /// Carillon that keeps what is published, for clients that come back
+    Journal,
     /// No peer
     None,
 }
@@ -82,6 +84,7 @@ impl fmt::Display for Peer {
             Self::Tls => "carillon with TLS",
             Self::Nginx => "nginx with TLS before carillon",
             Self::Tokens => "carillon with tokens",
+            Self::Journal => "carillon with a journal",
             Self::None => "none",
         })
     }
@@ -154,8 +157,8 @@ impl Peer {
     /// Those that answer calls.
     pub(crate) const ACK: [Self; 4] = [Self::Socketioxide, Self::Bun, Self::Node, Self::Python];
 
-    /// Carillon, reached in other ways.
-    pub(crate) const GUARDED: [Self; 3] = [Self::Tls, Self::Nginx, Self::Tokens];
+    /// Carillon, reached in other ways, or with more to do.
+    pub(crate) const GUARDED: [Self; 4] = [Self::Tls, Self::Nginx, Self::Tokens, Self::Journal];
     /// Those that can address messages otherwise than to everybody.
     pub(crate) const SHAPES: [Self; 3] = [Self::Socketioxide, Self::Bun, Self::Node];
 
@@ -183,6 +186,7 @@ impl Peer {
         match self {
             Self::Nats => Dialect::Nats { subject: protocol::TICK.to_owned() },
             Self::Nchan => Dialect::Plain,
+            Self::Journal => protocol::dialect().with_auth(r#"{"recovery":true}"#),
             _ => protocol::dialect(),
         }
     }
@@ -198,7 +202,8 @@ impl Peer {
             Self::Nginx => {
                 machine::find(guarded::PROXY).is_none().then(|| "there is no nginx: apt-get install nginx".to_owned())
             }
-            Self::Carillon | Self::Before | Self::OnSocketioxide | Self::Tls | Self::Tokens => None,
+            Self::Carillon | Self::Before | Self::OnSocketioxide => None,
+            Self::Tls | Self::Tokens | Self::Journal => None,
             Self::Floor | Self::Socketioxide | Self::None => None,
         }
     }
@@ -206,7 +211,8 @@ impl Peer {
     /// The version under test; what else matters follows in parentheses.
     pub(crate) fn version(self) -> String {
         match self {
-            Self::Carillon | Self::OnSocketioxide | Self::Tls | Self::Nginx | Self::Tokens => carillon::version(),
+            Self::Carillon | Self::OnSocketioxide => carillon::version(),
+            Self::Tls | Self::Nginx | Self::Tokens | Self::Journal => carillon::version(),
             Self::Before | Self::Floor | Self::None => String::new(),
             Self::Socketioxide => socketioxide::version(),
             Self::Nats => nats::version(),
@@ -253,6 +259,7 @@ impl Peer {
                 access = token;
                 this(&options.with(settings), address)?
             }
+            Self::Journal => this(&options.with(carillon::kept()), address)?,
             Self::Floor | Self::None => own("serve-floor")?,
             Self::Socketioxide => own("serve-socketioxide")?,
             Self::Nats => nats::command(options, address, inner)?,

@@ -105,13 +105,21 @@ impl Client {
             return;
         }
         let Some(sink) = queue.sink.clone() else { return };
+        let Ok(earlier) = self.takes_its_place() else {
+            drop(queue);
+            return sink.close(Reason::Resumed);
+        };
         queue.phase = Phase::Open;
         self.begin_term();
-        self.rooms().open = true;
         let transport = sink.transport();
         let (id, offsets) = (self.peer.shared_id(), self.takes_offsets());
-        self.seat.add(Newcomer { id, offsets, client: Arc::downgrade(self) }, sink);
-        self.comes_back(state);
+        {
+            // Whoever puts it into a room from here on finds those it had.
+            let mut rooms = self.rooms();
+            rooms.open = true;
+            self.seat.add(Newcomer { id, offsets, client: Arc::downgrade(self) }, sink);
+            self.comes_back(&mut rooms, state);
+        }
         self.count(&mut queue, Some(transport));
         let labels = [&*self.namespace.name, self.peer.transport().as_str()];
         self.namespace.metrics.connections.with_label_values(&labels).inc();
@@ -123,6 +131,9 @@ impl Client {
         }
         self.wake(&mut queue, Instant::now());
         drop(queue);
+        if let Some(earlier) = earlier {
+            earlier.superseded();
+        }
         // Whoever revokes looks for connected clients: one that was let in just before is one since now.
         self.end_if_revoked();
     }

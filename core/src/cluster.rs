@@ -39,6 +39,7 @@ use self::incoming::Receiver;
 pub(crate) use self::interest::{Interest, Interests, RoomSet};
 use self::listening::Listening;
 pub use self::message::is_understood;
+use self::message::put_over;
 pub(crate) use self::message::{event, put_together, take_apart};
 use self::outgoing::{Outgoing, Sending};
 pub(crate) use self::question::{Answer, MEMBERS_MAX, Request, act, settled};
@@ -51,6 +52,7 @@ use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::packet::Item;
 use crate::peer::NodeId;
+use crate::recovery::Takeover;
 use crate::sink::Mode;
 use crate::throttle::Throttle;
 
@@ -167,6 +169,12 @@ impl Cluster {
         self.send(namespace, selection, |to| put_together(namespace, to, Mode::All, "", &[]));
     }
 
+    /// Tells the other nodes that a client has come back.
+    pub(crate) fn supersede(&self, namespace: &Arc<str>, id: &str, over: &Takeover) {
+        let selection = Selection { clients: vec![id.to_owned()], ..Selection::default() };
+        self.send(namespace, &selection, |to| put_over(namespace, to, over.clone()));
+    }
+
     /// Clients alone are told of to their nodes, everything else to whoever listens.
     fn send(&self, namespace: &Arc<str>, selection: &Selection, message: impl Fn(&Selection) -> Option<Bytes>) {
         if !self.tells_nodes(namespace, selection) {
@@ -228,8 +236,8 @@ impl Cluster {
             return Default::default();
         }
         let asked = open.ask(nodes);
-        let (namespace, addressed, what) = (namespace.to_owned(), selection.into(), what.clone());
-        let question = Question { id: asked.id, namespace, addressed, what };
+        let (namespace, selection, what) = (namespace.to_owned(), selection.clone(), what.clone());
+        let question = Question { id: asked.id, namespace, selection, what };
         if !question.is_sound() {
             // Nobody has such a name, or is in such a room.
             return Default::default();

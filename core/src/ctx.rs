@@ -146,7 +146,8 @@ impl Ctx {
     /// [`Ack`](crate::ack::Ack) in hand.
     ///
     /// # Errors
-    /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not an `R`.
+    /// `timeout` when no ack came in time, `unavailable` when the client is gone, `bad_payload` when the ack is not
+    /// an `R`: the message tells that it is the answer to `event`, and not what the handler was called with.
     #[track_caller]
     pub fn call<R: Decode>(
         &self,
@@ -169,6 +170,7 @@ impl Ctx {
             let call = answered.await.map_err(|_| Error::unavailable("the server is going away"))?;
             let answer: Payload = call.await?;
             R::decode(&answer.into_arguments())
+                .map_err(|error| Error::bad_payload(format!("the answer to {event:?}: {}", error.message())))
         }
     }
 

@@ -63,6 +63,16 @@ impl Offset {
         self.number
     }
 
+    /// What comes right after this.
+    pub(crate) fn next(&self) -> Self {
+        Self::new(Arc::clone(&self.epoch), self.number + 1)
+    }
+
+    /// What this comes right after, if it is not the first.
+    pub(crate) fn previous(&self) -> Self {
+        Self::new(Arc::clone(&self.epoch), self.number.saturating_sub(1))
+    }
+
     /// Whether `other` is what comes right after this.
     #[must_use]
     pub fn is_before(&self, other: &Self) -> bool {

@@ -6,6 +6,8 @@
 //! all: then it is a new client.
 
 mod claim;
+mod life;
+mod pending;
 mod replay;
 mod resume;
 mod sessions;
@@ -14,6 +16,7 @@ mod writer;
 use std::sync::Arc;
 
 pub(crate) use self::claim::Claim;
+pub(crate) use self::life::Takeover;
 pub(crate) use self::resume::Resumed;
 pub(crate) use self::sessions::{Counts, Membership, Sessions};
 pub(crate) use self::writer::Writer;

@@ -9,7 +9,6 @@ use bytestring::ByteString;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::host::Shared;
-use crate::hub::Selection;
 use crate::identity::{Authenticate, Identity, Shown};
 use crate::limits::Over;
 use crate::namespace::Namespace;
@@ -112,11 +111,11 @@ impl Router {
         };
         recognise(namespace, &peer).await.map_err(failed)?;
         let returning = match namespace.recovering().filter(|_| sink.resumes()) {
-            Some((keeper, sessions)) => {
-                let claim = Claim::take(&peer);
-                let resumed = namespace.resume(keeper, sessions, &peer, &claim).await;
-                Some((claim, resumed))
-            }
+            // What is meant for us is not its plugin's, also of one that wants nothing of it.
+            Some((keeper, sessions)) => match Claim::take(&peer) {
+                claim if claim.wanted == Some(false) => None,
+                claim => Some((namespace.resume(keeper, sessions, &peer, &claim).await, claim)),
+            },
             None => None,
         };
         peer.belongs_to(self.shared.node);
@@ -130,7 +129,7 @@ impl Router {
             }
         }
         let membership = match returning {
-            Some((claim, resumed)) => self.remember(namespace, &peer, &claim, resumed).await,
+            Some((resumed, claim)) => self.remember(namespace, &peer, &claim, resumed).await,
             None => None,
         };
         let client = Arc::new(Client::new(peer, Arc::clone(namespace), sink, membership));
@@ -148,17 +147,17 @@ impl Router {
         claim: &Claim,
         resumed: Option<Resumed>,
     ) -> Option<Membership> {
-        let (keeper, sessions) = namespace.recovering().filter(|_| claim.wanted != Some(false))?;
-        let earlier = resumed.as_ref().map(|resumed| Arc::clone(&resumed.pid));
-        let membership = namespace.remember(keeper, sessions, peer, claim.takes_offsets(peer), resumed).await;
-        if let Some(pid) = earlier {
-            sessions.supersede(&pid);
-            if let Some(cluster) = &self.shared.cluster {
-                let clients = vec![peer.id().to_owned()];
-                cluster.disconnect(&namespace.name, &Selection { clients, ..Selection::default() });
+        let (keeper, sessions) = namespace.recovering()?;
+        let membership = namespace.remember(keeper, sessions, peer, claim, resumed).await?;
+        if membership.resumed.is_some() {
+            let over = membership.takeover();
+            if !sessions.supersede(&over)
+                && let Some(cluster) = &self.shared.cluster
+            {
+                cluster.supersede(&namespace.name, peer.id(), &over);
             }
         }
-        membership
+        Some(membership)
     }
 
     /// Answers an HTTP GET route with the JSON text of its body. Where it is asked who somebody is, those who fail count for

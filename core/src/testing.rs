@@ -277,20 +277,24 @@ fn told(problems: &Problems) -> String {
 }
 
 impl Drop for Harness {
-    /// An event that nobody declared has no schema and no series: the test fails here. One that fails already is told
-    /// what is behind each `internal` answer.
+    /// An event that nobody declared has no schema and no series: the test fails here. One that fails, here or before, is
+    /// told what is behind each `internal` answer.
     fn drop(&mut self) {
+        let failures = self.app.failures();
+        let causes: String = (failures.iter())
+            .map(|failure| {
+                format!("error {} of {} {}: {}\n", failure.id, failure.namespace, failure.event, failure.cause)
+            })
+            .collect();
         if std::thread::panicking() {
-            for failure in self.app.failures() {
-                eprintln!("error {} of {} {}: {}", failure.id, failure.namespace, failure.event, failure.cause);
-            }
+            eprint!("{causes}");
             return;
         }
         let sent: Vec<String> = self.strays().iter().map(|(event, at)| format!("{event} (sent at {at})")).collect();
         if !sent.is_empty() {
             panic!(
                 "{}: sent and not declared: {}. Declare them with on.emits, on.emits_to, on.calls or on.emits_any in routes; \
-                 a test that means it takes them with harness.undeclared()",
+                 a test that means it takes them with harness.undeclared()\n{causes}",
                 self.at,
                 sent.join(", ")
             );

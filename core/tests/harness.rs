@@ -254,6 +254,19 @@ async fn a_publish_to_nobodys_namespace_is_told_with_its_place() {
     assert_eq!(shop.undeclared().len(), 1, "the test would fail without this");
 }
 
+/// What fails because of an event that nobody declared has more to tell than its name.
+#[tokio::test(start_paused = true)]
+async fn an_undeclared_event_fails_with_the_causes_of_what_else_failed() {
+    let text = panic_of(async {
+        let shop = Harness::of::<Shop>().await;
+        let mut client = shop.connect("/shop").await.unwrap();
+        client.call("elsewhere", json!(null)).await;
+    })
+    .await;
+    assert!(text.contains("sent and not declared: /nowhere sold (sent at "), "{text}");
+    assert!(text.contains(" of /shop elsewhere: no plugin serves /nowhere"), "{text}");
+}
+
 /// A mistake in a test is told with the test's line.
 #[tokio::test(start_paused = true)]
 async fn panics_of_metric_and_answer_name_the_line_of_the_test() {

@@ -112,6 +112,18 @@ async fn a_handler_may_wait_for_its_client_as_long_as_it_may_take() {
     assert_eq!(message(3).await, "no answer within 1000 ms");
 }
 
+/// What is wrong with an answer is not told as if it were wrong with the event.
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_another_shape_is_told_as_the_answer() {
+    let desk = Harness::of::<Desk>().await;
+    let client = desk.connect("/desk").await.unwrap();
+    client.send("ask", "500", Vec::new(), Some(1));
+    client.expect("question").await;
+    client.answer(Payload::new("three").unwrap());
+    let message = &client.ack(1).await.args_json()[0]["error"]["message"];
+    assert_eq!(message, r#"the answer to "question": expected a whole number from 0 to 255, got "three""#);
+}
+
 /// A question that has timed out is over: the answer is for the one that waits.
 #[tokio::test(start_paused = true)]
 async fn an_answer_goes_to_the_oldest_question_that_waits() {

@@ -117,6 +117,30 @@ pub(crate) struct Relay {
 }
 
 #[derive(Debug, Clone, Args, Serialize)]
+pub(crate) struct Replay {
+    /// Messages that the client has missed, at least
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub(crate) events: u64,
+    /// Clients that stay
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) clients: usize,
+    /// Bytes of each message's text
+    #[arg(long, default_value_t = 128, value_name = "BYTES", value_parser = payload)]
+    pub(crate) payload: usize,
+    /// Broadcasts a second to those who stay
+    #[arg(long, default_value_t = 100.0, value_name = "N")]
+    pub(crate) rate: f64,
+    /// Rounds without the one that comes back, and with it; they take turns
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) rounds: usize,
+    /// Seconds of each round; the replay has to be over by then
+    #[arg(long, default_value_t = 4.0, value_name = "S")]
+    pub(crate) seconds: f64,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+#[derive(Debug, Clone, Args, Serialize)]
 pub(crate) struct Nodes {
     /// Carillons on one Redis, beside one alone
     #[arg(long, value_delimiter = ',', default_value = "1,2,4", value_name = "N", value_parser = nodes)]
@@ -124,6 +148,9 @@ pub(crate) struct Nodes {
     /// To whom the first of them publishes: `plain`, `two-namespaces`, `rooms`, `mixed`
     #[arg(long, value_delimiter = ',', default_value = "plain,rooms,mixed", value_name = "SHAPE")]
     pub(crate) shape: Vec<Shape>,
+    /// Measure the same once more where everything that is published is kept
+    #[arg(long)]
+    pub(crate) journal: bool,
     /// Clients of each node
     #[arg(long, default_value_t = 10, value_name = "N")]
     pub(crate) clients: usize,

@@ -58,10 +58,10 @@ impl Dialect {
         Self::SocketIo { namespace, message, also: Vec::new(), auth: String::new() }
     }
 
-    /// The same clients, which show this token.
-    pub(crate) fn with_token(mut self, token: &str) -> Self {
+    /// The same clients, which show this at each CONNECT, as JSON.
+    pub(crate) fn with_auth(mut self, shown: &str) -> Self {
         if let Self::SocketIo { auth, .. } = &mut self {
-            *auth = format!("{{\"token\":\"{token}\"}}");
+            shown.clone_into(auth);
         }
         self
     }

@@ -167,7 +167,8 @@ impl Contest {
         options.settings.extend_from_slice(settings);
         let server = peer.start(&options)?;
         self.versions.insert(peer.to_string(), peer.version());
-        let dialect = server.access.token.iter().fold(peer.dialect(), |dialect, token| dialect.with_token(token));
+        let shown = server.access.token.as_ref().map(|token| format!("{{\"token\":\"{token}\"}}"));
+        let dialect = shown.iter().fold(peer.dialect(), |dialect, shown| dialect.with_auth(shown));
         let target = Target::local(server.address, dialect).over(server.access.tls.clone());
         Ok(Contestant {
             name: name.to_owned(),

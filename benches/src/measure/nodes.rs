@@ -12,7 +12,7 @@ use crate::load::packet::Dialect;
 use crate::load::shape::{NAMESPACES, Shape};
 use crate::machine::proc::Cpu;
 use crate::peers::protocol::{NAMESPACE, Run, TICK};
-use crate::peers::{Peer, Server};
+use crate::peers::{Peer, Server, carillon};
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
 use crate::report::table::{self, Table, figure};
@@ -26,6 +26,8 @@ struct Way {
     /// [`ALONE`] is one without a bus to others.
     nodes: usize,
     shape: Shape,
+    /// Whether what is published is kept.
+    kept: bool,
 }
 
 /// What one round measured.
@@ -87,7 +89,15 @@ impl Measure for Nodes {
 
 fn ways(options: &Nodes) -> Vec<Way> {
     let nodes: Vec<usize> = std::iter::once(ALONE).chain(options.nodes.iter().copied()).collect();
-    options.shape.iter().flat_map(|shape| nodes.iter().map(|nodes| Way { nodes: *nodes, shape: *shape })).collect()
+    let kept = if options.journal { &[false, true][..] } else { &[false] };
+    let each = |shape: &Shape| {
+        let shape = *shape;
+        nodes
+            .iter()
+            .flat_map(move |nodes| kept.iter().map(move |kept| Way { nodes: *nodes, shape, kept: *kept }))
+            .collect::<Vec<_>>()
+    };
+    options.shape.iter().flat_map(each).collect()
 }
 
 fn measure(contest: &mut Contest, options: &Nodes) -> Result<Part> {
@@ -119,7 +129,8 @@ fn start(contest: &mut Contest, way: Way, redis: &Server, options: &Nodes) -> Re
     let mut nodes = Vec::new();
     for nth in 1..=way.nodes.max(1) {
         let url = (way.nodes != ALONE).then(|| ("bus.url".to_owned(), format!("redis://{}", redis.address)));
-        let settings: Vec<_> = url.into_iter().collect();
+        let kept = way.kept.then(carillon::kept).into_iter().flatten();
+        let settings: Vec<_> = url.into_iter().chain(kept).collect();
         let mut node = contest.start(Peer::Carillon, &format!("{}, node {nth}", name(way)), &settings)?;
         node.target.dialect = dialect.clone();
         contest.connect(&mut node, options.clients)?;
@@ -187,7 +198,8 @@ fn readings(nodes: &[Contestant], redis: &Server) -> Result<Vec<Cpu>> {
 fn name(way: Way) -> String {
     let shape = serde_json::to_string(&way.shape).unwrap_or_default();
     let nodes = if way.nodes == ALONE { "alone".to_owned() } else { way.nodes.to_string() };
-    format!("{nodes}, {}", shape.trim_matches('"'))
+    let kept = if way.kept { ", kept" } else { "" };
+    format!("{nodes}, {}{kept}", shape.trim_matches('"'))
 }
 
 fn summary(rounds: &[Round]) -> Vec<Row> {
@@ -255,5 +267,13 @@ fn notes(rows: &[Row]) -> Vec<String> {
             name(row.way)
         ))
     };
-    rows.iter().filter_map(note).collect()
+    let kept = |row: &Row| {
+        let plain = rows.iter().find(|other| row.way.kept && other.way == Way { kept: false, ..row.way })?;
+        let times = row.publisher_us?.median / plain.publisher_us?.median;
+        Some(format!(
+            "{}: a publish costs {times:.2} x what it costs where it is not kept, where it is made",
+            name(row.way)
+        ))
+    };
+    rows.iter().filter_map(note).chain(rows.iter().filter_map(kept)).collect()
 }

@@ -9,6 +9,7 @@ use carillon_core::registry::Registry;
 
 use super::Options;
 use crate::Result;
+use crate::load::shape::NAMESPACES;
 
 mod endless;
 pub(super) mod guarded;
@@ -59,6 +60,16 @@ pub(crate) fn command(options: &Options, address: SocketAddr, program: PathBuf) 
         set(key, value);
     }
     Ok(command)
+}
+
+/// What keeps everything that is published in the bench plugin's namespaces, for clients that come back.
+pub(crate) fn kept() -> impl Iterator<Item = (String, String)> {
+    let names = serde_json::to_string(&NAMESPACES).unwrap_or_default();
+    let room =
+        [("max_events", 10_000_000_u64), ("max_bytes", 4 << 30), ("max_age_s", 3_600), ("max_disconnection_s", 3_600)];
+    let room = room.map(|(key, value)| (key, value.to_string()));
+    let all = [("namespaces", names.clone()), ("recovery", names)].into_iter().chain(room);
+    all.map(|(key, value)| (format!("journal.{key}"), value))
 }
 
 /// The version under test.

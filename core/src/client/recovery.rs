@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Client;
+use super::{Client, Rooms};
+use crate::error::Result;
 use crate::journal::State;
 use crate::recovery::{Membership, Sessions};
 use crate::sink::Reason;
@@ -39,7 +40,6 @@ impl Client {
     /// What is to be known of it.
     pub(crate) fn known(&self) -> Option<Bytes> {
         let membership = self.membership()?;
-        membership.taken_up();
         let rooms = self.rooms();
         membership.known(&self.namespace.name, &self.peer, &rooms.names).ok()
     }
@@ -50,20 +50,35 @@ impl Client {
         self.open_in(state.as_deref());
     }
 
-    /// It is in its namespace from here on, in the rooms it had. The state is locked: nothing is published meanwhile.
-    pub(super) fn comes_back(self: &Arc<Self>, _: Option<&State>) {
-        let Some((sessions, membership)) = self.sessions() else { return };
-        if membership.takes_offsets {
-            sessions.add(self, membership);
+    /// It is the client of its pid from here on: the one that was, which is to be closed, if there is any.
+    ///
+    /// # Errors
+    /// When a later connection of it is here already.
+    pub(super) fn takes_its_place(self: &Arc<Self>) -> Result<Option<Arc<Self>>> {
+        match self.sessions().filter(|(_, membership)| membership.takes_offsets) {
+            Some((sessions, membership)) => sessions.add(self, membership),
+            None => Ok(None),
         }
-        let Some(resumed) = &membership.resumed else { return };
-        let mut rooms = self.rooms();
+    }
+
+    /// It is in the rooms it had. The state is locked: nothing is published meanwhile.
+    pub(super) fn comes_back(&self, rooms: &mut Rooms, _: Option<&State>) {
+        let Some(resumed) = self.membership().and_then(|membership| membership.resumed.as_ref()) else { return };
         rooms.names.clone_from(&resumed.rooms);
         for room in &resumed.rooms {
             if let Some(interest) = &self.namespace.interest {
                 rooms.unheard |= interest.join(room);
             }
             self.seat.join(Arc::clone(room));
+        }
+    }
+
+    /// It has come back over another connection.
+    pub(crate) fn superseded(self: &Arc<Self>) {
+        let sink = self.sink();
+        self.closed(Reason::Resumed);
+        if let Some(sink) = sink {
+            sink.close(Reason::Resumed);
         }
     }
 

@@ -158,14 +158,14 @@ impl Control<'_> {
     async fn answer(&self, mut asked: mpsc::Receiver<(NodeId, Question)>) {
         let mut settling = FuturesUnordered::new();
         loop {
-            let (from, Question { id, namespace, addressed, what }) = tokio::select! {
+            let (from, Question { id, namespace, selection, what }) = tokio::select! {
                 Some(question) = asked.recv(), if settling.len() < SETTLING => question,
                 Some(()) = settling.next() => continue,
                 else => return,
             };
             let namespace = self.namespaces.get(&*namespace);
             let answer = match namespace {
-                Some(namespace) => act(self.shared.node, namespace, &addressed.into(), &what).await,
+                Some(namespace) => act(self.shared.node, namespace, &selection, &what).await,
                 None => Answer::default(),
             };
             settling.push(async move {

@@ -98,13 +98,15 @@ impl Line {
             return counters.count("malformed");
         };
         counters.received(self.part);
-        let selection = header.selection();
         let publisher = namespace.hub.other_nodes();
         match event {
-            None => namespace.hub.disconnect(publisher, namespace.space, &selection),
+            None => match &header.over {
+                Some(over) => namespace.supersede(over),
+                None => namespace.hub.disconnect(publisher, namespace.space, &header.selection),
+            },
             Some((item, name)) => {
                 let series = namespace.series(&name);
-                namespace.publish_item_wait(publisher, &selection, series, &(item, header.mode)).await;
+                namespace.publish_item_wait(publisher, &header.selection, series, &(item, header.mode)).await;
             }
         }
     }

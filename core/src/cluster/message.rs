@@ -1,5 +1,6 @@
 //! What Carillons say to each other: a line of JSON (to whom), the event's JSON array, then the attachments.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,8 +11,9 @@ use super::NAME_MAX;
 use super::control::understood;
 use super::envelope::Envelopes;
 use crate::error::{Error, Result};
-use crate::hub::{Selection, check_name};
+use crate::hub::Selection;
 use crate::packet::Item;
+use crate::recovery::Takeover;
 use crate::sink::Mode;
 
 /// Bytes of a message without its envelope, and of its first line; larger ones are neither sent nor taken.
@@ -22,14 +24,11 @@ const ATTACHMENTS_MAX: usize = 1024;
 
 /// The first line of a message.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Header {
-    pub(crate) namespace: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) to: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) clients: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) except: Vec<String>,
+pub(crate) struct Header<'a> {
+    pub(crate) namespace: Cow<'a, str>,
+    /// To whom.
+    #[serde(rename = "for", default, skip_serializing_if = "is_everybody")]
+    pub(crate) selection: Cow<'a, Selection>,
     #[serde(default)]
     pub(crate) mode: Mode,
     /// Bytes of the JSON array; 0 asks for a DISCONNECT of the clients addressed.
@@ -37,57 +36,26 @@ pub(crate) struct Header {
     /// Bytes of each attachment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) attachments: Vec<usize>,
+    /// In place of a DISCONNECT: the client addressed has come back, over another connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) over: Option<Takeover>,
 }
 
-impl Header {
-    /// To whom.
-    pub(crate) fn selection(&self) -> Selection {
-        let (to, clients, except) = (self.to.clone(), self.clients.clone(), self.except.clone());
-        Selection { to, clients, except, offsets: None }
-    }
-
+impl Header<'_> {
     /// Names and sizes are such as a node may send; `rest` bytes follow the line.
     pub(super) fn is_sound(&self, rest: usize) -> bool {
-        let names = self.to.iter().chain(&self.clients).chain(&self.except);
         let size = self.attachments.iter().try_fold(self.json, |sum, size| sum.checked_add(*size));
         (1..=NAME_MAX).contains(&self.namespace.len())
             && self.namespace.starts_with('/')
-            && names.into_iter().all(|name| check_name(name).is_ok())
+            && self.selection.is_sound()
             && self.attachments.len() <= ATTACHMENTS_MAX
             && (self.json > 0 || self.attachments.is_empty())
             && size == Some(rest)
     }
 }
 
-/// Whom a question is about.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Addressed {
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    to: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    clients: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    except: Vec<String>,
-}
-
-impl Addressed {
-    /// Names are such as a node may send.
-    pub(super) fn is_sound(&self) -> bool {
-        let names = self.to.iter().chain(&self.clients).chain(&self.except);
-        names.into_iter().all(|name| check_name(name).is_ok())
-    }
-}
-
-impl From<&Selection> for Addressed {
-    fn from(Selection { to, clients, except, .. }: &Selection) -> Self {
-        Self { to: to.clone(), clients: clients.clone(), except: except.clone() }
-    }
-}
-
-impl From<Addressed> for Selection {
-    fn from(Addressed { to, clients, except }: Addressed) -> Self {
-        Self { to, clients, except, offsets: None }
-    }
+fn is_everybody(selection: &Selection) -> bool {
+    *selection == Selection::default()
 }
 
 /// An event, or a DISCONNECT where `json` is empty, for other nodes; `None` when it is larger, or named longer, than they
@@ -100,16 +68,26 @@ pub(crate) fn put_together(
     attachments: &[Bytes],
 ) -> Option<Bytes> {
     let header = Header {
-        namespace: namespace.to_owned(),
-        to: selection.to.clone(),
-        clients: selection.clients.clone(),
-        except: selection.except.clone(),
+        namespace: namespace.into(),
+        selection: Cow::Borrowed(selection),
         mode,
         json: json.len(),
         attachments: attachments.iter().map(Bytes::len).collect(),
+        over: None,
     };
+    write(&header, json, attachments)
+}
+
+/// That a client of these has come back.
+pub(super) fn put_over(namespace: &str, selection: &Selection, over: Takeover) -> Option<Bytes> {
+    let (namespace, selection) = (namespace.into(), Cow::Borrowed(selection));
+    let header = Header { namespace, selection, mode: Mode::All, json: 0, attachments: Vec::new(), over: Some(over) };
+    write(&header, "", &[])
+}
+
+fn write(header: &Header<'_>, json: &str, attachments: &[Bytes]) -> Option<Bytes> {
     let rest = json.len() + attachments.iter().map(Bytes::len).sum::<usize>();
-    let line = serde_json::to_vec(&header).ok().filter(|line| line.len() <= HEADER_MAX && header.is_sound(rest));
+    let line = serde_json::to_vec(header).ok().filter(|line| line.len() <= HEADER_MAX && header.is_sound(rest));
     let mut message = line.filter(|line| line.len() + 1 + rest <= MESSAGE_MAX)?;
     message.push(b'\n');
     message.extend_from_slice(json.as_bytes());
@@ -118,20 +96,20 @@ pub(crate) fn put_together(
 }
 
 /// To whom, and the bytes of the event: checked before anything is made of them.
-pub(crate) fn take_apart(message: &Bytes) -> Result<(Header, Bytes)> {
+pub(crate) fn take_apart(message: &Bytes) -> Result<(Header<'static>, Bytes)> {
     let malformed = || Error::bad_payload("not a message of a Carillon");
     if message.len() > MESSAGE_MAX {
         return Err(malformed());
     }
     let start = &message[..message.len().min(HEADER_MAX + 1)];
     let line = memchr::memchr(b'\n', start).ok_or_else(malformed)?;
-    let header: Header = serde_json::from_slice(&message[..line])?;
+    let header: Header<'_> = serde_json::from_slice(&message[..line])?;
     let rest = message.slice(line + 1..);
     if header.is_sound(rest.len()) { Ok((header, rest)) } else { Err(malformed()) }
 }
 
 /// The event as a packet for clients of `namespace`, and its name; `None` for a DISCONNECT.
-pub(crate) fn event(header: &Header, namespace: &Arc<str>, mut rest: Bytes) -> Result<Option<(Item, String)>> {
+pub(crate) fn event(header: &Header<'_>, namespace: &Arc<str>, mut rest: Bytes) -> Result<Option<(Item, String)>> {
     if header.json == 0 {
         return Ok(None);
     }
@@ -151,7 +129,7 @@ pub fn is_understood(message: &Bytes) -> bool {
     let Ok(opened) = Envelopes::new("", None).open(message) else { return false };
     let taken = take_apart(&message.slice(opened.at..));
     let text = &message[opened.at..];
-    taken.and_then(|(header, rest)| event(&header, &header.namespace.as_str().into(), rest)).is_ok()
+    taken.and_then(|(header, rest)| event(&header, &(*header.namespace).into(), rest)).is_ok()
         || understood(text).is_some()
 }
 
@@ -161,8 +139,8 @@ mod tests {
     use crate::hub::MAX_ROOM_NAME;
     use crate::payload::{Payload, encode_event};
 
-    fn read(header: &Header, rest: Bytes) -> Result<Option<(Item, String)>> {
-        event(header, &header.namespace.as_str().into(), rest)
+    fn read(header: &Header<'_>, rest: Bytes) -> Result<Option<(Item, String)>> {
+        event(header, &(*header.namespace).into(), rest)
     }
 
     #[test]
@@ -174,7 +152,7 @@ mod tests {
         let message = put_together("/n", &selection, Mode::All, &item.json(), item.attachments()).unwrap();
         let (header, rest) = take_apart(&message).unwrap();
         let (arrived, name) = read(&header, rest).unwrap().unwrap();
-        assert_eq!(header.selection(), selection);
+        assert_eq!(*header.selection, selection);
         assert_eq!((name.as_str(), arrived.frames()), ("e", item.frames()));
         let (header, rest) = take_apart(&put_together("/n", &selection, Mode::All, "", &[]).unwrap()).unwrap();
         assert!(read(&header, rest).unwrap().is_none());
@@ -202,8 +180,8 @@ mod tests {
             (r#"{"namespace":"/","json":2}"#.to_owned(), "[]x"),
             (r#"{"namespace":"/","json":0,"attachments":[2]}"#.to_owned(), "[]"),
             (format!(r#"{{"namespace":"/","json":2,"attachments":[{many}]}}"#), "[]"),
-            (format!(r#"{{"namespace":"/","json":2,"to":["{long}"]}}"#), "[]"),
-            (r#"{"namespace":"/","json":2,"clients":[""]}"#.to_owned(), "[]"),
+            (format!(r#"{{"namespace":"/","json":2,"for":{{"to":["{long}"]}}}}"#), "[]"),
+            (r#"{"namespace":"/","json":2,"for":{"clients":[""]}}"#.to_owned(), "[]"),
             (r#"{"namespace":"chat","json":2}"#.to_owned(), "[]"),
             (format!(r#"{{"namespace":"/{}","json":2}}"#, "n".repeat(NAME_MAX)), "[]"),
             (format!(r#"{{"namespace":"/","json":2{}}}"#, " ".repeat(HEADER_MAX)), "[]"),

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::message::Addressed;
 use crate::hub::{Selection, check_name};
 use crate::namespace::Namespace;
 use crate::peer::NodeId;
@@ -43,8 +42,9 @@ pub(crate) enum Request {
 pub(super) struct Question {
     pub(super) id: u64,
     pub(super) namespace: String,
-    #[serde(flatten)]
-    pub(super) addressed: Addressed,
+    /// Whom it is about.
+    #[serde(rename = "for", default)]
+    pub(super) selection: Selection,
     #[serde(flatten)]
     pub(super) what: Request,
 }
@@ -56,7 +56,7 @@ impl Question {
             Request::Join { room } | Request::Leave { room } => check_name(room).is_ok(),
             Request::Members { .. } | Request::Close { .. } => true,
         };
-        room && self.addressed.is_sound()
+        room && self.selection.is_sound()
     }
 }
 

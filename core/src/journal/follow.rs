@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::keeper::{Keeper, Outgoing};
@@ -37,57 +38,76 @@ impl Follower {
         Self { namespace, shared, log: Throttle::per_second() }
     }
 
-    /// Runs until `stop`; at once over where there is nothing to follow.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Runs until `stop`; at once over where there is nothing to follow. What waits to be appended then has `limit` to leave, and
+    /// what has not is counted as lost.
+    pub(crate) async fn run(self, stop: CancellationToken, limit: Duration) {
         let namespace = Arc::clone(&self.namespace);
         let Some((keeper, waiting)) = namespace.keeper().and_then(|keeper| Some((keeper, keeper.waiting()?))) else {
             return;
         };
         tokio::select! {
-            () = stop.cancelled() => {}
-            () = async { tokio::join!(self.append(keeper, waiting), self.follow(keeper)); } => {}
+            () = self.append(keeper, waiting, &stop) => {}
+            () = self.follow(keeper) => {}
+            () = async { stop.cancelled().await; sleep(limit).await } => {
+                tracing::warn!(namespace = &*keeper.name, "publishes that waited for the journal at the stop are lost");
+            }
         }
     }
 
     // --- Appending ---------------------------------------------------------------------------------------------
 
-    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>) {
+    /// Appends what is published, until `stop` and until nothing is left.
+    async fn append(&self, keeper: &Keeper, mut waiting: mpsc::Receiver<Outgoing>, stop: &CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                biased;
+                _ = waiting.recv_many(&mut batch, BATCH) => self.append_some(keeper, &mut batch).await,
+                () = stop.cancelled() => break,
+            }
+        }
+        // Whoever publishes from here on is told that nothing is taken any more.
+        waiting.close();
         while waiting.recv_many(&mut batch, BATCH).await > 0 {
-            let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
-            let results = match keeper.mend().await {
-                Ok(()) => {
-                    let known = keeper.state().last.clone();
-                    keeper.bus.append(&keeper.name, &records, keeper.bounds, known.as_ref()).await
+            self.append_some(keeper, &mut batch).await;
+        }
+    }
+
+    async fn append_some(&self, keeper: &Keeper, batch: &mut Vec<Outgoing>) {
+        let records: Vec<_> = batch.iter().map(|outgoing| outgoing.record.clone()).collect();
+        let results = match keeper.mend().await {
+            Ok(()) => {
+                let known = keeper.state().last.clone();
+                keeper.bus.append(&keeper.name, &records, keeper.bounds, known.as_ref()).await
+            }
+            Err(_) => Vec::new(),
+        };
+        let mut results = results.into_iter();
+        for outgoing in batch.drain(..) {
+            match results.next().unwrap_or_else(|| Err(Error::unavailable("the journal is away"))) {
+                Ok(_) => keeper.counts.appended.inc(),
+                // It may come back, and is not to come twice: it is lost.
+                Err(error) if error.code() == Code::Timeout => {
+                    keeper.state().breaks();
+                    self.tell(keeper, "nobody knows what became of a publish", &error);
+                    continue;
                 }
-                Err(_) => Vec::new(),
-            };
-            let mut results = results.into_iter();
-            for outgoing in batch.drain(..) {
-                match results.next().unwrap_or_else(|| Err(Error::unavailable("the journal is away"))) {
-                    Ok(_) => keeper.counts.appended.inc(),
-                    // It may come back, and is not to come twice.
-                    Err(error) if error.code() == Code::Timeout => {
-                        keeper.counts.lost.inc();
-                        keeper.state().broken = true;
-                        self.tell(keeper, "nobody knows what became of a publish", &error);
-                    }
-                    Err(error) => {
-                        self.tell(keeper, "publishes go on without the journal", &error);
-                        self.publish_apart(keeper, &outgoing).await;
-                    }
+                Err(error) => {
+                    self.tell(keeper, "publishes go on without the journal", &error);
+                    self.publish_apart(keeper, &outgoing).await;
                 }
             }
+            outgoing.settled();
         }
     }
 
     /// As if there were no journal.
     async fn publish_apart(&self, keeper: &Keeper, outgoing: &Outgoing) {
-        keeper.counts.apart.inc();
-        keeper.state().broken = true;
+        keeper.state().breaks();
         let Outgoing { selection, series, copy, .. } = outgoing;
         let (namespace, publish) = (&self.namespace, Published { selection, series, copy });
         namespace.publish_apart_wait(keeper, namespace.space, publish).await;
+        keeper.counts.apart.inc();
         if let Some(shared) = self.shared.upgrade()
             && let Some(cluster) = &shared.cluster
         {
@@ -104,14 +124,22 @@ impl Follower {
                 Ok(mut subscription) => {
                     // What was published between the end of the last subscription and the beginning of this one.
                     self.catch_up(keeper).await;
-                    let mut heard = None;
-                    while let Some(message) = subscription.recv().await {
-                        self.hear(keeper, &message, &mut heard).await;
+                    let (mut heard, mut reached) = (None, false);
+                    loop {
+                        reached = reached || keeper.is_reached();
+                        tokio::select! {
+                            message = subscription.recv() => match message {
+                                Some(message) => self.hear(keeper, &message, &mut heard).await,
+                                None => break,
+                            },
+                            // Nobody can come back here while it is not known how far the journal is.
+                            () = sleep(RETRY), if !reached => self.catch_up(keeper).await,
+                        }
                     }
                 }
                 Err(error) => self.tell(keeper, "the journal cannot be followed", &error),
             }
-            tokio::time::sleep(RETRY).await;
+            sleep(RETRY).await;
         }
     }
 
@@ -121,7 +149,7 @@ impl Follower {
         let Ok(entry) = Entry::open(&message.payload) else { return keeper.counts.malformed.inc() };
         let before = heard.replace(entry.offset.clone());
         if before.is_some_and(|before| is_behind(&entry.offset, &before)) {
-            keeper.state().broken = true;
+            keeper.state().breaks();
             return self.deliver(keeper, &entry).await;
         }
         let last = keeper.state().last.clone();
@@ -148,29 +176,41 @@ impl Follower {
                 keeper.state().last = Some(page.last);
                 return;
             };
-            let missed = page.entries.first().map_or(0, |first| missed(&last, &first.offset));
-            if !page.whole {
-                keeper.counts.gaps.inc_by(missed);
-            }
             let new = behind(&page.entries, &last);
             if new.is_empty() {
+                if !page.whole {
+                    self.get_across(keeper, &last, &page.last.next()).await;
+                }
                 keeper.state().last = Some(page.last);
                 return;
             }
-            for entry in new {
-                self.deliver(keeper, entry).await;
+            let mut last = &last;
+            for joined in new.chunk_by(|one, other| one.offset.is_before(&other.offset)) {
+                if !last.is_before(&joined[0].offset) {
+                    self.get_across(keeper, last, &joined[0].offset).await;
+                }
+                for entry in joined {
+                    self.deliver(keeper, entry).await;
+                    last = &entry.offset;
+                }
             }
+        }
+    }
+
+    /// Something is missing between `last` and `next`, or an epoch is over: it is counted, and who takes offsets comes back
+    /// and is told that it may have missed it.
+    async fn get_across(&self, keeper: &Keeper, last: &Offset, next: &Offset) {
+        keeper.counts.gaps.inc_by(next.number().saturating_sub(last.number() + 1));
+        let _gate = keeper.gate.lock().await;
+        // Who comes back meanwhile does not get across it either.
+        keeper.state().last = Some(next.previous());
+        if let Some(sessions) = &keeper.sessions {
+            sessions.may_have_missed().await;
         }
     }
 
     async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
         let _gate = keeper.gate.lock().await;
-        let before = keeper.state().last.clone();
-        if before.is_some_and(|before| before.epoch() != entry.offset.epoch())
-            && let Some(sessions) = &keeper.sessions
-        {
-            sessions.may_have_missed().await;
-        }
         match Record::read(keeper, entry) {
             Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
             Err(error) => {
@@ -191,11 +231,6 @@ impl Follower {
 /// Whether `offset` was delivered, when `last` was the last that was.
 fn is_behind(offset: &Offset, last: &Offset) -> bool {
     offset.epoch() == last.epoch() && offset.number() <= last.number()
-}
-
-/// How many numbers lie between the two.
-fn missed(last: &Offset, first: &Offset) -> u64 {
-    first.number().saturating_sub(last.number() + 1)
 }
 
 /// Those of `entries`, which are in order, that come after `last`.

@@ -30,6 +30,7 @@ pub(crate) struct Journals {
     gaps: IntCounterVec,
     recoveries: IntCounterVec,
     replayed: IntCounterVec,
+    session_writes: IntCounterVec,
 }
 
 /// See the module's documentation.
@@ -54,8 +55,18 @@ pub(crate) struct Keeper {
 pub(crate) struct State {
     /// The last publish that was delivered here; unknown while the journal has not been reached.
     pub(crate) last: Option<Offset>,
-    /// Something was published that is not in the journal: nobody recovers before a new epoch has begun.
-    pub(crate) broken: bool,
+    /// How often something was published that is not in the journal, or may not be: nobody recovers before a new epoch has
+    /// begun.
+    breaks: u64,
+    /// After how many of them one has.
+    mended: u64,
+}
+
+impl State {
+    /// Something was published that is not in the journal, or may not be.
+    pub(super) fn breaks(&mut self) {
+        self.breaks += 1;
+    }
 }
 
 /// A publish that is to be appended.
@@ -66,6 +77,23 @@ pub(super) struct Outgoing {
     pub(super) copy: (Item, Mode),
     /// Its bytes' part of what may wait.
     pub(super) _room: OwnedSemaphorePermit,
+    /// Counts it when it is dropped before it is known what has become of it.
+    pub(super) lost: Option<IntCounter>,
+}
+
+impl Outgoing {
+    /// It is known, and counted, what has become of it.
+    pub(super) fn settled(mut self) {
+        self.lost = None;
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        if let Some(lost) = &self.lost {
+            lost.inc();
+        }
+    }
 }
 
 /// The series of one journal.
@@ -73,7 +101,7 @@ pub(super) struct Counts {
     pub(super) appended: IntCounter,
     /// Delivered without a place in the journal.
     pub(super) apart: IntCounter,
-    /// Nobody knows what became of it.
+    /// Nobody knows what became of it, or the node has stopped before it could be appended.
     pub(super) lost: IntCounter,
     pub(super) malformed: IntCounter,
     pub(super) gaps: IntCounter,
@@ -87,7 +115,8 @@ impl Journals {
         metrics: &Metrics,
     ) -> Result<Self> {
         let help = "Publishes of namespaces that are kept: appended, apart (delivered without an offset while the journal \
-                    was away), lost, malformed (read, and nobody's of ours).";
+                    was away), lost (nobody knows \
+                    whether it was appended, or the server stopped before it could be), malformed (read, and nobody's of ours).";
         let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
         let help = "Publishes that were kept no longer when this node came to read them.";
         let gaps = metrics.counter("journal_gaps_total", help, &["namespace"])?;
@@ -97,12 +126,16 @@ impl Journals {
         let recoveries = metrics.counter("recoveries_total", help, &["namespace", "result"])?;
         let help = "Publishes that were sent to clients that came back.";
         let replayed = metrics.counter("replayed_total", help, &["namespace"])?;
-        Ok(Self { settings, seal: Seal::new(secret), bus: Arc::clone(bus), publishes, gaps, recoveries, replayed })
+        let help = "What is known of clients that may come back, as it was told to the bus: written, failed (it is tried again \
+                    while the client is connected), left_out (too much waited, or the server stopped).";
+        let session_writes = metrics.counter("session_writes_total", help, &["namespace", "result"])?;
+        let (seal, bus) = (Seal::new(secret), Arc::clone(bus));
+        Ok(Self { settings, seal, bus, publishes, gaps, recoveries, replayed, session_writes })
     }
 
     /// The journal of a namespace, if it has one.
     pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
-        let Self { settings, seal, bus, publishes, gaps, recoveries, replayed } = self;
+        let Self { settings, seal, bus, publishes, gaps, recoveries, replayed, session_writes } = self;
         let listed = |names: &[String]| names.iter().any(|listed| listed == name);
         if !listed(&settings.namespaces) {
             return None;
@@ -122,10 +155,10 @@ impl Journals {
             bus: Arc::clone(bus),
             seal: seal.clone(),
             sessions: listed(&settings.recovery)
-                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed))),
+                .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed, session_writes))),
             counts,
             gate: tokio::sync::Mutex::default(),
-            state: Mutex::new(State { last: None, broken: false }),
+            state: Mutex::new(State { last: None, breaks: 0, mended: 0 }),
             outgoing,
             room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
@@ -145,6 +178,11 @@ impl Keeper {
     /// Whether the journal is kept in this process, and answers at once.
     pub(crate) fn is_here(&self) -> bool {
         self.outgoing.is_none()
+    }
+
+    /// Whether it is known how far the journal is.
+    pub(super) fn is_reached(&self) -> bool {
+        self.state().last.is_some()
     }
 
     /// Room for what is to be appended, if there is any now.
@@ -179,12 +217,18 @@ impl Keeper {
         self.bus.read(&self.name, after, limit, self.bounds).await
     }
 
-    /// Begins a new epoch where something is missing: from here on nobody gets across that.
+    /// Begins a new epoch where something is missing: from here on nobody gets across that. What goes missing meanwhile may
+    /// be in the new one: that is for the next call.
     pub(crate) async fn mend(&self) -> Result<()> {
-        if self.state().broken {
+        let (breaks, mended) = {
+            let state = self.state();
+            (state.breaks, state.mended)
+        };
+        if breaks != mended {
             let now = self.read(None, 1).await?.last;
             self.bus.renew(&self.name, &now, self.bounds).await?;
-            self.state().broken = false;
+            let mut state = self.state();
+            state.mended = state.mended.max(breaks);
         }
         Ok(())
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::error::TrySendError;
 
-use super::keeper::{Keeper, Outgoing, State};
+use super::keeper::{Keeper, Outgoing};
 use super::record::record;
 use super::{Offset, Record};
 use crate::error::{Error, Result};
@@ -27,58 +28,56 @@ impl Namespace {
     /// Publishes and keeps it. Where the journal is shared it is delivered when it comes back, in the order of all nodes.
     ///
     /// # Errors
-    /// `overloaded` when too much waits, `too_large` when it has more than a journal takes.
+    /// `overloaded` when too much waits, `too_large` when it has more than a journal takes, `unavailable` when the server stops.
     pub(crate) fn publish_kept(&self, keeper: &Keeper, publish: Published<'_>) -> Result<()> {
         let record = record(keeper, publish.selection, publish.copy)?;
-        match &keeper.outgoing {
-            Some(outgoing) => {
-                let full = || Error::overloaded(format!("too much waits for the journal of {}", self.name));
-                let room = keeper.try_room(&record).ok_or_else(full)?;
-                outgoing.try_send(publish.outgoing(record, room)).map_err(|_| full())
-            }
-            None => {
-                let mut state = keeper.state();
-                self.check_room(publish)?;
-                self.append_here(keeper, &mut state, record, publish);
-                Ok(())
-            }
-        }
+        let Some(outgoing) = &keeper.outgoing else { return self.append_here(keeper, &record, publish) };
+        let full = || Error::overloaded(format!("too much waits for the journal of {}", self.name));
+        let room = keeper.try_room(&record).ok_or_else(full)?;
+        let place = outgoing.try_reserve().map_err(|error| match error {
+            TrySendError::Full(()) => full(),
+            TrySendError::Closed(()) => going_away(),
+        })?;
+        place.send(publish.outgoing(keeper, record, room));
+        Ok(())
     }
 
     /// [`publish_kept`](Self::publish_kept), as soon as there is room for it.
     ///
     /// # Errors
-    /// `too_large`.
+    /// `too_large`, and `unavailable`.
     pub(crate) async fn publish_kept_wait(&self, keeper: &Keeper, publish: Published<'_>) -> Result<()> {
         let record = record(keeper, publish.selection, publish.copy)?;
-        if let Some(outgoing) = &keeper.outgoing {
-            let room = keeper.wait_for_room(&record).await?;
-            let sent = outgoing.send(publish.outgoing(record, room)).await;
-            return sent.map_err(|_| Error::unavailable("the server is going away"));
-        }
-        loop {
-            {
-                let mut state = keeper.state();
-                if self.check_room(publish).is_ok() {
-                    self.append_here(keeper, &mut state, record, publish);
-                    return Ok(());
-                }
+        let Some(outgoing) = &keeper.outgoing else {
+            while self.append_here(keeper, &record, publish).is_err() {
+                self.room(publish).await;
             }
-            self.room(publish).await;
-        }
+            return Ok(());
+        };
+        let room = keeper.wait_for_room(&record).await?;
+        let place = outgoing.reserve().await.map_err(|_| going_away())?;
+        place.send(publish.outgoing(keeper, record, room));
+        Ok(())
     }
 
-    fn append_here(&self, keeper: &Keeper, state: &mut State, record: Bytes, publish: Published<'_>) {
-        let offset = keeper.append_here(record).ok();
+    /// Keeps it in this process, and delivers it.
+    ///
+    /// # Errors
+    /// `overloaded` when too much waits.
+    fn append_here(&self, keeper: &Keeper, record: &Bytes, publish: Published<'_>) -> Result<()> {
+        let mut state = keeper.state();
+        self.check_room(publish)?;
+        let offset = keeper.append_here(record.clone()).ok();
         match &offset {
             Some(_) => keeper.counts.appended.inc(),
             None => {
                 keeper.counts.apart.inc();
-                state.broken = true;
+                state.breaks();
             }
         }
         self.deliver(self.space, publish, offset.as_ref());
         state.last = offset.or_else(|| state.last.take());
+        Ok(())
     }
 
     /// Delivers what stands in the journal at `offset` to this node's clients, as soon as there is room for it.
@@ -135,28 +134,30 @@ impl Namespace {
         let send = |selection: &Selection, copy: &(Item, Mode)| {
             self.hub.publish_at_any_rate(Order { publisher, space: self.space, selection, copy, series });
         };
+        let (takers, others) = if self.recovering().is_some() { self.hub.kinds(self.space) } else { (0, 1) };
         let ending = match offset {
+            _ if takers == 0 => return send(selection, copy),
             Some(offset) => format!("\"{offset}\""),
             None if copy.0.ends_in_text() => "null".to_owned(),
             None => return send(selection, copy),
         };
-        let (takers, others) = if self.recovering().is_some() { self.hub.kinds(self.space) } else { (0, 1) };
-        let with_ending = || (copy.0.with_last(ending.as_bytes()), copy.1);
-        match (takers, others) {
-            (0, _) => send(selection, copy),
-            (_, 0) => send(selection, &with_ending()),
-            _ => {
-                send(&selection.of_kind(true), &with_ending());
-                send(&selection.of_kind(false), copy);
-            }
+        let ended = (copy.0.with_last(ending.as_bytes()), copy.1);
+        if others == 0 {
+            return send(selection, &ended);
         }
+        send(&selection.of_kind(true), &ended);
+        send(&selection.of_kind(false), copy);
     }
 }
 
 impl Published<'_> {
-    fn outgoing(self, record: Bytes, room: OwnedSemaphorePermit) -> Outgoing {
+    fn outgoing(self, keeper: &Keeper, record: Bytes, room: OwnedSemaphorePermit) -> Outgoing {
         let Self { selection, series, copy } = self;
         let (selection, series, copy) = (selection.clone(), Arc::clone(series), copy.clone());
-        Outgoing { record, selection, series, copy, _room: room }
+        Outgoing { record, selection, series, copy, _room: room, lost: Some(keeper.counts.lost.clone()) }
     }
+}
+
+fn going_away() -> Error {
+    Error::unavailable("the server is going away")
 }

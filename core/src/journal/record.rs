@@ -43,7 +43,7 @@ impl Record {
         let (header, rest) = take_apart(record)?;
         let known = event(&header, namespace, rest)?.filter(|_| *header.namespace == **namespace);
         let (item, event) = known.ok_or_else(|| Error::bad_payload("not a publish of this namespace"))?;
-        Ok(Self { selection: header.selection(), mode: header.mode, event, item })
+        Ok(Self { selection: header.selection.into_owned(), mode: header.mode, event, item })
     }
 
     /// Whether it was for a client of this id in these rooms.

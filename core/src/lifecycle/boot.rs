@@ -192,8 +192,8 @@ impl Ground {
         let shared = Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, node, cluster, unserved };
         let shared = Arc::new(shared);
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
-            tasks.spawn(Follower::new(namespace, &shared).run(stop.clone()));
-            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone()));
+            tasks.spawn(Follower::new(namespace, &shared).run(stop.clone(), step));
+            tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone(), step));
         }
         Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),

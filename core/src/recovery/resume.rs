@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
+use super::life::{Life, Takeover};
 use super::sessions::{Known, Membership, key};
-use super::{Claim, Sessions};
+use super::{Claim, Sessions, new_pid};
 use crate::error::Error;
 use crate::journal::{Keeper, Offset};
 use crate::namespace::Namespace;
@@ -16,10 +17,11 @@ const AT_ONCE: usize = 256;
 /// What a client gets on with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resumed {
-    pub(crate) pid: Arc<str>,
     /// The last publish it has got.
     pub(crate) offset: Offset,
     pub(crate) rooms: Vec<Arc<str>>,
+    /// Which of its connections it is from here on.
+    pub(super) life: Life,
 }
 
 /// Why a client cannot get on, as it is counted.
@@ -79,7 +81,7 @@ impl Namespace {
             return Err("gone");
         }
         let rooms = known.rooms.iter().map(|room| room.as_str().into()).collect();
-        Ok((known.id, Resumed { pid: pid.into(), offset, rooms }))
+        Ok((known.id, Resumed { offset, rooms, life: known.life.next() }))
     }
 
     /// What a client that is let in will come back with: written down before it is told, so that it may come back
@@ -89,19 +91,32 @@ impl Namespace {
         keeper: &Keeper,
         sessions: &Sessions,
         peer: &Peer,
-        takes_offsets: bool,
+        claim: &Claim,
         resumed: Option<Resumed>,
     ) -> Option<Membership> {
-        // Where the journal has not been reached there is nothing to get on with.
-        let last = keeper.state().last.clone()?;
-        let rooms = resumed.as_ref().map(|resumed| resumed.rooms.clone()).unwrap_or_default();
-        let membership = Membership::new(takes_offsets, last, resumed);
-        if takes_offsets {
+        let (pid, offset, rooms) = match &resumed {
+            Some(Resumed { offset, rooms, .. }) => (claim.pid.as_deref()?.into(), offset.clone(), rooms.clone()),
+            // Where the journal has not been reached there is nothing to get on with.
+            None => (new_pid(), keeper.state().last.clone()?, Vec::new()),
+        };
+        let membership = Membership::new(pid, claim.takes_offsets(peer), offset, resumed);
+        if membership.takes_offsets {
             let known = keeper.seal.close(&membership.pid, membership.known(&self.name, peer, &rooms).ok()?);
             let ttl = sessions.patience + sessions.patience / 2;
-            keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await.ok();
+            sessions.pending.forget(&membership.pid);
+            let written = keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await;
+            sessions.counts.write(&written).inc();
         }
         Some(membership)
+    }
+}
+
+impl Namespace {
+    /// Another node has a client of this namespace that has come back.
+    pub(crate) fn supersede(&self, over: &Takeover) {
+        if let Some((_, sessions)) = self.recovering() {
+            sessions.supersede(over);
+        }
     }
 }
 
@@ -116,14 +131,15 @@ impl Sessions {
         }
     }
 
-    /// The client that has this pid on this node, if any has, is gone: somebody else comes with it.
-    pub(crate) fn supersede(&self, pid: &str) {
-        if let Some(earlier) = self.client(pid) {
-            let sink = earlier.sink();
-            earlier.closed(Reason::Resumed);
-            if let Some(sink) = sink {
-                sink.close(Reason::Resumed);
-            }
-        }
+    /// The earlier connection of a client that has come back, if it is on this node, is over. Whether it was the last before: then
+    /// there is none on any other.
+    pub(crate) fn supersede(&self, over: &Takeover) -> bool {
+        let Some(earlier) = self.client(&over.pid) else { return false };
+        let Some(life) = earlier.membership().map(|membership| &membership.life).filter(|life| **life < over.life)
+        else {
+            return false;
+        };
+        earlier.superseded();
+        over.life.is_right_after(life)
     }
 }

@@ -1,7 +1,6 @@
 //! What is known of clients that may come back: here, of those that are connected; on the bus, of all.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -9,14 +8,15 @@ use bytes::Bytes;
 use carillon_config::JournalSettings;
 use prometheus::{IntCounter, IntCounterVec};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
-use super::{Resumed, new_pid};
+use super::Resumed;
+use super::life::{Life, Takeover};
+use super::pending::{Last, Pending};
 use crate::bus::Bus;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::Offset;
-use crate::peer::{Peer, public_id};
+use crate::peer::Peer;
 
 /// What is known of a client, as it stands on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,10 @@ pub(super) struct Known {
     /// Who it is, where that is asked.
     pub(super) subject: Option<String>,
     pub(super) rooms: Vec<String>,
-    /// What had been published when it came.
+    /// What had been published when it came, or what it had got then.
     pub(super) offset: String,
     /// Which of the client's connections has written this.
-    pub(super) life: String,
+    pub(super) life: Life,
 }
 
 /// One client, as far as it may come back.
@@ -38,12 +38,10 @@ pub(crate) struct Membership {
     pub(crate) pid: Arc<str>,
     /// Whether it takes offsets; one that may not know what they are has a pid alone.
     pub(crate) takes_offsets: bool,
-    pub(super) life: String,
+    pub(super) life: Life,
     pub(super) offset: Offset,
     /// What it gets on with, when it has come back.
     pub(crate) resumed: Option<Resumed>,
-    /// It waits to be written down.
-    queued: AtomicBool,
 }
 
 /// The clients of one namespace that may come back.
@@ -51,17 +49,9 @@ pub(crate) struct Sessions {
     /// How long a client may be gone.
     pub(super) patience: Duration,
     connected: Mutex<HashMap<Arc<str>, Weak<Client>>>,
-    pub(super) writes: mpsc::UnboundedSender<Write>,
-    waiting: Mutex<Option<mpsc::UnboundedReceiver<Write>>>,
+    /// What is to be written down.
+    pub(super) pending: Pending,
     pub(super) counts: Counts,
-}
-
-/// What is to be written down.
-pub(super) enum Write {
-    /// What there is to know of the client of this pid now. It is there once at most.
-    Client(Arc<str>),
-    /// The last thing that is known of one, for as long as it may be gone; nothing when it is not to come back.
-    Last { pid: Arc<str>, life: String, known: Option<Bytes> },
 }
 
 /// The series of one namespace.
@@ -69,19 +59,35 @@ pub(crate) struct Counts {
     results: IntCounterVec,
     namespace: Box<str>,
     pub(super) replayed: IntCounter,
+    pub(super) written: IntCounter,
+    pub(super) failed: IntCounter,
+    pub(super) left_out: IntCounter,
 }
 
 /// What became of the attempts to get on.
 const RESULTS: [&str; 6] = ["recovered", "unknown", "gone", "forbidden", "unavailable", "broken_off"];
 
 impl Counts {
-    pub(crate) fn new(namespace: &str, results: &IntCounterVec, replayed: &IntCounterVec) -> Self {
+    pub(crate) fn new(
+        namespace: &str,
+        results: &IntCounterVec,
+        replayed: &IntCounterVec,
+        writes: &IntCounterVec,
+    ) -> Self {
+        let write = |result| writes.with_label_values(&[namespace, result]);
         RESULTS.iter().for_each(|result| drop(results.with_label_values(&[namespace, result])));
         Self {
             results: results.clone(),
             namespace: namespace.into(),
             replayed: replayed.with_label_values(&[namespace]),
+            written: write("written"),
+            failed: write("failed"),
+            left_out: write("left_out"),
         }
+    }
+
+    pub(super) fn write(&self, written: &Result<()>) -> &IntCounter {
+        if written.is_ok() { &self.written } else { &self.failed }
     }
 
     pub(super) fn count(&self, result: &str) {
@@ -90,12 +96,10 @@ impl Counts {
 }
 
 impl Membership {
-    /// Of a new client, or of one that has come back. `offset` is what has been published by now.
-    pub(super) fn new(takes_offsets: bool, offset: Offset, resumed: Option<Resumed>) -> Self {
-        let pid = resumed.as_ref().map_or_else(new_pid, |resumed| Arc::clone(&resumed.pid));
-        let offset = resumed.as_ref().map_or(offset, |resumed| resumed.offset.clone());
-        let queued = AtomicBool::new(false);
-        Self { pid, takes_offsets, life: public_id(), offset, resumed, queued }
+    /// Of a new client, or of one that has come back. `offset` is what it has got, or what has been published by now.
+    pub(super) fn new(pid: Arc<str>, takes_offsets: bool, offset: Offset, resumed: Option<Resumed>) -> Self {
+        let life = resumed.as_ref().map_or_else(Life::first, |resumed| resumed.life.clone());
+        Self { pid, takes_offsets, life, offset, resumed }
     }
 
     /// What is to be known of it.
@@ -111,38 +115,41 @@ impl Membership {
         Ok(serde_json::to_vec(&known)?.into())
     }
 
-    /// It has been taken up: whatever changes from here on is to be written again.
-    pub(crate) fn taken_up(&self) {
-        self.queued.store(false, Ordering::Release);
+    /// What its earlier connections are to be told.
+    pub(crate) fn takeover(&self) -> Takeover {
+        Takeover { pid: (*self.pid).to_owned(), life: self.life.clone() }
     }
 }
 
 impl Sessions {
     pub(crate) fn new(settings: &JournalSettings, counts: Counts) -> Self {
-        let (writes, waiting) = mpsc::unbounded_channel();
         let patience = Duration::from_secs(settings.max_disconnection_s);
-        Self { patience, connected: Mutex::default(), writes, waiting: Mutex::new(Some(waiting)), counts }
+        Self { patience, connected: Mutex::default(), pending: Pending::default(), counts }
     }
 
     pub(super) fn connected(&self) -> MutexGuard<'_, HashMap<Arc<str>, Weak<Client>>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be written, for the one task that does it.
-    pub(super) fn waiting(&self) -> Option<mpsc::UnboundedReceiver<Write>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// A client comes in.
-    pub(crate) fn add(&self, client: &Arc<Client>, membership: &Membership) {
-        self.connected().insert(Arc::clone(&membership.pid), Arc::downgrade(client));
+    /// A client comes in; in place of which one, if there is any.
+    ///
+    /// # Errors
+    /// When a later connection with its pid is here: of two that come back at once, one goes on.
+    pub(crate) fn add(&self, client: &Arc<Client>, membership: &Membership) -> Result<Option<Arc<Client>>> {
+        let mut connected = self.connected();
+        let other = connected.get(&membership.pid).and_then(Weak::upgrade);
+        let is_later = |other: &Client| other.membership().is_some_and(|other| other.life > membership.life);
+        if other.as_deref().is_some_and(is_later) {
+            return Err(Error::unavailable("it has come back over another connection"));
+        }
+        connected.insert(Arc::clone(&membership.pid), Arc::downgrade(client));
+        Ok(other)
     }
 
     /// What is known of a client has changed.
     pub(crate) fn changed(&self, membership: &Membership) {
-        if membership.takes_offsets && !membership.queued.swap(true, Ordering::AcqRel) {
-            // The task ends with the application.
-            self.writes.send(Write::Client(Arc::clone(&membership.pid))).ok();
+        if membership.takes_offsets {
+            self.pending.changed(&membership.pid);
         }
     }
 
@@ -164,8 +171,10 @@ impl Sessions {
             }
         }
         let known = stays.then(|| membership.known(&client.namespace.name, &client.peer, rooms).ok()).flatten();
-        let (pid, life) = (Arc::clone(&membership.pid), membership.life.clone());
-        self.writes.send(Write::Last { pid, life, known }).ok();
+        let last = Last { life: membership.life.clone(), known };
+        if !self.pending.gone(&membership.pid, last) {
+            self.counts.left_out.inc();
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod interest;
 mod members;
+mod namespaces;
 
 use std::sync::OnceLock;
 

@@ -166,7 +166,7 @@ async fn nonsense_in_the_talk_does_nothing() {
         ("stranger", r#"{"say":"hello"}"#.to_owned()),
         ("stranger", question(&format!(r#""do":"join","room":"{long}""#))),
         ("stranger", question(r#""do":"join","room":"""#)),
-        ("stranger", question(&format!(r#""to":["{long}"],"do":"close","reason":"x""#))),
+        ("stranger", question(&format!(r#""for":{{"to":["{long}"]}},"do":"close","reason":"x""#))),
     ]
     .into_iter()
     .enumerate()

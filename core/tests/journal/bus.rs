@@ -1,7 +1,7 @@
 //! A bus with journals that several applications of this process share, and that can be away or lose messages.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -21,6 +21,18 @@ pub(super) struct Flaws {
     pub(super) deaf: AtomicBool,
     /// What is appended is not acknowledged.
     pub(super) mute: AtomicBool,
+    /// While somebody else has it, epochs begin and that is not acknowledged.
+    pub(super) renewing: tokio::sync::Mutex<()>,
+    /// While somebody else has it, what is published waits.
+    pub(super) telling: tokio::sync::Mutex<()>,
+    /// While somebody else has it, what is appended waits, and is not appended yet.
+    pub(super) appending: tokio::sync::Mutex<()>,
+    /// While somebody else has it, no key is written.
+    pub(super) writing: tokio::sync::Mutex<()>,
+    /// Keys are written slowly.
+    pub(super) slow: AtomicBool,
+    /// How often something was read.
+    pub(super) reads: AtomicUsize,
 }
 
 struct SharedBus {
@@ -40,6 +52,12 @@ fn buses() -> &'static Buses {
 /// Those of the bus `shared://name`, once an application has been there.
 pub(super) fn flaws(name: &str) -> Arc<Flaws> {
     Arc::clone(&buses().lock().unwrap()[&format!("shared://{name}")].1)
+}
+
+/// Ends all subscriptions of the bus `shared://name`.
+pub(super) async fn end_subscriptions(name: &str) {
+    let bus = Arc::clone(&buses().lock().unwrap()[&format!("shared://{name}")].0);
+    bus.shutdown().await;
 }
 
 fn connect(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
@@ -71,6 +89,7 @@ impl Bus for SharedBus {
         true
     }
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<()> {
+        drop(self.flaws.telling.lock().await);
         self.inner.publish(channel, payload).await
     }
     async fn subscribe(&self, channels: &[String]) -> Result<Subscription> {
@@ -86,6 +105,10 @@ impl Bus for SharedBus {
         self.inner()?.get(key).await
     }
     async fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<()> {
+        drop(self.flaws.writing.lock().await);
+        if Self::has(&self.flaws.slow) {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
         self.inner()?.set(key, value, ttl).await
     }
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
@@ -102,6 +125,7 @@ impl Bus for SharedBus {
         bounds: Bounds,
         known: Option<&Offset>,
     ) -> Vec<Result<Entry>> {
+        drop(self.flaws.appending.lock().await);
         let Ok(inner) = self.inner() else {
             return records.iter().map(|_| Err(Error::unavailable("away, as told"))).collect();
         };
@@ -119,10 +143,13 @@ impl Bus for SharedBus {
             .collect()
     }
     async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
+        self.flaws.reads.fetch_add(1, Ordering::Relaxed);
         self.inner()?.read(name, after, limit, bounds).await
     }
     async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {
-        self.inner()?.renew(name, known, bounds).await
+        self.inner()?.renew(name, known, bounds).await?;
+        drop(self.flaws.renewing.lock().await);
+        Ok(())
     }
     fn status(&self) -> BusStatus {
         BusStatus { up: !Self::has(&self.flaws.away), detail: "a test".to_owned() }

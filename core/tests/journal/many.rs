@@ -2,10 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
+use carillon_core::journal::Bounds;
 use serde_json::json;
 
-use super::bus::flaws;
+use super::bus::{end_subscriptions, flaws};
 use super::*;
+
+const BOUNDS: Bounds = Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
 
 async fn pair(bus: &str) -> (Harness, Harness) {
     let url = format!("shared://{bus}");
@@ -76,6 +79,28 @@ async fn what_can_be_fetched_no_more_is_counted() {
     assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
 }
 
+/// So it is when nothing at all is kept any more.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_counted_also_when_nothing_follows_it() {
+    let settings = [("bus.url", "shared://forgotten"), ("journal.max_age_s", "10")];
+    let (a, b) = (boot(&settings).await, boot(&settings).await);
+    let mut speaker = a.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    flaws("forgotten").deaf.store(true, Ordering::Relaxed);
+    for text in ["2", "3"] {
+        say(&mut speaker, json!({"text": text})).await;
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    end_subscriptions("forgotten").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
+    // And once.
+    end_subscriptions("forgotten").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(b.metric(r#"carillon_journal_gaps_total{namespace="/chat"}"#), 2.0);
+}
+
 /// Without the journal publishes go on, to all nodes, and are counted; nobody gets across that afterwards.
 #[tokio::test(start_paused = true)]
 async fn publishes_go_on_without_the_journal_and_an_epoch_ends() {
@@ -119,6 +144,38 @@ async fn what_may_have_been_appended_is_not_delivered_twice() {
     assert!(!texts(&speaker.call("past", json!(before)).await["data"]).1);
 }
 
+/// What goes missing while an epoch begins may have gone missing in that one: another begins after it.
+#[tokio::test(start_paused = true)]
+async fn what_goes_missing_while_an_epoch_begins_ends_that_one_too() {
+    let (a, _b) = pair("renewing").await;
+    let (bus, flaws) = (a.app().bus(), flaws("renewing"));
+    let mut speaker = a.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    let newest = async || bus.read("/chat", None, 1, BOUNDS).await.unwrap();
+    let first = newest().await.entries.remove(0);
+    // Numbers that go back are those of a journal that has forgotten something.
+    let forget = async || {
+        bus.publish(&bus.journal_channel("/chat"), first.sealed()).await.unwrap();
+        settle().await;
+    };
+    forget().await;
+    let renewing = flaws.renewing.lock().await;
+    say(&mut speaker, json!({"text": "2"})).await;
+    settle().await;
+    let second = newest().await.last;
+    assert_ne!(second.epoch(), first.offset.epoch());
+    forget().await;
+    drop(renewing);
+    settle().await;
+    assert_eq!(newest().await.last.number(), 2);
+    say(&mut speaker, json!({"text": "3"})).await;
+    settle().await;
+    let third = newest().await.last;
+    assert_eq!(third.number(), 3);
+    assert_ne!(third.epoch(), second.epoch());
+}
+
 /// Nonsense on the channel and in the journal is counted, and stops nobody.
 #[tokio::test(start_paused = true)]
 async fn nonsense_is_counted() {
@@ -126,8 +183,7 @@ async fn nonsense_is_counted() {
     let mut speaker = a.connect("/chat").await.unwrap();
     let bus = b.app().bus();
     bus.publish(&bus.journal_channel("/chat"), Bytes::from_static(b"nonsense")).await.unwrap();
-    let bounds = carillon_core::journal::Bounds { events: 100, age: Duration::from_secs(60), bytes: 1 << 20 };
-    assert!(bus.append("/chat", &[Bytes::from_static(b"nonsense")], bounds, None).await[0].is_ok());
+    assert!(bus.append("/chat", &[Bytes::from_static(b"nonsense")], BOUNDS, None).await[0].is_ok());
     settle().await;
     say(&mut speaker, json!({"text": "1"})).await;
     settle().await;
@@ -135,4 +191,31 @@ async fn nonsense_is_counted() {
     assert_eq!(counted(&a, "malformed"), 2.0);
     let past = speaker.call("past", json!(null)).await;
     assert_eq!(texts(&past["data"]), (vec!["1"], true));
+}
+
+/// What waits for the journal when a node stops leaves all the same, in the time it has for that; what cannot is counted.
+#[tokio::test(start_paused = true)]
+async fn what_waits_when_a_node_stops_leaves_or_is_counted() {
+    for (bus, comes_back) in [("stops", true), ("stops-away", false)] {
+        let (a, b) = pair(bus).await;
+        let speaker = a.connect("/chat").await.unwrap();
+        let flaws = flaws(bus);
+        let away = flaws.appending.lock().await;
+        for n in 0..600 {
+            speaker.send("say", &json!({"text": n.to_string()}).to_string(), Vec::new(), None);
+        }
+        settle().await;
+        let comes_back = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if comes_back {
+                drop(away);
+                return None;
+            }
+            Some(away)
+        };
+        let (_, away) = tokio::join!(a.app().shutdown(), comes_back);
+        let kept = b.app().bus().read("/chat", None, 1, BOUNDS).await.unwrap().last.number();
+        let expected = if away.is_none() { (600, [600.0, 0.0]) } else { (0, [0.0, 600.0]) };
+        assert_eq!((kept, ["appended", "lost"].map(|result| counted(&a, result))), expected, "{bus}");
+    }
 }

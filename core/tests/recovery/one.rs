@@ -126,3 +126,27 @@ async fn what_comes_meanwhile_follows_what_was_missed() {
     }
     say(&mut bob, json!({"text": "end"})).await;
 }
+
+/// Two connections that show one pid at once, of which neither has been let in yet: one goes on, and the other is closed.
+#[tokio::test(start_paused = true)]
+async fn of_two_that_come_back_at_once_one_goes_on() {
+    let chat = boot(&[]).await;
+    let mut bob = connect(&chat, json!({})).await;
+    let ann = connect(&chat, json!({})).await;
+    ann.close(Reason::TransportClose);
+    settle().await;
+    for _ in 0..10 {
+        let auth = || json!({"pid": ann.pid()});
+        let (one, other) = tokio::join!(connect(&chat, auth()), connect(&chat, auth()));
+        settle().await;
+        let closed = [&one, &other].map(|client| client.sink().closed());
+        assert!(closed.contains(&Some(Reason::Resumed)) && closed.contains(&None), "{closed:?}");
+        let goes_on = if closed[0].is_none() { one } else { other };
+        said(&goes_on).await;
+        say(&mut bob, json!({"text": "to the one", "clients": [ann.id()]})).await;
+        assert_eq!(texts(&said(&goes_on).await).0, ["to the one"]);
+        goes_on.close(Reason::TransportClose);
+        settle().await;
+        assert_eq!(chat.metric(r#"carillon_connected_clients{namespace="/chat",transport="websocket"}"#), 1.0);
+    }
+}

@@ -37,6 +37,18 @@ async fn what_is_not_known_is_no_claim() {
     assert!(recovered(&connect(&chat, json!({"pid": ann.pid(), "offset": offset})).await).await, "as it was");
 }
 
+/// Who shows a pid and wants no recovery is new, and says so itself; whoever has the pid goes on.
+#[tokio::test(start_paused = true)]
+async fn who_wants_none_does_not_get_on() {
+    let chat = boot(&[]).await;
+    let (ann, offset) = away(&chat, Reason::TransportClose).await;
+    let auth = json!({"pid": ann.pid(), "offset": offset, "recovery": false});
+    let client = connect(&chat, auth).await;
+    assert_eq!(greeting(&client).await, (false, 0));
+    assert!(client.id() != ann.id() && client.pid().is_none());
+    assert!(recovered(&connect(&chat, json!({"pid": ann.pid(), "offset": offset})).await).await, "as it was");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_has_left_or_is_gone_too_long_is_forgotten() {
     let chat = boot(&[("journal.max_disconnection_s", "10")]).await;

@@ -3,6 +3,7 @@
 //! Appending, publishing and forgetting what has no room is one script, so that all nodes hear one order, and whoever reads
 //! finds what was published. Both keys of a journal, and its channel, have one hash tag.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -72,6 +73,8 @@ impl<'a> Journal<'a> {
         if !self.topology.is_usable(&self.stream).await {
             return Err(Error::unavailable("Redis is away"));
         }
+        // Set as soon as anything may have left.
+        let asked = Arc::new(AtomicBool::new(false));
         let ask = async |commands: Arc<Commands>, asking| {
             let mut script = APPEND.prepare_invoke();
             script.key(&*self.stream).key(self.state()).arg(&*new_epoch());
@@ -81,13 +84,18 @@ impl<'a> Journal<'a> {
             for record in records {
                 script.arg(&**record);
             }
-            let work = async move |mut redis| script.invoke_async::<Appended>(&mut redis).await;
+            let asked = Arc::clone(&asked);
+            let work = async move |mut redis| {
+                asked.store(true, Ordering::Relaxed);
+                script.invoke_async::<Appended>(&mut redis).await
+            };
             commands.run("append", asking, work).await
         };
         let answer = self.topology.ask(&self.stream, ask).await;
         let (epoch, last, at, count, why) = answer.map_err(|error| match error.code() {
-            // Nobody was asked.
+            // No connection was to be had.
             Code::Overloaded => error,
+            _ if !asked.load(Ordering::Relaxed) => error,
             _ => unknown(),
         })?;
         if !why.is_empty() {

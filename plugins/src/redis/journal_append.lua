@@ -12,6 +12,10 @@ elseif epoch == ARGV[2] and last < tonumber(ARGV[3]) then
   -- A replica that has taken over has not got as far.
   epoch = ARGV[1]
 end
+if redis.call('EXISTS', stream) == 0 then
+  -- Nobody has appended for as long as anything is kept.
+  held = 0
+end
 local events, age, bytes = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)

@@ -2,10 +2,13 @@
 -- nothing for the newest; how many at most; how many bytes at most, unless the first has more; the epoch of that number. Answers the epoch, the last number,
 -- that of the oldest entry if there is any, and the entries, each as number, epoch, time and record.
 local stream, state = KEYS[1], KEYS[2]
-redis.call('HSETNX', state, 'e', ARGV[1])
-redis.call('HSETNX', state, 'n', '0')
-redis.call('HSETNX', state, 'b', '0')
-local known = redis.call('HMGET', state, 'e', 'n')
+local known = redis.call('HMGET', state, 'e', 'n', 'b')
+if not (known[1] and known[2] and known[3]) then
+  redis.call('HSETNX', state, 'e', ARGV[1])
+  redis.call('HSETNX', state, 'n', '0')
+  redis.call('HSETNX', state, 'b', '0')
+  known = redis.call('HMGET', state, 'e', 'n')
+end
 local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 local after, found = ARGV[2], nil
 if after ~= '' and ARGV[5] ~= known[1] then

@@ -8,6 +8,7 @@ mod harness;
 mod server;
 
 mod hang;
+mod journal;
 mod keys;
 mod order;
 mod outage;

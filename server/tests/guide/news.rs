@@ -63,4 +63,22 @@ mod tests {
         let more = client.call("earlier", all["data"]["events"][0]["offset"].clone()).await;
         assert_eq!(more["data"]["events"][0]["args"], json!(["sun"]), "{more}");
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_back_gets_what_it_has_missed() {
+        let settings = [("journal.namespaces", r#"["/news"]"#), ("journal.recovery", r#"["/news"]"#)];
+        let harness = Harness::with::<News>(&settings).await;
+        let client = harness.connect_with("/news", Some(json!({"recovery": true}))).await.unwrap();
+        client.expect("welcome").await;
+        let mut other = harness.connect("/news").await.unwrap();
+        other.call("tell", json!("rain")).await;
+        // What is kept has its offset as last argument.
+        let (_, told) = client.event().await;
+        client.close(Reason::TransportClose);
+        other.call("tell", json!("sun")).await;
+        let auth = json!({"recovery": true, "pid": client.pid(), "offset": told[1]});
+        let back = harness.connect_with("/news", Some(auth)).await.unwrap();
+        assert_eq!(back.id(), client.id());
+        assert_eq!(back.expect("told").await, "sun", "and nobody has said welcome before it");
+    }
 }
