@@ -104,13 +104,15 @@ fn check_namespaces(planned: &[Planned], problems: &mut Problems) {
             problems.add(
                 "",
                 format!(
-                    "two plugins serve {:?}: {} ({}) and {} ({}); disable one: plugins.{}.enabled = false",
+                    "two plugins serve {:?}: {} ({}) and {} ({}); switch one off (plugins.{}.enabled = false, or \
+                     plugins.{}.enabled = false), or give it another NAMESPACE",
                     entry.namespace(),
                     other.name(),
                     other.origin(),
                     entry.name(),
                     entry.origin(),
                     other.name(),
+                    entry.name(),
                 ),
             );
         }

@@ -3,7 +3,7 @@
 mod limited;
 mod queue;
 mod recovery;
-mod refresh;
+pub(crate) mod refresh;
 mod rooms;
 mod watch;
 mod work;

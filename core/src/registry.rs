@@ -160,7 +160,7 @@ fn section_path(name: &str) -> String {
 }
 
 /// Reads the plugin's settings and has it declare what it does; then come those of the house that change a namespace: the event
-/// `history`, and limits of single events.
+/// `history`, what the router itself adds, and limits of single events.
 fn plan_of<P: Plugin>(loaded: &Loaded) -> Box<dyn Plan> {
     let config: P::Config = loaded.get(&section_path(P::NAME));
     let mut routes = Routes::new();
@@ -169,6 +169,7 @@ fn plan_of<P: Plugin>(loaded: &Loaded) -> Box<dyn Plan> {
     if journal.history.iter().any(|name| name == P::NAMESPACE) {
         declare(&mut routes, P::NAMESPACE, Arc::clone(&host));
     }
+    routes.describe_built_in(P::NAMESPACE, loaded);
     let mut table = routes.freeze();
     let limits: LimitSettings = loaded.get("limits");
     for event in &mut table.outline.events {

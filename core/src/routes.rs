@@ -1,5 +1,6 @@
 //! The table of a namespace: which events it answers, which it sends, which HTTP routes it has.
 
+mod built_in;
 mod outline;
 mod presence;
 
@@ -131,12 +132,21 @@ impl<P: Send + Sync + 'static> Routes<P> {
         doc: &str,
         at: &'static Location<'static>,
     ) -> &mut EventOutline {
-        let (request, response) = (Req::schema(&mut self.schemas), Rsp::schema(&mut self.schemas));
-        let (doc, envelope) = (doc.to_owned(), Rsp::ENVELOPE);
+        let event = self.outlined::<Req, Rsp>(name, doc, at);
         let events = &mut self.table.outline.events;
         let place = events.len();
-        events.push(EventOutline { name, doc, request, response, envelope, limit: None, at });
+        events.push(event);
         &mut events[place]
+    }
+
+    fn outlined<Req: Decode, Rsp: Reply>(
+        &mut self,
+        name: String,
+        doc: &str,
+        at: &'static Location<'static>,
+    ) -> EventOutline {
+        let (request, response) = (Req::schema(&mut self.schemas), Rsp::schema(&mut self.schemas));
+        EventOutline { name, doc: doc.to_owned(), request, response, envelope: Rsp::ENVELOPE, limit: None, at }
     }
 
     /// Asks `decide` about every handshake with this server, before there is a session and whatever namespaces its client

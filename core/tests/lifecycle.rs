@@ -137,7 +137,8 @@ async fn a_disabled_plugin_leaves_its_namespace_to_another() {
     assert!(matches!(error, BootError::Config(_)));
     assert_eq!(
         error.to_string(),
-        "two plugins serve \"/alpha\": alpha (a.rs:1) and gamma (c.rs:3); disable one: plugins.alpha.enabled = false"
+        "two plugins serve \"/alpha\": alpha (a.rs:1) and gamma (c.rs:3); switch one off (plugins.alpha.enabled = false, or \
+         plugins.gamma.enabled = false), or give it another NAMESPACE"
     );
     let one = Harness::boot(&both, &[("plugins.alpha.enabled", "false")]).await.unwrap();
     let client = one.connect("/alpha").await.unwrap();

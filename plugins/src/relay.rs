@@ -137,6 +137,7 @@ impl Plugin for Relay {
             () = self.listen(&host) => {}
             () = self.turn.keep(&host) => {}
         }
+        self.turn.give_back(&host).await;
         Ok(())
     }
 }

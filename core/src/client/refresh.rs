@@ -17,7 +17,7 @@ use crate::payload::{Reply, argument};
 use crate::sink::Reason;
 
 /// The event.
-pub(super) const EVENT: &str = "refresh_token";
+pub(crate) const EVENT: &str = "refresh_token";
 /// The least time between two of one client: checking a signature costs more than asking for it.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -31,14 +31,14 @@ pub(super) struct Term {
 
 /// What the client shows.
 #[derive(Deserialize, JsonSchema)]
-struct Refresh {
+pub(crate) struct Refresh {
     /// The new token.
     token: String,
 }
 
 /// What it is answered.
 #[derive(Serialize, JsonSchema)]
-struct Refreshed {
+pub(crate) struct Refreshed {
     /// When the new token ends, in seconds since 1970.
     exp: Option<u64>,
 }

@@ -19,6 +19,9 @@ pub struct Outline {
     pub events: Vec<EventOutline>,
     /// What becomes of all other events, if the namespace takes them.
     pub any: Option<String>,
+    /// Events a client may send that the router answers itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub built_in: Vec<EventOutline>,
     /// Events sent to clients.
     pub emits: Vec<EmitOutline>,
     /// What else may be sent, when names come from elsewhere.
@@ -33,6 +36,9 @@ pub struct Outline {
     /// JSON schema of `auth` in CONNECT, if the namespace wants any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Schema>,
+    /// Whether clients that come back get on where they left off: they are told the offset of each publish, as one more argument.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recovery: bool,
     /// HTTP GET routes.
     pub http: Vec<GetOutline>,
     /// Shared schema definitions, referred to as `#/definitions/<name>`.

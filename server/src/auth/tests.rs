@@ -228,6 +228,17 @@ fn keys_end() {
     }
 }
 
+/// A clock may be behind, but whoever would be closed at once is not let in: it would come back again and again.
+#[test]
+fn who_would_be_closed_at_once_is_not_let_in() {
+    for (grace, ended_s, expected) in
+        [("0", 5, "expired"), ("2000", 5, "expired"), ("8000", 5, ""), ("10000", 5, ""), ("60000", 15, "expired")]
+    {
+        let token = token(&json!({"sub": "ann", "exp": revocation::now() - ended_s}));
+        assert_eq!(reason(&jwt(&[("auth.expiry_grace_ms", grace)]), &token), expected, "{grace} ms, {ended_s} s ago");
+    }
+}
+
 /// A key that could not check anything, or that everybody knows, is told at the start.
 #[test]
 fn keys_that_are_none_are_told() {

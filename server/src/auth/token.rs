@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -24,6 +25,9 @@ const REFUSED: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "crit", "b64"];
 pub(super) struct Tokens {
     configured: Vec<Key>,
     pub(super) published: Option<Arc<Jwks>>,
+    /// How long after its end a token is still taken, in milliseconds: a clock may be behind, but a connection that would be
+    /// closed at once is refused.
+    grace_ms: u64,
     /// Whether a single key without a name is meant by whatever name: not where others are published, read or not.
     alone: bool,
 }
@@ -51,7 +55,12 @@ impl Tokens {
             }
         }
         if mistakes.is_empty() {
-            Ok(Self { configured: keys, published, alone: settings.jwks_url.is_none() })
+            Ok(Self {
+                configured: keys,
+                published,
+                grace_ms: settings.expiry_grace_ms,
+                alone: settings.jwks_url.is_none(),
+            })
         } else {
             Err(mistakes)
         }
@@ -61,14 +70,19 @@ impl Tokens {
     pub(super) fn check(&self, token: &str) -> Result<Identity, Reason> {
         let header = Header::of(token)?;
         if let Some(key) = self.configured(header.kid.as_deref()) {
-            return judge(token, &header, key);
+            return self.in_time(judge(token, &header, key)?);
         }
         let published = self.published.as_ref().map(|published| published.keys());
         let key = published.iter().flat_map(|keys| &***keys).find(|key| key.kid == header.kid);
         // There is never none once they have been read.
         let unread = published.as_ref().is_some_and(|keys| keys.is_empty());
         let unknown = if unread { Reason::KeysUnread } else { Reason::UnknownKey };
-        judge(token, &header, key.ok_or(unknown)?)
+        self.in_time(judge(token, &header, key.ok_or(unknown)?)?)
+    }
+
+    fn in_time(&self, identity: Identity) -> Result<Identity, Reason> {
+        let end = identity.expires_at().and_then(|end| end.checked_add(Duration::from_millis(self.grace_ms)));
+        if end.is_some_and(|end| end <= SystemTime::now()) { Err(Reason::Expired) } else { Ok(identity) }
     }
 
     /// What to wait for before a token is judged: the published keys, when it names one that is not known.

@@ -57,7 +57,8 @@ fn describe(is_on: bool, plugin: &Description, settings: &[Setting], others: &[&
     rows.extend(
         outline.auth.iter().map(|auth| ("reads", "auth".to_owned(), auth_text(auth.as_value(), &outline.definitions))),
     );
-    rows.extend(outline.events.iter().map(|event| ("takes", event.name.clone() + &limit(event), event.doc.clone())));
+    let events = outline.events.iter().chain(&outline.built_in);
+    rows.extend(events.map(|event| ("takes", event.name.clone() + &limit(event), event.doc.clone())));
     rows.extend(outline.any.iter().map(|doc| ("takes", "(any other)".to_owned(), doc.clone())));
     rows.extend(outline.emits.iter().map(|emit| {
         let name = match &emit.namespace {
@@ -104,6 +105,9 @@ fn mode(emit: &EmitOutline) -> &'static str {
 
 /// What clients send as `auth`: its fields, those that may be missing with a question mark, and what it is for.
 fn auth_text(schema: &Value, definitions: &Map<String, Value>) -> String {
+    if let Some(all) = schema["allOf"].as_array() {
+        return all.iter().map(|part| auth_text(part, definitions)).collect::<Vec<_>>().join("  ");
+    }
     let name = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/definitions/"));
     let schema = name.and_then(|name| definitions.get(name)).unwrap_or(schema);
     let is_required = |field: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == field));
@@ -169,6 +173,23 @@ mod tests {
         assert!(words("gets uploaded from inbox (latest) When a file has come."), "{text}");
         assert!(!describe(true, inbox, &[], &[board]).contains("gets"), "what it sends elsewhere it does not get");
         assert!(!describe(false, board, &[], &[]).contains("gets"), "nobody sends to who is off");
+    }
+
+    /// Where everybody is asked who they are, that stands beside what the plugin reads.
+    #[test]
+    fn a_token_is_shown_to_every_plugin_of_a_server_that_asks() {
+        let registry = Registry::of::<Board>();
+        let loader = Loader::new(carillon_config::all_sections(registry.sections()))
+            .flag("auth.mode", "jwt", "a test")
+            .flag("auth.key", "0123456789abcdef0123456789abcdef", "a test");
+        let board = registry.iter().next().unwrap().describe(&loader.load().unwrap());
+        let text = describe(true, &board, &[], &[]);
+        for part in [
+            "{ token? }  What clients show where the server asks who they are.  { row?, seat }  Who lets in.",
+            "takes    refresh_token",
+        ] {
+            assert!(text.contains(part), "{part} is missing:\n{text}");
+        }
     }
 
     /// What is told of an event is what a server with these settings does.

@@ -57,6 +57,9 @@ fn failure() -> (String, Value) {
     (FAILURE.to_owned(), schema)
 }
 
+/// What is told of a namespace whose clients come back.
+const OFFSETS: &str = "Clients that take offsets are sent one behind the arguments of each publish.";
+
 #[derive(Default)]
 struct Document {
     channels: Map<String, Value>,
@@ -84,7 +87,7 @@ impl Document {
         let mut described = json!({ "address": address, "messages": messages.all });
         let any = [("Takes other events too", &namespace.taken_any), ("Sends other events too", &namespace.sent_any)];
         let said = any.into_iter().filter_map(|(what, doc)| doc.as_ref().map(|doc| format!("{what}: {doc}")));
-        let said: Vec<_> = said.collect();
+        let said: Vec<_> = said.chain(namespace.recovery.then(|| OFFSETS.to_owned())).collect();
         if let Some(fields) = described.as_object_mut() {
             if !said.is_empty() {
                 fields.insert("description".to_owned(), said.join("\n").into());

@@ -77,7 +77,7 @@ fn push_namespace(text: &mut String, namespace: &Namespace) {
     for (event, sent) in &namespace.sent {
         let docs: Vec<_> = sent.iter().map(|sent| sent.doc.as_str()).collect();
         push_doc(text, "      ", Some(&docs.join("\n")));
-        let mut signatures: Vec<_> = sent.iter().map(listener).collect();
+        let mut signatures: Vec<_> = sent.iter().map(|sent| listener(sent, namespace.recovery)).collect();
         signatures.dedup();
         // What several plugins send under one name is one or the other for who listens.
         let arguments = signatures.join(" | ");
@@ -101,12 +101,15 @@ fn push_any(text: &mut String, doc: Option<&str>) {
     }
 }
 
-/// The arguments of a listener, as a tuple.
-fn listener(sent: &Sent) -> String {
+/// The arguments of a listener, as a tuple; with `recovery` what is published ends with its offset for some clients, and what is
+/// sent to one client may end with `null` in its place.
+fn listener(sent: &Sent, recovery: bool) -> String {
     let mut all = arguments("payload", &sent.payload, "      ");
     if let Some(answer) = &sent.answer {
         let answer = arguments("answer", answer, "      ").join(", ");
         all.push(format!("ack: (...args: [{answer}]) => void"));
+    } else if recovery && !all.iter().any(|argument| argument.starts_with("...")) {
+        all.push("offset?: string | null".to_owned());
     }
     format!("[{}]", all.join(", "))
 }

@@ -135,3 +135,15 @@ test('API keys are checked as well', async () => {
   assert.match((await runToEnd('carillon', ['token', 'check'], { env, input: 'ann-key\n' })).out, /^accepted: ann\n {2}until {7}no end\n[^]* {2}roles {7}operator\n$/);
   assert.equal((await runToEnd('carillon', ['token', 'check'], { env, input: 'Ann-key' })).code, 1);
 });
+
+test('the name of a file in place of a token is told as such, with what to write instead', async (t) => {
+  const { folder, run } = configured(t);
+  const file = join(folder, 'token.txt');
+  writeFileSync(file, `${token({ sub: 'ann', iss: 'them', aud: 'us', exp: ahead(60) })}\n`);
+  const named = await run(['check', file]);
+  assert.equal(named.code, 1);
+  assert.match(named.err, /^carillon: refused: its token is not three parts .*\n.*is the name of a file: write `carillon token check < .*token\.txt`/);
+  assert.doesNotMatch((await run(['check', join(folder, 'none.txt')])).err, /file/);
+  assert.doesNotMatch((await run(['check', folder])).err, /file/, 'a folder holds no token');
+  assert.match((await runToEnd('carillon', ['token', 'check', '--help'])).out, /The token or API key itself, not the name of a file; without it, or for -,/);
+});

@@ -111,3 +111,21 @@ test('the types are those of the plugins that are enabled', async () => {
   assert.equal(code, 0);
   assert.ok(out.includes('"/health"') && !out.includes('"/echo"'), out);
 });
+
+test('where clients show tokens and come back, the types know the token, the event for a newer one, and offsets', async (t) => {
+  const env = {
+    CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__KEY: 'k'.repeat(32),
+    CARILLON_JOURNAL__NAMESPACES: '["/monitoring"]', CARILLON_JOURNAL__RECOVERY: '["/monitoring"]',
+  };
+  const { code, out } = await runToEnd('carillon', ['types', 'ts'], { env });
+  assert.equal(code, 0);
+  const lines = [
+    'const { auth } = {} as { auth: Namespaces["/echo"]["auth"] }; const token: string | null | undefined = auth.token;',
+    'const newer = await echo.emitWithAck("refresh_token", { token: "t" }); if (newer.ok) { const end: number | null | undefined = newer.data.exp; }',
+    'monitoring.on("cluster_metrics", (metrics, offset) => { const at: string | null | undefined = offset; const cpu: number = metrics.cluster_stats.avg_cpu; });',
+    '// @ts-expect-error\n await echo.emitWithAck("refresh_token", {});',
+    '// @ts-expect-error\n echo.on("error", (failed, offset) => {});',
+  ];
+  const head = HEAD.replace('{ Emit, Listen }', '{ Emit, Listen, Namespaces }');
+  assert.deepEqual(compile(t, { 'types.ts': out, 'tokens.ts': head + lines.map((line) => `{ ${line} }`).join('\n') }), { status: 0, said: '' });
+});

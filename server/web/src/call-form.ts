@@ -3,6 +3,7 @@
 import type { Manager, Socket } from 'socket.io-client';
 import { example, type Event, type Namespace, type Schema } from './contract';
 import { made } from './elements';
+import { shown } from './token';
 
 /** How long an answer, or a namespace's word, may take. */
 const PATIENCE_MS = 15_000;
@@ -38,9 +39,9 @@ export function callForm(manager: Manager, namespace: Namespace, event: Event, s
   };
   form.addEventListener('submit', async (submitted) => {
     submitted.preventDefault();
-    let values: [unknown, object | undefined];
+    let values: [unknown, Record<string, unknown>];
     try {
-      values = [JSON.parse(payload.value), auth ? (JSON.parse(auth.value) as object) : undefined];
+      values = [JSON.parse(payload.value), shown(auth ? (JSON.parse(auth.value) as object) : {})];
     } catch (error) {
       return show(say.notJson((error as Error).message), 'bad');
     }
@@ -75,14 +76,14 @@ function field(form: HTMLElement, name: string, value: unknown): HTMLTextAreaEle
 const clients = new Map<string, Socket>();
 
 /** A client of the namespace, connected; with what it wants to know of who connects. */
-async function join(manager: Manager, namespace: string, auth: object = {}, say: Words): Promise<Socket> {
+async function join(manager: Manager, namespace: string, auth: Record<string, unknown>, say: Words): Promise<Socket> {
   // The first CONNECT may leave at once.
-  const socket = clients.get(namespace) ?? manager.socket(namespace, { auth: auth as Record<string, unknown> });
+  const socket = clients.get(namespace) ?? manager.socket(namespace, { auth });
   clients.set(namespace, socket);
   if (JSON.stringify(auth) !== JSON.stringify(socket.auth ?? {})) {
     // Who connects says so once: others connect again.
     socket.disconnect();
-    socket.auth = auth as Record<string, unknown>;
+    socket.auth = auth;
   }
   if (socket.connected) return socket;
   const joined = new Promise<void>((done, fail) => {

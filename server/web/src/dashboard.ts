@@ -13,6 +13,7 @@ import { Nodes } from './nodes';
 import { translate } from './phrases';
 import { RouterPanel } from './router-panel';
 import { Servers } from './servers';
+import { unauthorized } from './token';
 
 type Client<N extends keyof Namespaces> = Socket<Listen<N>, Emit<N>>;
 
@@ -43,10 +44,10 @@ const fanout = new Chart(charts, { title: say.fanouts, lines: [say.fanout] }, fi
 const connections = new Chart(charts, { title: say.connections, lines: [say.connections] }, number);
 
 // One connection, and sockets whose listeners are added once, however often they reconnect.
-const manager = connect(chosen);
-const health: Client<'/health'> = manager.socket('/health');
-const monitoring: Client<'/monitoring'> = manager.socket('/monitoring');
-const router: Client<'/router'> = manager.socket('/router');
+const { manager, socket } = connect(chosen);
+const health: Client<'/health'> = socket('/health');
+const monitoring: Client<'/monitoring'> = socket('/monitoring');
+const router: Client<'/router'> = socket('/router');
 
 /** What the server's clock is ahead of this one's; charts go by the server's. */
 let ahead = 0;
@@ -136,8 +137,8 @@ router.on('connect', () => {
   void askHistory();
   void near.load();
 });
-// A connection that fails is another matter: this is about a server without the namespace.
-router.on('connect_error', () => { if (!router.active) element('noRouter').hidden = false; });
+// A connection that fails, or a token that is asked for, is another matter: this is about a server without the namespace.
+router.on('connect_error', (error) => { if (!router.active && !unauthorized(error)) element('noRouter').hidden = false; });
 router.on('router_state', (state) => {
   const time = Date.parse(state.timestamp);
   ahead = time - Date.now();

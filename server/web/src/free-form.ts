@@ -3,6 +3,7 @@
 import { Manager, type Socket } from 'socket.io-client';
 import { example, load, type Contract, type Event, type Namespace, type Schema } from './contract';
 import type { Texts } from './texts';
+import { shown } from './token';
 
 /** How long an ack may take. */
 const PATIENCE_MS = 15_000;
@@ -72,7 +73,7 @@ export class FreeForm {
     let auth: object;
     try {
       args = json('payload');
-      auth = Object.assign({}, json('auth')[0], token === '' ? {} : { token });
+      auth = shown(Object.assign({}, json('auth')[0], token === '' ? {} : { token }));
     } catch (error) {
       return out.say(say.notJson((error as Error).message), 'error');
     }

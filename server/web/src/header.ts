@@ -1,6 +1,7 @@
 //! What all pages have in common: their language, the texts of the header, and the state of the connection in it.
 
-import { Manager } from 'socket.io-client';
+import { Manager, type Socket } from 'socket.io-client';
+import { Door } from './token';
 
 export type Language = 'fr' | 'en';
 
@@ -14,6 +15,10 @@ export const HEADER = {
     languages: 'Langue',
     connecting: 'Connexion en cours...',
     connected: 'Connecté',
+    asked: "Ce serveur demande un jeton ou une clé d'API.",
+    notAccepted: "Le jeton ou la clé n'est pas accepté.",
+    tokenField: "Jeton ou clé d'API",
+    showToken: 'Montrer',
     lost: (time: string) => `Connexion perdue à ${time} : les valeurs datent d'avant. Nouvelle tentative...`,
   },
   en: {
@@ -24,6 +29,10 @@ export const HEADER = {
     languages: 'Language',
     connecting: 'Connecting...',
     connected: 'Connected',
+    asked: 'This server asks for a token or an API key.',
+    notAccepted: 'The token or key is not accepted.',
+    tokenField: 'Token or API key',
+    showToken: 'Show it',
     lost: (time: string) => `Connection lost at ${time}: the values are from before. Trying again...`,
   },
 };
@@ -56,7 +65,7 @@ export function status(style: 'disconnected' | 'connecting' | 'connected', text:
 }
 
 /** One connection to this server for all sockets of a page; the header says how it is, and it comes back by itself. */
-export function connect(language: Language): Manager {
+export function connect(language: Language): { manager: Manager; socket: (namespace: string) => Socket } {
   const say = HEADER[language];
   const manager = new Manager(location.origin, { transports: ['websocket', 'polling'] });
   manager.on('open', () => {
@@ -67,5 +76,7 @@ export function connect(language: Language): Manager {
     document.body.dataset.connection = 'lost';
     status('disconnected', say.lost(new Date().toLocaleTimeString(language)));
   });
-  return manager;
+  // Who is refused everywhere is disconnected first, and told why after that.
+  const door = new Door(say, (text) => status('disconnected', text));
+  return { manager, socket: (namespace) => door.socket(manager, namespace) };
 }

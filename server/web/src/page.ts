@@ -10,6 +10,7 @@ import { language, place, status } from './header';
 import { Lines, type Kind } from './lines';
 import { translate } from './phrases';
 import { texts } from './texts';
+import { Door, shown } from './token';
 
 const ATTEMPTS = 5;
 
@@ -63,7 +64,10 @@ function connect(): void {
   status('connecting', say.connecting);
   log(say.attempt(location.origin));
   // An attempt that waits for its turn is given up for this one.
-  for (const socket of sockets) socket.disconnect();
+  for (const socket of sockets) {
+    socket.disconnect();
+    socket.auth = shown();
+  }
   root.connect();
 }
 
@@ -97,6 +101,8 @@ root.on('connect_error', (error) => {
   log(say.connectError(error.message), 'error');
   status('disconnected', say.failed);
 });
+// Its word comes after that of a connection that fails. Who is let in here has a token for the others.
+new Door(say, (text) => status('disconnected', text), connect).watch(root);
 root.io.on('reconnect_attempt', () => status('connecting', say.connecting));
 root.io.on('reconnect_failed', () => {
   log(say.gaveUp(ATTEMPTS), 'error');

@@ -13,8 +13,8 @@ const chosen = language(location.search, navigator.language);
 const say = texts(chosen);
 const number = new Intl.NumberFormat(chosen, { maximumFractionDigits: 1 });
 
-const manager = connect(chosen);
-const router: Socket<Listen<'/router'>, Emit<'/router'>> = manager.socket('/router');
+const { manager, socket } = connect(chosen);
+const router: Socket<Listen<'/router'>, Emit<'/router'>> = socket('/router');
 
 /** Where the figures of a namespace or an event are written. */
 const figures = new Map<string, HTMLElement>();

@@ -22,10 +22,9 @@ export function view(schema: Schema, schemas: Record<string, Schema>, say: Words
   const fields = fieldsOf(it, schemas);
   if (fields.length === 0 || depth >= DEEPEST) return box;
   const list = document.createElement('ul');
-  const needed = new Set(innermost(it, schemas).required);
-  for (const [name, field] of fields) {
+  for (const [name, field, needed] of fields) {
     const item = document.createElement('li');
-    item.append(line(name, field, schemas, say, needed.has(name)));
+    item.append(line(name, field, schemas, say, needed));
     const within = innermost(resolve(field, schemas), schemas);
     if (fieldsOf(within, schemas).length > 0 && depth + 1 < DEEPEST) item.append(view(within, schemas, say, depth + 1));
     list.append(item);
@@ -44,8 +43,11 @@ function innermost(schema: Schema, schemas: Record<string, Schema>): Schema {
   return schema;
 }
 
-function fieldsOf(schema: Schema, schemas: Record<string, Schema>): [string, Schema][] {
-  return Object.entries(innermost(schema, schemas).properties ?? {});
+/** The fields, and whether each has to be there; of several schemas that all hold, those of each. */
+function fieldsOf(schema: Schema, schemas: Record<string, Schema>): [string, Schema, boolean][] {
+  const it = innermost(schema, schemas);
+  const own = Object.entries(it.properties ?? {}).map(([name, field]): [string, Schema, boolean] => [name, field, it.required?.includes(name) ?? false]);
+  return [...own, ...(it.allOf ?? []).flatMap((part) => fieldsOf(resolve(part, schemas), schemas))];
 }
 
 function line(name: string | undefined, schema: Schema, schemas: Record<string, Schema>, say: Words, needed: boolean): HTMLElement {

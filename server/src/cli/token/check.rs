@@ -1,6 +1,7 @@
 //! `carillon token check`: what a server with this configuration would say to a token or an API key.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use carillon_config::AuthSettings;
 use carillon_core::identity::Identity;
@@ -27,7 +28,7 @@ Exit codes: 0 accepted, 1 refused, 2 wrong command line, 78 wrong configuration.
 pub(in crate::cli) struct Check {
     #[command(flatten)]
     pub(super) file: File,
-    /// The token or API key; without it, or for -, it is read from standard input
+    /// The token or API key itself, not the name of a file; without it, or for -, it is read from standard input
     token: Option<String>,
 }
 
@@ -40,7 +41,10 @@ impl Check {
             }
             Err(mistakes) => return say::trouble(mistakes.join("\n"), Exit::Config),
         };
-        let text = match self.token.filter(|token| token != "-").map_or_else(from_stdin, Ok) {
+        let given = self.token.filter(|token| token != "-");
+        // The name of a file is no secret; of anything else that is refused nothing is printed.
+        let file = given.as_ref().filter(|text| Path::new(text).is_file()).cloned();
+        let text = match given.map_or_else(from_stdin, Ok) {
             Ok(text) => text,
             Err(mistake) => return say::trouble(mistake, Exit::Failure),
         };
@@ -55,7 +59,11 @@ impl Check {
                 }
                 say::result(&description(&identity))
             }
-            Err(reason) => say::trouble(format_args!("refused: {reason}"), Exit::Failure),
+            Err(reason) => {
+                let hint =
+                    file.map(|name| format!("\n{name} is the name of a file: write `carillon token check < {name}`"));
+                say::trouble(format_args!("refused: {reason}{}", hint.unwrap_or_default()), Exit::Failure)
+            }
         }
     }
 }
