@@ -60,7 +60,8 @@ impl Check {
                 say::result(&description(&identity))
             }
             Err(reason) => {
-                let hint = file.map(|name| format!("\n{name} is the name of a file: write `carillon token check < {name}`"));
+                let hint =
+                    file.map(|name| format!("\n{name} is the name of a file: write `carillon token check < {name}`"));
                 say::trouble(format_args!("refused: {reason}{}", hint.unwrap_or_default()), Exit::Failure)
             }
         }
