@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use prometheus::IntGauge;
 use tokio::time::Instant;
@@ -32,10 +33,17 @@ pub(crate) async fn work_off(client: Arc<Client>) {
     let mut served = 0;
     loop {
         let sink = client.sink();
-        if let Some(room) = sink.as_ref().and_then(|sink| sink.ready()) {
+        if let Some(mut room) = sink.as_ref().and_then(|sink| sink.ready()) {
             run.uncork();
-            client.wait_for_room();
-            room.await;
+            // Each time that there is none: what the clock has seen meanwhile is of no account.
+            poll_fn(|context| {
+                let poll = room.poll_unpin(context);
+                if poll.is_pending() {
+                    client.wait_for_room();
+                }
+                poll
+            })
+            .await;
             client.begin();
             run.now = Instant::now();
         }

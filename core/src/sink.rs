@@ -50,6 +50,12 @@ pub trait Sink: Send + Sync + 'static {
     /// was sent (or is gone): a client is not served faster than it reads.
     fn ready(&self) -> Option<BoxFuture<'static, ()>>;
 
+    /// Whether who waits for [`ready`](Self::ready) may go on: a sink that says so only when there is more room than at
+    /// which the waiting begins says when.
+    fn has_room(&self) -> bool {
+        self.ready().is_none()
+    }
+
     /// Stops (`true`) or resumes reading from the client. The sink resumes by itself before a pause could cost the
     /// client its heartbeat; what arrives then is answered
     /// `overloaded` or `rate_limited`, after what the pause was for.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed setup is a failed test")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use carillon_core::lifecycle::App;
@@ -58,11 +59,13 @@ struct Notes {
     log: Mutex<Vec<String>>,
     /// A permit for each answer the client has room for.
     room: Arc<Semaphore>,
+    /// Nobody begins to wait, and who waits goes on waiting.
+    some: AtomicBool,
 }
 
 impl Notes {
     fn new(room: usize) -> Arc<Self> {
-        Arc::new(Self { log: Mutex::default(), room: Arc::new(Semaphore::new(room)) })
+        Arc::new(Self { log: Mutex::default(), room: Arc::new(Semaphore::new(room)), some: AtomicBool::new(false) })
     }
 
     fn note(&self, what: impl ToString) {
@@ -104,12 +107,16 @@ impl Sink for Notes {
     }
 
     fn ready(&self) -> Option<BoxFuture<'static, ()>> {
-        if self.room.available_permits() > 0 {
+        if self.has_room() || self.some.load(Ordering::Relaxed) {
             return None;
         }
         self.note("room");
         let room = Arc::clone(&self.room);
         Some(Box::pin(async move { drop(room.acquire().await) }))
+    }
+
+    fn has_room(&self) -> bool {
+        self.room.available_permits() > 0
     }
 
     fn pause_reading(&self, _: bool) {}
@@ -197,6 +204,23 @@ async fn a_run_that_is_cut_off_leaves_no_cork_behind() {
     drop(session);
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(sink.read(), "cork 1 2 uncork 3 4");
+}
+
+/// Who reads slowly is served slowly: there may be some room already, and not yet as much as it takes to go on.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_client_that_reads_slowly_is_not_answered_in_its_place() {
+    let harness = Harness::of::<Probe>().await;
+    let sink = Notes::new(1);
+    let session = connect(&harness, &sink).await;
+    send(&session, &["quick", "quick"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    sink.some.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = sink.read();
+    assert!(before.ends_with("1 room uncork"), "{before}");
+    sink.room.add_permits(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(sink.read(), format!("{before} 2"));
 }
 
 /// A handler that blocks its thread keeps the answers of those before it for as long as its time, and no longer.

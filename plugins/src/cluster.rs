@@ -6,6 +6,7 @@
 
 mod alerts;
 mod health;
+mod lease;
 mod metrics;
 mod ours;
 mod state;
@@ -13,6 +14,7 @@ mod views;
 
 pub(crate) use alerts::Alerts;
 pub(crate) use health::{HealthUpdate, Locale, Status};
+pub(crate) use lease::Lease;
 pub(crate) use metrics::{Aggregate, Metrics, percent, used};
 pub(crate) use ours::{is_ours, publish_metrics};
 pub(crate) use state::{Snapshot, State};

@@ -135,6 +135,7 @@ impl Plugin for Relay {
             () = self.listen(&host) => {}
             () = self.turn.keep(&host) => {}
         }
+        self.turn.give_back(&host).await;
         Ok(())
     }
 }

@@ -38,7 +38,7 @@ impl Timed for Client {
             Run::Working => false,
             Run::Handed(since) => late(*since, now, &mut next),
             Run::Room(free) => {
-                let room = queue.sink.as_ref().is_none_or(|sink| sink.ready().is_none());
+                let room = queue.sink.as_ref().is_none_or(|sink| sink.has_room());
                 *free = room.then(|| free.unwrap_or(now));
                 free.is_some_and(|free| late(free, now, &mut next))
             }

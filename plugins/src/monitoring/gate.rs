@@ -1,6 +1,5 @@
 //! Who collects, where several could: at most one Carillon of a bus, and none while another program does.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use carillon_core::bus::Subscription;
@@ -8,10 +7,8 @@ use carillon_core::prelude::*;
 use tokio::time::{Instant, sleep};
 
 use super::config::{Collect, MonitoringConfig};
-use crate::cluster::{METRICS, is_ours};
+use crate::cluster::{Lease, METRICS, is_ours};
 
-/// The lease of the Carillon that collects, behind the prefix of its bus.
-const LEASE: &str = "collector";
 /// For so many intervals nobody else may have been heard.
 const QUIET: u32 = 3;
 /// How often in an interval the lease is renewed, and others look whether it is free.
@@ -23,11 +20,9 @@ const RENEWALS: u32 = 3;
 /// The turn of this Carillon.
 pub(super) struct Gate {
     host: Host,
-    owner: String,
     interval: Duration,
-    shared: bool,
-    /// Whether this Carillon has the lease, as far as it knows.
-    held: AtomicBool,
+    /// Where there may be others.
+    lease: Option<Lease>,
     /// When somebody else was heard last, or could have been without our hearing it. `None` where that does not matter.
     heard: Option<Mutex<Instant>>,
 }
@@ -38,10 +33,8 @@ impl Gate {
         let polite = shared && config.collect == Collect::Auto;
         Self {
             host,
-            owner: format!("{:032x}", fastrand::u128(..)),
             interval: config.interval(),
-            shared,
-            held: AtomicBool::new(false),
+            lease: shared.then(|| Lease::new("collector", config.interval() / CHECKS * RENEWALS)),
             heard: polite.then(|| Mutex::new(Instant::now())),
         }
     }
@@ -58,9 +51,7 @@ impl Gate {
     /// When the bus does not tell.
     pub(super) async fn is_open(&self) -> Result<bool> {
         let bus = self.host.bus();
-        if !self.shared {
-            return Ok(true);
-        }
+        let Some(lease) = &self.lease else { return Ok(true) };
         if let Some(heard) = &self.heard {
             if !bus.status().up {
                 // Whatever is said now is not heard.
@@ -71,17 +62,13 @@ impl Gate {
                 return Ok(false);
             }
         }
-        let open = bus.claim(&bus.own(LEASE), &self.owner, self.pause() * RENEWALS).await?;
-        self.held.store(open, Ordering::Relaxed);
-        Ok(open)
+        lease.claim(bus).await
     }
 
     /// Gives the lease back, if this Carillon has it: another need not wait for its end.
     pub(super) async fn close(&self) {
-        if self.held.swap(false, Ordering::Relaxed) {
-            let bus = self.host.bus();
-            // Without the bus it ends by itself.
-            bus.claim(&bus.own(LEASE), &self.owner, Duration::from_millis(1)).await.ok();
+        if let Some(lease) = &self.lease {
+            lease.give_back(self.host.bus()).await;
         }
     }
 

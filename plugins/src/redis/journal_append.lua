@@ -6,7 +6,8 @@ local stream, state = KEYS[1], KEYS[2]
 local known = redis.call('HMGET', state, 'e', 'n', 'b')
 local epoch, last, held = known[1], tonumber(known[2]), tonumber(known[3])
 if not (epoch and last and held) then
-  redis.call('DEL', stream)
+  -- What Redis refuses here it refuses of the records too, and that is answered.
+  redis.pcall('DEL', stream)
   epoch, last, held = ARGV[1], 0, 0
 elseif epoch == ARGV[2] and last < tonumber(ARGV[3]) then
   -- A replica that has taken over has not got as far.
@@ -30,6 +31,9 @@ for index = 8, #ARGV do
   end
   redis.call(ARGV[7], stream, epoch .. '-' .. number .. ' ' .. at .. '\n' .. record)
   last, held, appended = last + 1, held + #record, appended + 1
+end
+if appended == 0 and why ~= '' then
+  return {epoch, string.format('%.0f', last), at, 0, why}
 end
 local kept = redis.call('XLEN', stream)
 while kept > 0 do

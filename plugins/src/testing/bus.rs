@@ -1,7 +1,9 @@
 //! For tests: memory buses with a flaw. `flaky://2000` is away for the first 2 s, `storeless://` never has its keys, and
-//! `shared://name` is one and the same for all applications of the process.
+//! `shared://name` is one and the same for all applications of the process; with `slow://name` it is too, and takes 10 s for
+//! every claim but the first.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,18 +19,23 @@ use tokio::time::Instant;
 bus!("flaky", flaky);
 bus!("storeless", storeless);
 bus!("shared", shared);
+bus!("slow", slow);
 
 struct TestBus {
     inner: Arc<MemoryBus>,
     back_at: Instant,
     store: bool,
     shared: bool,
+    slow: bool,
+    /// Something was claimed.
+    claimed: AtomicBool,
 }
 
 impl TestBus {
     /// A memory bus of its own, without a flaw yet.
     fn sound(context: BusContext) -> Self {
-        Self { inner: Arc::new(MemoryBus::new(context)), back_at: Instant::now(), store: true, shared: false }
+        let (inner, claimed) = (Arc::new(MemoryBus::new(context)), AtomicBool::new(false));
+        Self { inner, back_at: Instant::now(), store: true, shared: false, slow: false, claimed }
     }
 }
 
@@ -45,10 +52,22 @@ fn storeless(_: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dy
 }
 
 fn shared(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    let bus = named(&url, context);
+    Box::pin(async move { Ok(Arc::new(bus) as Arc<dyn Bus>) })
+}
+
+fn slow(url: String, context: BusContext) -> BoxFuture<'static, Result<Arc<dyn Bus>>> {
+    let bus = named(&url, context);
+    Box::pin(async move { Ok(Arc::new(TestBus { slow: true, ..bus }) as Arc<dyn Bus>) })
+}
+
+/// The one of this name, whatever the scheme.
+fn named(url: &str, context: BusContext) -> TestBus {
     static BUSES: Mutex<BTreeMap<String, Arc<MemoryBus>>> = Mutex::new(BTreeMap::new());
+    let name = url.split("://").last().unwrap_or_default().to_owned();
     let bus = TestBus::sound(context);
-    let inner = Arc::clone(BUSES.lock().unwrap().entry(url).or_insert_with(|| Arc::clone(&bus.inner)));
-    Box::pin(async move { Ok(Arc::new(TestBus { inner, shared: true, ..bus }) as Arc<dyn Bus>) })
+    let inner = Arc::clone(BUSES.lock().unwrap().entry(name).or_insert_with(|| Arc::clone(&bus.inner)));
+    TestBus { inner, shared: true, ..bus }
 }
 
 impl TestBus {
@@ -100,6 +119,9 @@ impl Bus for TestBus {
     }
 
     async fn claim(&self, key: &str, owner: &str, ttl: Duration) -> Result<bool> {
+        if self.slow && self.claimed.swap(true, Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
         self.store()?.claim(key, owner, ttl).await
     }
 

@@ -51,3 +51,18 @@ async fn what_never_left_was_surely_not_appended() {
     stopped.signal("CONT");
     assert_eq!(codes, (Code::Unavailable, Code::Timeout));
 }
+
+/// A Redis that refuses has surely not appended, whyever it does.
+#[tokio::test]
+async fn what_is_refused_was_surely_not_appended() {
+    let (full, replica) = (&["CONFIG", "SET", "maxmemory", "1"][..], &["REPLICAOF", "127.0.0.1", "1"][..]);
+    for (refuse, before) in [(full, 1), (replica, 0), (replica, 1)] {
+        let redis = Server::start(&[]).await;
+        let bus = TestBus::up(&redis.url()).await.bus;
+        assert!(bus.append("j", &records(before), BOUNDS, None).await.iter().all(Result::is_ok));
+        assert_eq!(redis.client().await.command(refuse).await, "+OK");
+        let refused = bus.append("j", &records(2), BOUNDS, None).await;
+        let codes: Vec<_> = refused.into_iter().map(|result| result.unwrap_err().code()).collect();
+        assert_eq!(codes, [Code::Unavailable; 2], "{refuse:?} after {before}");
+    }
+}

@@ -159,6 +159,10 @@ impl Sink for Client {
         self.session.room()
     }
 
+    fn has_room(&self) -> bool {
+        self.session.has_room_now()
+    }
+
     fn pause_reading(&self, pause: bool) {
         if self.paused.swap(pause, Ordering::AcqRel) == pause {
             return;

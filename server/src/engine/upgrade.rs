@@ -205,6 +205,8 @@ impl Upgrading {
             return None;
         }
         out.upgrading = true;
+        // Who waits for room is not held up by an upgrade.
+        session.changed.notify_waiters();
         Some(Self(Some(Arc::clone(session))))
     }
 

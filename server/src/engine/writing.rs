@@ -139,7 +139,7 @@ impl Session {
         Some(Box::pin(async move { session.until(|session| session.has_room_now().then_some(()).ok_or(None)).await }))
     }
 
-    fn has_room_now(&self) -> bool {
+    pub(super) fn has_room_now(&self) -> bool {
         let out = self.out();
         out.outbox.cost() <= self.low_mark() || out.upgrading || self.ended().is_some()
     }
