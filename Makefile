@@ -14,6 +14,8 @@ web = server/web
 page = $(web)/dist/index.html
 page_sources = $(addprefix $(web)/,package.json tsconfig.json vite.config.ts) $(wildcard $(web)/*.html $(web)/frame/* $(web)/src/*) docs/reference/types.d.ts
 packages = $(web)/node_modules/.package-lock.json
+clients = server/tests/js
+clients_packages = $(clients)/node_modules/.package-lock.json
 
 benches = cargo run --quiet --locked --release -p carillon-benches --
 
@@ -30,19 +32,18 @@ dev: ## the same from a build without optimisation, for writing plugins: seconds
 	$(need_cargo)
 	cargo run --locked -p carillon-server --bin carillon -- serve
 
-cluster: ## start Redis (REDIS=single, sentinel or cluster) and NODES=3 Carillons on loopback, until Ctrl-C
+cluster: $(clients_packages) ## start Redis (REDIS=single, sentinel or cluster) and NODES=3 Carillons on loopback, until Ctrl-C
 	$(need_cargo)
 	$(need_node)
 	$(call need,redis-server,install redis-server 7 (apt-get install redis-server))
 	cargo build --locked -p carillon-server --bin carillon
-	@cd server/tests/js && { [ -d node_modules ] || npm ci --no-audit --no-fund; }
-	@exec node server/tests/js/lib/lab.mjs $(or $(REDIS),single) $(or $(NODES),3)
+	@exec node $(clients)/lib/lab.mjs $(or $(REDIS),single) $(or $(NODES),3)
 
 web: $(page) ## build the pages and the client bundle that the server takes in
 
-$(packages): $(web)/package-lock.json
+$(packages) $(clients_packages): %/node_modules/.package-lock.json: %/package-lock.json
 	$(need_node)
-	cd $(web) && npm ci --no-audit --no-fund
+	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
 $(page): $(packages) $(page_sources)

@@ -211,7 +211,7 @@ fn check_limits(
     }
 }
 
-/// What is to be kept is published somewhere; what belongs to a disabled plugin need not be.
+/// What is to be kept is published somewhere, and kept; what belongs to a disabled plugin need not be.
 fn check_journals(
     planned: &[Planned],
     disabled: &HashSet<&'static str>,
@@ -223,6 +223,15 @@ fn check_journals(
         if !known.contains(&&**name) && !disabled.contains(&**name) {
             let message = format!("no plugin serves {name:?}");
             problems.add(format!("journal.namespaces[{at}]"), message).hint(hint(name, "there are", &known));
+        }
+    }
+    for Planned { entry, plan, .. } in planned {
+        for emit in plan.outline().emits.iter().filter(|emit| emit.kept) {
+            let namespace = emit.namespace.as_deref().unwrap_or(entry.namespace());
+            if !disabled.contains(namespace) && !journal.namespaces.iter().any(|kept| kept == namespace) {
+                let message = format!("event {:?} is to be kept, and nothing is kept of {namespace:?}", emit.name);
+                problems.add(format!("plugins.{}", entry.name()), message).hint("add it to `journal.namespaces`");
+            }
         }
     }
 }

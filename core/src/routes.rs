@@ -267,7 +267,7 @@ impl<P: Send + Sync + 'static> Routes<P> {
         let payload = self.schemas.subschema_for::<T>();
         let emits = &mut self.table.outline.emits;
         let at = emits.len();
-        emits.push(EmitOutline { namespace, name, doc: doc.to_owned(), payload, mode: Mode::All });
+        emits.push(EmitOutline { namespace, name, doc: doc.to_owned(), payload, mode: Mode::All, kept: false });
         &mut emits[at]
     }
 

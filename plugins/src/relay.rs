@@ -85,12 +85,7 @@ impl Plugin for Relay {
         )?;
         let mut channels = HashMap::new();
         let mut journal = false;
-        for (at, row) in config.rows.into_iter().enumerate() {
-            if let Some(unkept) = row.namespaces.iter().find(|name| row.journal && !host.keeps(name)) {
-                return Err(Error::internal(format!(
-                    "plugins.relay.rows[{at}].journal: nothing is kept of {unkept}; add it to journal.namespaces"
-                )));
-            }
+        for row in config.rows {
             journal |= row.journal;
             let channel = channels.entry(row.channel.clone()).or_insert_with(|| Channel::new(&row.channel, &results));
             let (mode, journal) = (row.mode, row.journal);
@@ -116,6 +111,9 @@ impl Plugin for Relay {
                     _ => on.emits_to::<Value>(namespace, &row.event, &doc),
                 };
                 event.mode(row.mode);
+                if row.journal {
+                    event.kept();
+                }
             }
         }
     }

@@ -27,7 +27,8 @@ pub struct File {
     pub text: String,
 }
 
-/// Every generated file, for the plugins linked into this binary with nothing configured.
+/// Every generated file, for the plugins linked into this binary with nothing configured; and with a bus that others share, for
+/// the metrics that there are then.
 ///
 /// # Errors
 /// When the application does not start: the list of metrics comes from a running one.
@@ -35,6 +36,9 @@ pub fn files() -> Result<Vec<File>, Box<dyn std::error::Error>> {
     let registry = Registry::linked()?;
     let sections = all_sections(registry.sections());
     let contract = Contract::new(&registry, &Loader::new(sections.clone()).load()?);
+    let alone = described(&registry, Loader::new(sections.clone()))?;
+    let mut shared = described(&registry, Loader::new(sections.clone()).flag("bus.url", NO_REDIS, "the reference"))?;
+    shared.retain(|family| alone.iter().all(|known| known.name != family.name));
     Ok(vec![
         File { path: "config/default.toml", text: default_toml(&sections) },
         File { path: "config/schema.json", text: config_schema(&sections) },
@@ -42,7 +46,7 @@ pub fn files() -> Result<Vec<File>, Box<dyn std::error::Error>> {
         File { path: "docs/reference/types.d.ts", text: contract.typescript() },
         File { path: "docs/reference/config.md", text: carillon_config::reference_markdown(&sections) },
         File { path: "docs/reference/events.json", text: events(&registry, &sections)? },
-        File { path: "docs/reference/metrics.md", text: metrics(&described(&registry, &sections)?) },
+        File { path: "docs/reference/metrics.md", text: metrics(&alone, &shared) },
     ])
 }
 
@@ -86,9 +90,12 @@ fn events(registry: &Registry, sections: &[Section]) -> Result<String, Box<dyn s
     Ok(pretty(&Value::Object(all)))
 }
 
-/// The families of an application that runs with nothing configured.
-fn described(registry: &Registry, sections: &[Section]) -> Result<Vec<Described>, Box<dyn std::error::Error>> {
-    let config = Loader::new(sections.to_vec()).load()?;
+/// A bus that others share, and that need not be there: its series are, from the start.
+const NO_REDIS: &str = "redis://127.0.0.1:1";
+
+/// The families of an application that runs with these settings.
+fn described(registry: &Registry, loader: Loader) -> Result<Vec<Described>, Box<dyn std::error::Error>> {
+    let config = loader.load()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let described = runtime.block_on(async {
         let app = Arc::new(App::boot(registry, &config, Threads::PerPlugin(1), 1).await?);
@@ -118,14 +125,29 @@ Series of connections, HTTP, the process and the log are the server's: a plugin'
 |---|---|---|---|
 ";
 
-fn metrics(described: &[Described]) -> String {
+const METRICS_SHARED: &str = "
+## On a bus that others share
+
+With `bus.url = \"redis://..\"`, `redis+sentinel://..` or `redis+cluster://..` there are these as well:
+
+| name | type | labels | meaning |
+|---|---|---|---|
+";
+
+fn metrics(alone: &[Described], shared: &[Described]) -> String {
     let mut text = METRICS_INTRO.to_owned();
+    push_rows(&mut text, alone);
+    text.push_str(METRICS_SHARED);
+    push_rows(&mut text, shared);
+    text
+}
+
+fn push_rows(text: &mut String, described: &[Described]) {
     for family in described {
         let labels: Vec<String> = family.labels.iter().map(|label| format!("`{label}`")).collect();
         let help = family.help.replace('|', "\\|");
         text.push_str(&format!("| `{}` | {} | {} | {help} |\n", family.name, family.kind, labels.join(", ")));
     }
-    text
 }
 
 fn pretty(value: &Value) -> String {

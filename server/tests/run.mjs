@@ -2,7 +2,7 @@
 //! `make test`: installs what is missing, runs every check and test, and ends with one summary line.
 //!
 //! `node server/tests/run.mjs [fmt|web|clippy|doc|rust|fixture|js|deny]...` runs some of the steps only. Three have to be asked
-//! for: `soak` (with `fixture` before it) runs the tests that could go on for ever for minutes, `deb` (with `web` before it)
+//! for: `soak` (with `fixture` before it) runs the tests that could go on for ever for about an hour, `deb` (with `web` before it)
 //! installs the Debian package on this machine and removes it, and `pages` measures the pages in a browser.
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -18,7 +18,9 @@ const js = join(here, 'js');
 const python = join(here, 'python');
 const venv = join(target, 'python');
 const fixture = join(here, 'fixture');
-const tool = join(target, 'tools');
+// Of this version, and in a folder of its own: the next one is not mistaken for it.
+const DENY = '0.20.2';
+const tool = join(target, 'tools', `cargo-deny-${DENY}`);
 
 // Every program the tests call beyond Rust and Node.js, and the Debian package that brings it.
 const tools = [
@@ -103,8 +105,6 @@ const FILES_AT_ONCE = 3;
 const PROTOCOLS = readdirSync(js).filter((name) => /^(attacks|bad-|engineio-|identity|limits|protocol|rfc6455-|socketio-|transports).*\.test\.mjs$/.test(name));
 // What they prove is disturbed by whatever else the machine does.
 const ALONE = ['proc.test.mjs'];
-
-const DENY = '0.20.2';
 
 // Random schedules of the simulation, of which the step `rust` runs a tenth, always the same ones: about five minutes.
 const SCHEDULES = 100_000;

@@ -92,6 +92,9 @@ pub struct EmitOutline {
     /// What may become of a publish on its way to a client that does not read fast enough, unless the publish says.
     #[serde(skip_serializing_if = "Mode::is_all")]
     pub mode: Mode,
+    /// Whether it has to be kept: its namespace must be in `journal.namespaces`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 impl EmitOutline {
@@ -108,6 +111,11 @@ impl EmitOutline {
     /// See [`Mode`].
     pub fn mode(&mut self, mode: Mode) {
         self.mode = mode;
+    }
+
+    /// This event has to be kept: a configuration that has no journal of its namespace (`journal.namespaces`) is refused.
+    pub fn kept(&mut self) {
+        self.kept = true;
     }
 }
 
