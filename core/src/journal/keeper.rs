@@ -8,6 +8,7 @@ use carillon_config::JournalSettings;
 use futures_util::FutureExt;
 use prometheus::{IntCounter, IntCounterVec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::{Bounds, Offset, Page, Seal};
 use crate::bus::Bus;
@@ -21,6 +22,9 @@ use crate::sink::Mode;
 /// Publishes of one namespace that wait to be appended, and their bytes; more are refused, or wait.
 pub(super) const OUTGOING_DEPTH: usize = 10_000;
 const OUTGOING_BYTES: usize = 64 << 20;
+/// Clients that ask the bus for something at once when they come back, and how long the others wait for their turn.
+const TURNS: usize = 4;
+const TURN: Duration = Duration::from_secs(10);
 
 /// What all journals of an application share.
 pub(crate) struct Journals {
@@ -53,6 +57,8 @@ pub(crate) struct Keeper {
     pub(super) outgoing: Option<mpsc::Sender<Outgoing>>,
     pub(super) room: Arc<Semaphore>,
     waiting: Mutex<Option<mpsc::Receiver<Outgoing>>>,
+    /// For clients that come back, all at once when a node has died: however many they are, the bus has time for the rest.
+    turns: Semaphore,
 }
 
 /// What changes. Locked while something is delivered, or somebody comes, so that either has a place in the other's order.
@@ -174,6 +180,7 @@ impl Journals {
             outgoing,
             room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
+            turns: Semaphore::new(TURNS),
         };
         if keeper.is_here() {
             keeper.state().last = keeper.read_here(None, 1).ok().map(|page| page.last);
@@ -245,6 +252,13 @@ impl Keeper {
     /// Reads wherever the journal is.
     pub(crate) async fn read(&self, after: Option<&Offset>, limit: usize) -> Result<Page> {
         self.bus.read(&self.name, after, limit, self.bounds).await
+    }
+
+    /// Something that a client which comes back asks of the bus, when it is its turn.
+    pub(crate) async fn in_turn<T>(&self, ask: impl Future<Output = Result<T>>) -> Result<T> {
+        let overloaded = || Error::overloaded("too many clients come back at once");
+        let _turn = timeout(TURN, self.turns.acquire()).await.map_err(|_| overloaded())??;
+        ask.await
     }
 
     /// Begins a new epoch where something is missing: from here on nobody gets across that. What goes missing meanwhile may

@@ -17,7 +17,7 @@ const PAGE: usize = 256;
 const REST: usize = 4 * PAGE;
 const TRIES: usize = 20;
 /// How long this node may be behind what the client has got from another.
-const BEHIND: Duration = Duration::from_secs(2);
+const BEHIND: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(5);
 
 impl Client {
@@ -33,7 +33,9 @@ impl Client {
         if let Some(sessions) = &keeper.sessions {
             sessions.counts.count(if result.is_ok() { "recovered" } else { "broken_off" });
         }
-        if result.is_err() {
+        if let Err(error) = result {
+            let namespace = &*namespace.name;
+            tracing::debug!(namespace, "a client that came back does not get all it has missed: {error}");
             sink.close(Reason::Resumed);
         }
     }
@@ -76,7 +78,7 @@ impl Client {
             if keeper.state().last.as_ref() == Some(&*at) {
                 return Ok(());
             }
-            let page = keeper.read(Some(at), PAGE).await?;
+            let page = keeper.in_turn(keeper.read(Some(at), PAGE)).await?;
             let delivered = keeper.state().last.clone();
             let entries = until(&page, delivered.as_ref())?;
             self.send_missed(keeper, resumed, sink, entries).await?;

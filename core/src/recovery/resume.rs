@@ -58,7 +58,8 @@ impl Namespace {
         pid: &str,
     ) -> Result<(String, Resumed), Refused> {
         let away = |_: Error| "unavailable";
-        let known = keeper.bus.get(&key(&*keeper.bus, pid)).await.map_err(away)?.ok_or("unknown")?;
+        let name = key(&*keeper.bus, pid);
+        let known = keeper.in_turn(keeper.bus.get(&name)).await.map_err(away)?.ok_or("unknown")?;
         let known = keeper.seal.open(pid, known).map_err(|_| "unknown")?;
         let known: Known = serde_json::from_slice(&known).map_err(|_| "unknown")?;
         let identity = peer.identity();
@@ -76,7 +77,7 @@ impl Namespace {
         };
         // Nobody gets across what is not in the journal.
         keeper.mend().await.map_err(away)?;
-        let page = keeper.read(Some(&offset), 1).await.map_err(away)?;
+        let page = keeper.in_turn(keeper.read(Some(&offset), 1)).await.map_err(away)?;
         if !page.whole {
             return Err("gone");
         }
@@ -104,7 +105,8 @@ impl Namespace {
             let known = keeper.seal.close(&membership.pid, membership.known(&self.name, peer, &rooms).ok()?);
             let ttl = sessions.patience + sessions.patience / 2;
             sessions.pending.forget(&membership.pid);
-            let written = keeper.bus.set(&key(&*keeper.bus, &membership.pid), known, Some(ttl)).await;
+            let name = key(&*keeper.bus, &membership.pid);
+            let written = keeper.in_turn(keeper.bus.set(&name, known, Some(ttl))).await;
             sessions.counts.write(&written).inc();
         }
         Some(membership)

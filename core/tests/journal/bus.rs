@@ -33,7 +33,14 @@ pub(super) struct Flaws {
     pub(super) slow: AtomicBool,
     /// How often something was read.
     pub(super) reads: AtomicUsize,
+    /// Reading takes a while, and few do it at once: more are refused.
+    pub(super) narrow: AtomicBool,
+    /// How many read now.
+    reading: AtomicUsize,
 }
+
+/// How many read at once from a bus that is narrow.
+const READERS: usize = 8;
 
 struct SharedBus {
     inner: Arc<MemoryBus>,
@@ -144,6 +151,15 @@ impl Bus for SharedBus {
     }
     async fn read(&self, name: &str, after: Option<&Offset>, limit: usize, bounds: Bounds) -> Result<Page> {
         self.flaws.reads.fetch_add(1, Ordering::Relaxed);
+        if Self::has(&self.flaws.narrow) {
+            if self.flaws.reading.fetch_add(1, Ordering::Relaxed) < READERS {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.flaws.reading.fetch_sub(1, Ordering::Relaxed);
+            } else {
+                self.flaws.reading.fetch_sub(1, Ordering::Relaxed);
+                return Err(Error::overloaded("too many read, as told"));
+            }
+        }
         self.inner()?.read(name, after, limit, bounds).await
     }
     async fn renew(&self, name: &str, known: &Offset, bounds: Bounds) -> Result<()> {

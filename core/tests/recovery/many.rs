@@ -214,3 +214,25 @@ async fn a_node_finds_a_journal_that_was_away_when_it_began() {
     settle().await;
     assert!(recovered(&connect(&a, json!({"pid": ann.pid()})).await).await);
 }
+
+/// However many come back at once, the bus is asked by a few at a time, and all get on.
+#[tokio::test(start_paused = true)]
+async fn all_clients_of_a_node_that_has_died_get_on() {
+    let [a, b] = pair("crowd").await;
+    let mut bob = connect(&b, json!({})).await;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        crowd.push(connect(&a, json!({})).await);
+    }
+    say(&mut bob, json!({"text": 1})).await;
+    settle().await;
+    let offset = texts(&said(&crowd[0]).await).1;
+    say(&mut bob, json!({"text": 2})).await;
+    flaws("crowd").narrow.store(true, Ordering::Relaxed);
+    let come_back = crowd.iter().map(|client| connect(&b, json!({"pid": client.pid(), "offset": offset})));
+    let back = futures_util::future::join_all(come_back).await;
+    for client in &back {
+        assert_eq!(texts(&said(client).await).0, [2]);
+    }
+    assert_eq!((counted(&b, "recovered"), counted(&b, "broken_off"), counted(&b, "unavailable")), (100.0, 0.0, 0.0));
+}
