@@ -46,6 +46,9 @@ pub(crate) fn leave(target: &Target, word: &str) -> Result<Left> {
             } else if dialect.parse(text) == Packet::Connected {
                 pid = between(text, "\"pid\":\"");
                 connected = true;
+                if pid.is_none() {
+                    return Err("the server keeps nothing for clients that come back".into());
+                }
             }
             Ok(())
         })?;
@@ -53,7 +56,7 @@ pub(crate) fn leave(target: &Target, word: &str) -> Result<Left> {
             client.say(word)?;
         }
     }
-    let (pid, offset) = pid.zip(offset).ok_or("the server knows no recovery")?;
+    let (pid, offset) = pid.zip(offset).ok_or("a message came before the CONNECT reply")?;
     Ok(Left { pid, offset })
 }
 

@@ -66,6 +66,8 @@ fn measure(contest: &mut Contest, options: &Replay) -> Result<Part> {
     let mut outcomes = Vec::new();
     for (name, settings) in [("in memory", memory.clone()), ("in Redis", [memory, vec![url]].concat())] {
         let mut node = contest.start(Peer::Carillon, name, &settings)?;
+        // A node has reached its journal a moment after it has started.
+        contest.rest(1.0)?;
         let one = serde_json::to_string(&Run { seconds: 0.01, ..Run::paced(100.0, 0.01, options.payload) })?;
         let left = returning::leave(&node.target, &node.target.dialect.event("run", &one))?;
         contest.connect(&mut node, options.clients)?;
