@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { told } from './lib/outage.mjs';
+import { busDetail, told } from './lib/outage.mjs';
 import { start } from './lib/server.mjs';
 import { startCluster } from './lib/shards.mjs';
 import { short } from './lib/soak.mjs';
@@ -56,12 +56,11 @@ test('/readyz names a shard that hangs, and is ready again when it goes on', asy
   const redis = await startCluster(t, { nodeTimeoutMs: 60_000 });
   const server = await start(t, { args: ['--bus', redis.url] });
   await told(server, { up: true, status: 'ready' });
-  const detail = async () => (await (await server.fetch('/readyz')).json()).components.bus.detail;
-  assert.equal(await detail(), 'redis: 3 shards deliver');
+  assert.equal(await busDetail(server), 'redis: 3 shards deliver');
   const dead = redis.masters[2];
   dead.signal('SIGSTOP');
   const away = await told(server, { up: false, status: 'degraded' });
-  const text = await detail();
+  const text = await busDetail(server);
   assert.ok(text.startsWith('redis: 2 of 3 shards deliver; the shard at ') && text.includes(dead.address), text);
   dead.signal('SIGCONT');
   const back = await told(server, { up: true, status: 'ready' });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { told } from './lib/outage.mjs';
+import { busDetail, told } from './lib/outage.mjs';
 import { startSentinel } from './lib/sentinel.mjs';
 import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
@@ -50,11 +50,10 @@ test('/readyz names the master that is not there, and Sentinels that name none',
   const redis = await startSentinel(t, { replicas: 0 });
   const server = await start(t, { args: ['--bus', redis.url] });
   await told(server, { up: true, status: 'ready' });
-  const detail = async () => (await (await server.fetch('/readyz')).json()).components.bus.detail;
-  assert.equal(await detail(), `redis: mymaster at ${redis.servers[0].address} delivers`);
+  assert.equal(await busDetail(server), `redis: mymaster at ${redis.servers[0].address} delivers`);
   await redis.servers[0].kill();
   await told(server, { up: false, status: 'degraded' });
-  assert.match(await detail(), /^redis: mymaster at .* away for \d+ s: .*/);
+  assert.match(await busDetail(server), /^redis: mymaster at .* away for \d+ s: .*/);
   const other = await start(t, { args: ['--bus', redis.url.replace('mymaster', 'another')] });
   await told(other, { up: false, status: 'degraded' });
   await other.logged(/no Sentinel names a master "another"/);
