@@ -216,6 +216,9 @@ impl Client {
                 interest.go(&rooms.names);
             }
             self.seat.remove(rooms.names.clone());
+            if let Some(presence) = &self.namespace.presence {
+                rooms.names.iter().for_each(|room| presence.left(room));
+            }
             self.goes(reason, &rooms.names);
         }
         self.count(&mut queue, None);

@@ -32,6 +32,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::alive::Alive;
+pub(crate) use self::alive::BEAT;
 use self::channels::{Channels, Part, Place};
 use self::control::{Control, Said, Shared, Speaker, Word};
 pub use self::gaps::Missed;
@@ -52,6 +53,7 @@ use crate::metrics::Metrics;
 use crate::namespace::Namespace;
 use crate::packet::Item;
 use crate::peer::NodeId;
+use crate::presence::Counts;
 use crate::recovery::Takeover;
 use crate::sink::Mode;
 use crate::throttle::Throttle;
@@ -246,6 +248,16 @@ impl Cluster {
             return (Vec::new(), asked.missing());
         }
         asked.wait(self.ask_timeout).await
+    }
+
+    /// Tells the other nodes how many are in rooms here. Those that miss it ask.
+    pub(crate) fn tell_counts(&self, counts: Counts) {
+        self.shared.words.try_send((None, Said::Counts(counts))).ok();
+    }
+
+    /// The other nodes, sorted.
+    pub(crate) fn others(&self) -> Vec<NodeId> {
+        self.shared.alive.others()
     }
 
     /// Whether the way to the others works, and what to tell an operator.

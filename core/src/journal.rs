@@ -20,7 +20,7 @@ use carillon_config::JournalSettings;
 
 pub(crate) use self::follow::Follower;
 pub use self::history::{History, Past};
-pub(crate) use self::history::{LateHost, declare, read_all};
+pub(crate) use self::history::{LateHost, declare, read_past};
 pub(crate) use self::keeper::{Journals, Keeper, State};
 pub(crate) use self::publish::Published;
 pub(crate) use self::record::Record;

@@ -39,6 +39,7 @@ pub mod payload;
 pub mod peer;
 pub mod plugin;
 pub mod prelude;
+mod presence;
 mod question;
 pub mod readiness;
 mod recovery;
@@ -60,6 +61,7 @@ pub use ctx::Ctx;
 pub use error::{Code, Error, Result};
 pub use host::{Host, Members, Reached, Target};
 pub use plugin::Plugin;
+pub use presence::RoomCount;
 pub use refusal::Refusal;
 
 #[doc(hidden)]

@@ -24,6 +24,7 @@ use crate::journal::{Journals, Keeper};
 use crate::limits::{OwnLimit, RateLimits};
 use crate::metrics::{ACK, Inbound, Metrics, OTHER, Outbound};
 use crate::module::Module;
+use crate::presence::{Presence, Presences};
 use crate::recovery::Sessions;
 use crate::routes::Outline;
 use crate::sink::{Mode, Transport};
@@ -55,6 +56,7 @@ pub(crate) struct Services {
     pub(crate) journals: Arc<Journals>,
     /// Where the bus is shared with other Carillons.
     pub(crate) interests: Option<Arc<Interests>>,
+    pub(crate) presences: Arc<Presences>,
 }
 
 /// One namespace.
@@ -82,6 +84,8 @@ pub(crate) struct Namespace {
     keeper: Option<Box<Keeper>>,
     /// What is to be heard of other nodes, where there may be any.
     pub(crate) interest: Option<Arc<Interest>>,
+    /// How many are in its rooms on all nodes, where it counts that.
+    pub(crate) presence: Option<Presence>,
     /// By route, where any event has a limit of its own.
     own_limits: Option<Box<[Option<OwnLimit>]>>,
     /// Set at the end of boot, before the first client.
@@ -125,8 +129,8 @@ impl Namespace {
         threads: Handle,
         services: Services,
     ) -> Self {
-        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals } =
-            services;
+        let Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, .. } = services;
+        let Services { interests, journals, presences, .. } = services;
         let own = outline.events.iter().map(|event| event.limit.map(|rate| rates.own(rate)));
         let own: Box<[_]> = own.collect();
         metrics.preset(name);
@@ -163,6 +167,7 @@ impl Namespace {
             rates,
             keeper: journals.of(name).map(Box::new),
             interest: interests.map(|shared| Arc::new(Interest::new(&shared))),
+            presence: presences.of(name, &outline.presence),
             log: Throttle::per_second(),
             blocked_log: Throttle::per_second(),
         }

@@ -2,6 +2,7 @@
 
 mod built_in;
 mod outline;
+mod presence;
 
 use std::future::Future;
 use std::panic::Location;
@@ -13,6 +14,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Serialize;
 
 pub use self::outline::{CallOutline, EmitOutline, EventOutline, GetOutline, Outline};
+pub use self::presence::PresenceOutline;
 use crate::ack::Ack;
 use crate::ctx::Ctx;
 use crate::error::Result;

@@ -21,6 +21,8 @@ mod pictures;
 #[expect(unused_imports, reason = "here the library is this very test")]
 #[path = "guide/program.rs"]
 mod program;
+#[path = "guide/table.rs"]
+mod table;
 
 use std::fs;
 use std::path::Path;

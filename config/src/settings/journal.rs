@@ -23,6 +23,11 @@ pub struct JournalSettings {
     /// How many bytes the publishes of one namespace hold together. The last one is kept, however large it is.
     #[schemars(range(min = 1024, max = 17_179_869_184_u64))]
     pub max_bytes: usize,
+    /// For how long publishes wait for a journal that others share while it is away, in milliseconds, before they go on
+    /// without a place in it. What waits is delivered to nobody meanwhile. With as much as a failover takes none of them is
+    /// missing in the journal; 0 waits for nothing.
+    #[schemars(range(max = 60_000))]
+    pub hold_ms: u64,
     /// For how long a client that is gone may come back and get on where it left off, in seconds.
     #[schemars(range(min = 1, max = 86_400))]
     pub max_disconnection_s: u64,
@@ -37,6 +42,7 @@ impl Default for JournalSettings {
             max_events: 10_000,
             max_age_s: 300,
             max_bytes: 16 * 1024 * 1024,
+            hold_ms: 5_000,
             max_disconnection_s: 120,
         }
     }

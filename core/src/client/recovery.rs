@@ -70,6 +70,9 @@ impl Client {
                 rooms.unheard |= interest.join(room);
             }
             self.seat.join(Arc::clone(room));
+            if let Some(presence) = &self.namespace.presence {
+                presence.joined(room);
+            }
         }
     }
 

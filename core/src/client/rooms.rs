@@ -46,7 +46,10 @@ impl Client {
         if let Some(interest) = &self.namespace.interest {
             rooms.unheard |= interest.join(&room);
         }
-        self.seat.join(room);
+        self.seat.join(Arc::clone(&room));
+        if let Some(presence) = &self.namespace.presence {
+            presence.joined(&room);
+        }
         self.is_known_otherwise();
         Ok(())
     }
@@ -61,7 +64,10 @@ impl Client {
             if let Some(interest) = &self.namespace.interest {
                 interest.leave(&room);
             }
-            self.seat.leave(room);
+            self.seat.leave(Arc::clone(&room));
+            if let Some(presence) = &self.namespace.presence {
+                presence.left(&room);
+            }
             self.is_known_otherwise();
         }
     }

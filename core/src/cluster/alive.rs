@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::peer::NodeId;
 
 /// A node says so often that it is there.
-pub(super) const BEAT: Duration = Duration::from_secs(3);
+pub(crate) const BEAT: Duration = Duration::from_secs(3);
 /// It is gone when it has not for so long; so is the way to the others, when a node has not heard itself.
 const GONE: Duration = Duration::from_secs(9);
 /// What is for a client of a node is sent to it for so long after that: it may merely not have been heard.

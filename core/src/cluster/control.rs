@@ -21,6 +21,7 @@ use super::question::{Answer, Open, Question, act, settled};
 use super::{Counters, Namespaces, RESUBSCRIBE};
 use crate::bus::{Bus, Message};
 use crate::peer::NodeId;
+use crate::presence::{Counts, Presence};
 use crate::throttle::Throttle;
 
 /// Words of this node that wait for the bus, and questions of others that wait for their answer; what is more is dropped.
@@ -48,6 +49,10 @@ pub(super) enum Said {
     Question(Question),
     /// What a node has asked.
     Answer { id: u64, answer: Answer },
+    /// How many clients it has in rooms of a namespace.
+    Counts(Counts),
+    /// It has missed some of those, and wants all.
+    Recount { namespace: String },
 }
 
 /// Something to be said to a node, or to all.
@@ -141,16 +146,32 @@ impl Control<'_> {
     }
 
     fn take(&self, node: NodeId, said: Said, questions: &mpsc::Sender<(NodeId, Question)>, hurry: &Notify) {
-        let Shared { alive, open, .. } = self.shared;
+        let Shared { alive, open, words, .. } = self.shared;
+        let presences = || self.namespaces.values().filter_map(|namespace| namespace.presence.as_ref());
+        let presence = |namespace: &str| self.namespaces.get(namespace)?.presence.as_ref();
+        if let Said::Leaves = said {
+            alive.leaves(node);
+            return presences().for_each(|presence| presence.gone(node));
+        }
+        alive.hear(node);
         match said {
-            Said::Leaves => return alive.leaves(node),
-            Said::Alive { new: true } => hurry.notify_one(),
-            Said::Alive { new: false } => {}
+            Said::Alive { new: true } => {
+                hurry.notify_one();
+                presences().for_each(Presence::is_wanted);
+            }
+            Said::Alive { new: false } | Said::Leaves => {}
             // Who is not answered counts this node as missing.
             Said::Question(question) => drop(questions.try_send((node, question))),
             Said::Answer { id, answer } => open.answered(id, node, answer),
+            Said::Counts(counts) => {
+                let namespace = counts.namespace.clone();
+                let known = presence(&namespace).filter(|_| alive.knows(node));
+                if known.is_some_and(|presence| presence.hear(node, counts)) {
+                    words.try_send((Some(node), Said::Recount { namespace })).ok();
+                }
+            }
+            Said::Recount { namespace } => presence(&namespace).into_iter().for_each(Presence::is_wanted),
         }
-        alive.hear(node);
     }
 
     /// Does what others ask, one after the other. They are answered when that is done; who joins a room may have to be waited
@@ -184,6 +205,7 @@ pub(super) fn understood(text: &[u8]) -> Option<Said> {
     let said: Said = serde_json::from_slice(text.strip_suffix(b"}").map(|_| text)?).ok()?;
     match &said {
         Said::Question(question) if !question.is_sound() => None,
+        Said::Counts(counts) if !counts.is_sound() => None,
         _ => Some(said),
     }
 }

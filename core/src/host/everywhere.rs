@@ -64,6 +64,21 @@ impl Target {
         self.ask(Request::Members { limit: limit.min(MEMBERS_MAX) }).await
     }
 
+    /// How many clients are in the room addressed, on all Carillons, as they keep count of it and tell each other: nobody is
+    /// asked, and this node's own are counted as of now. What others have told is as old as a second or two; a Carillon that
+    /// has died takes its count with it nine seconds later.
+    ///
+    /// `None` where one room, and nothing else, is not what is addressed, or it is not counted
+    /// ([`Routes::presence`](crate::routes::Routes::presence)).
+    #[must_use]
+    pub fn present(&self) -> Option<usize> {
+        let ([room], [], []) = (&*self.selection.to, &*self.selection.clients, &*self.selection.except) else {
+            return None;
+        };
+        let elsewhere = self.here.as_ref()?.presence.as_ref()?.elsewhere(room)?;
+        Some(self.clients() + if self.local { 0 } else { elsewhere })
+    }
+
     /// Puts everybody addressed, on every Carillon, into a room: each gets every publish to it from then on. Those who may
     /// not be in it by their token, or are in as many rooms as one can be, are not counted. Answered as
     /// [`members`](Self::members).

@@ -2,7 +2,7 @@
 
 use super::Host;
 use crate::error::{Error, Result};
-use crate::journal::{History, Keeper, read_all};
+use crate::journal::{History, Keeper, read_past};
 
 impl Host {
     /// What was published to `namespace` and is kept in its journal (`journal.namespaces`): up to `limit` publishes (1,000 at
@@ -13,7 +13,7 @@ impl Host {
     /// `not_found` when nothing is kept of this namespace, `bad_payload` when `since` is no offset, `unavailable` while the
     /// journal is away.
     pub async fn history(&self, namespace: &str, since: Option<&str>, limit: usize) -> Result<History> {
-        read_all(self.keeper(namespace)?, since, limit, |_| true).await
+        read_past(self.keeper(namespace)?, since, limit, |_| true).await
     }
 
     /// Whether what is published to `namespace` is kept in a journal.

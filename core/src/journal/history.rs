@@ -62,6 +62,12 @@ pub(crate) struct Ask {
     limit: Option<usize>,
 }
 
+impl Ask {
+    async fn read(&self, keeper: &Keeper, tells: impl Fn(&Record) -> bool + Send) -> Result<History> {
+        read_past(keeper, self.since.as_deref(), self.limit.unwrap_or(MANY), tells).await
+    }
+}
+
 impl Past {
     fn new(entry: &Entry, record: Record) -> Result<Self> {
         let payload = record.payload()?;
@@ -76,7 +82,7 @@ impl Past {
 }
 
 /// The publishes that follow `since`, or the newest, of which those are told that `tells` says.
-pub(crate) async fn read_all(
+pub(crate) async fn read_past(
     keeper: &Keeper,
     since: Option<&str>,
     limit: usize,
@@ -115,7 +121,7 @@ pub(crate) fn declare<P: Send + Sync + 'static>(on: &mut Routes<P>, namespace: &
         async |_, ctx: Ctx, ask: Ask| {
             let keeper = ctx.keeper().ok_or_else(|| Error::not_found("nothing is kept of this namespace"))?;
             let (id, rooms) = (ctx.id(), ctx.rooms());
-            read_all(keeper, ask.since.as_deref(), ask.limit.unwrap_or(MANY), |record| record.is_for(id, &rooms)).await
+            ask.read(keeper, |record| record.is_for(id, &rooms)).await
         },
     );
     let path = format!("/api/history{}", if namespace == "/" { "" } else { namespace });
@@ -123,8 +129,7 @@ pub(crate) fn declare<P: Send + Sync + 'static>(on: &mut Routes<P>, namespace: &
         let host = host.clone();
         async move {
             let host = host.get().ok_or_else(|| Error::unavailable("the server is starting"))?;
-            let keeper = host.keeper(namespace)?;
-            read_all(keeper, ask.since.as_deref(), ask.limit.unwrap_or(MANY), Record::is_for_all).await
+            ask.read(host.keeper(namespace)?, Record::is_for_all).await
         }
     });
 }

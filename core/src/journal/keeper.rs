@@ -1,6 +1,7 @@
 //! The journal of one namespace, as this node has it: how far it has been delivered here, and what is to be appended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use carillon_config::JournalSettings;
@@ -18,7 +19,7 @@ use crate::recovery::{Counts as Recoveries, Sessions};
 use crate::sink::Mode;
 
 /// Publishes of one namespace that wait to be appended, and their bytes; more are refused, or wait.
-const OUTGOING_DEPTH: usize = 10_000;
+pub(super) const OUTGOING_DEPTH: usize = 10_000;
 const OUTGOING_BYTES: usize = 64 << 20;
 
 /// What all journals of an application share.
@@ -28,6 +29,7 @@ pub(crate) struct Journals {
     bus: Arc<dyn Bus>,
     publishes: IntCounterVec,
     gaps: IntCounterVec,
+    forgotten: IntCounterVec,
     recoveries: IntCounterVec,
     replayed: IntCounterVec,
     session_writes: IntCounterVec,
@@ -37,6 +39,8 @@ pub(crate) struct Journals {
 pub(crate) struct Keeper {
     pub(crate) name: Arc<str>,
     pub(crate) bounds: Bounds,
+    /// For how long publishes wait for a journal that is away.
+    pub(super) hold: Duration,
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) seal: Seal,
     /// The clients that get on where they left off, where any do.
@@ -55,6 +59,8 @@ pub(crate) struct Keeper {
 pub(crate) struct State {
     /// The last publish that was delivered here; unknown while the journal has not been reached.
     pub(crate) last: Option<Offset>,
+    /// The last publish that this node has appended. It may not have come back yet.
+    pub(super) appended: Option<Offset>,
     /// How often something was published that is not in the journal, or may not be: nobody recovers before a new epoch has
     /// begun.
     breaks: u64,
@@ -105,6 +111,7 @@ pub(super) struct Counts {
     pub(super) lost: IntCounter,
     pub(super) malformed: IntCounter,
     pub(super) gaps: IntCounter,
+    pub(super) forgotten: IntCounter,
 }
 
 impl Journals {
@@ -120,6 +127,9 @@ impl Journals {
         let publishes = metrics.counter("journal_publishes_total", help, &["namespace", "result"])?;
         let help = "Publishes that were kept no longer when this node came to read them.";
         let gaps = metrics.counter("journal_gaps_total", help, &["namespace"])?;
+        let help = "Publishes that this node knew of and the journal does not, after another server had taken over that had \
+                    not got as far.";
+        let forgotten = metrics.counter("journal_forgotten_total", help, &["namespace"])?;
         let help = "Clients that came back with a pid, by what became of that: recovered, unknown (nobody of ours, or gone \
                     too long), gone (what was missed is kept no longer), forbidden, unavailable, broken_off (it could not be \
                     sent to the end).";
@@ -130,12 +140,12 @@ impl Journals {
                     while the client is connected), left_out (too much waited, or the server stopped).";
         let session_writes = metrics.counter("session_writes_total", help, &["namespace", "result"])?;
         let (seal, bus) = (Seal::new(secret), Arc::clone(bus));
-        Ok(Self { settings, seal, bus, publishes, gaps, recoveries, replayed, session_writes })
+        Ok(Self { settings, seal, bus, publishes, gaps, forgotten, recoveries, replayed, session_writes })
     }
 
     /// The journal of a namespace, if it has one.
     pub(crate) fn of(&self, name: &str) -> Option<Keeper> {
-        let Self { settings, seal, bus, publishes, gaps, recoveries, replayed, session_writes } = self;
+        let Self { settings, seal, bus, publishes, gaps, forgotten, recoveries, replayed, session_writes } = self;
         let listed = |names: &[String]| names.iter().any(|listed| listed == name);
         if !listed(&settings.namespaces) {
             return None;
@@ -147,18 +157,20 @@ impl Journals {
             lost: of("lost"),
             malformed: of("malformed"),
             gaps: gaps.with_label_values(&[name]),
+            forgotten: forgotten.with_label_values(&[name]),
         };
         let (outgoing, waiting) = bus.is_shared().then(|| mpsc::channel(OUTGOING_DEPTH)).unzip();
         let keeper = Keeper {
             name: name.into(),
             bounds: Bounds::new(settings),
+            hold: Duration::from_millis(settings.hold_ms),
             bus: Arc::clone(bus),
             seal: seal.clone(),
             sessions: listed(&settings.recovery)
                 .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed, session_writes))),
             counts,
             gate: tokio::sync::Mutex::default(),
-            state: Mutex::new(State { last: None, breaks: 0, mended: 0 }),
+            state: Mutex::new(State { last: None, appended: None, breaks: 0, mended: 0 }),
             outgoing,
             room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
@@ -180,14 +192,32 @@ impl Keeper {
         self.outgoing.is_none()
     }
 
-    /// Whether it is known how far the journal is.
-    pub(super) fn is_reached(&self) -> bool {
-        self.state().last.is_some()
-    }
-
     /// Room for what is to be appended, if there is any now.
     pub(super) fn try_room(&self, record: &Bytes) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.room).try_acquire_many_owned(size(record)).ok()
+    }
+
+    /// Whether publishes can wait for a while before there is no room for others.
+    pub(super) fn has_much_room(&self) -> bool {
+        self.room.available_permits() > OUTGOING_BYTES / 2
+    }
+
+    /// How far this node knows that the journal has got: as far as it has come back, or was appended here.
+    pub(super) fn known(&self) -> Option<Offset> {
+        let state = self.state();
+        let (last, appended) = (state.last.clone(), state.appended.clone());
+        last.into_iter().chain(appended).max_by_key(Offset::number)
+    }
+
+    /// How many publishes this node knows of that can be in the journal no more, when `next` comes behind what was
+    /// delivered last: their numbers are given anew.
+    pub(super) fn forgotten(&self, next: &Offset) -> u64 {
+        let state = self.state();
+        let Some(last) = &state.last else { return 0 };
+        let appended = state.appended.as_ref().filter(|appended| appended.epoch() == last.epoch());
+        let known = appended.map_or(0, Offset::number).max(last.number());
+        // What had to go anyway is none of them.
+        (known + 1).saturating_sub(next.number()).min(self.bounds.events as u64)
     }
 
     /// Room for what is to be appended, as soon as there is any.

@@ -31,6 +31,7 @@ use crate::limits::{Pauses, RateLimits};
 use crate::metrics::Metrics;
 use crate::namespace::{Limits, Namespace, Services};
 use crate::peer::NodeId;
+use crate::presence::{Presences, Teller};
 use crate::question::ask;
 use crate::recovery::Writer;
 use crate::registry::{Plan, Registration};
@@ -137,10 +138,22 @@ impl Ground {
         let journals =
             Arc::new(Journals::new(journal, bus_settings.secret.as_deref(), &bus, &metrics).map_err(failed)?);
         let interests = bus.is_shared().then(|| Interests::new(&metrics).map(Arc::new)).transpose().map_err(failed)?;
-        let services =
-            Services { clients, metrics, limits, clock, failures, authenticate, expiries, rates, interests, journals };
-        let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
         let cluster: ClusterSettings = config.get("cluster");
+        let presences = Arc::new(Presences::new(&cluster, &metrics).map_err(failed)?);
+        let services = Services {
+            clients,
+            metrics,
+            limits,
+            clock,
+            failures,
+            authenticate,
+            expiries,
+            rates,
+            journals,
+            interests,
+            presences,
+        };
+        let (bus_required, secret) = (bus_settings.required, bus_settings.secret);
         let (node, ask_timeout) = (NodeId::random(), Duration::from_millis(cluster.ask_timeout_ms));
         Ok(Self { bus, bus_required, node, ask_timeout, secret, hub, tasks, stop, services, step })
     }
@@ -194,6 +207,9 @@ impl Ground {
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
             tasks.spawn(Follower::new(namespace, &shared).run(stop.clone(), step));
             tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone(), step));
+        }
+        for namespace in shared.namespaces.values().filter(|namespace| namespace.presence.is_some()) {
+            tasks.spawn(Teller::new(namespace, &shared).run(stop.clone()));
         }
         Ok(App {
             router: Router::new(Arc::clone(&shared), Vec::new(), Vec::new()),

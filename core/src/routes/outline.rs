@@ -6,6 +6,7 @@ use carillon_config::Rate;
 use schemars::Schema;
 use serde::Serialize;
 
+use super::PresenceOutline;
 use crate::sink::Mode;
 
 /// What a namespace does, as data: for `carillon plugins` and `events.json`.
@@ -29,6 +30,9 @@ pub struct Outline {
     /// Events sent to a client that it answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<CallOutline>,
+    /// Rooms whose members are counted on all Carillons.
+    #[serde(skip)]
+    pub presence: Vec<PresenceOutline>,
     /// JSON schema of `auth` in CONNECT, if the namespace wants any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Schema>,

@@ -5,6 +5,7 @@
 mod interest;
 mod members;
 mod namespaces;
+mod presence;
 
 use std::sync::OnceLock;
 

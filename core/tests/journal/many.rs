@@ -104,7 +104,8 @@ async fn what_is_gone_is_counted_also_when_nothing_follows_it() {
 /// Without the journal publishes go on, to all nodes, and are counted; nobody gets across that afterwards.
 #[tokio::test(start_paused = true)]
 async fn publishes_go_on_without_the_journal_and_an_epoch_ends() {
-    let (a, b) = pair("away").await;
+    let settings = [("bus.url", "shared://away"), ("journal.hold_ms", "0")];
+    let (a, b) = (boot(&settings).await, boot(&settings).await);
     let mut speaker = a.connect("/chat").await.unwrap();
     let listener = b.connect("/chat").await.unwrap();
     say(&mut speaker, json!({"text": "1"})).await;
@@ -122,6 +123,69 @@ async fn publishes_go_on_without_the_journal_and_an_epoch_ends() {
     assert_eq!((counted(&a, "appended"), counted(&a, "apart"), counted(&a, "lost")), (2.0, 1.0, 0.0));
     let past = speaker.call("past", json!(before)).await;
     assert_eq!(texts(&past["data"]), (vec!["3"], false), "something is missing in between");
+}
+
+/// A journal that is away for a moment delays publishes, in their order, and nobody is told anything of it.
+#[tokio::test(start_paused = true)]
+async fn publishes_wait_for_a_journal_that_comes_back() {
+    let (a, b) = pair("moment").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    say(&mut speaker, json!({"text": "1"})).await;
+    settle().await;
+    let before = speaker.call("past", json!(null)).await["data"]["offset"].as_str().unwrap().to_owned();
+    flaws("moment").away.store(true, Ordering::Relaxed);
+    for text in ["2", "3"] {
+        say(&mut speaker, json!({"text": text})).await;
+        tokio::time::sleep(Duration::from_millis(2_400)).await;
+    }
+    assert_eq!(got(&listener), [r#"["said","1"]"#], "they wait");
+    flaws("moment").away.store(false, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "4"})).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(got(&listener), [r#"["said","2"]"#, r#"["said","3"]"#, r#"["said","4"]"#]);
+    assert_eq!((counted(&a, "appended"), counted(&a, "apart")), (4.0, 0.0));
+    assert_eq!(texts(&speaker.call("past", json!(before)).await["data"]), (vec!["2", "3", "4"], true));
+}
+
+/// They wait no longer than is set, and those that are published later do not wait at all until the journal is back.
+#[tokio::test(start_paused = true)]
+async fn publishes_do_not_wait_for_ever() {
+    let (a, b) = pair("long").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    settle().await;
+    flaws("long").away.store(true, Ordering::Relaxed);
+    say(&mut speaker, json!({"text": "1"})).await;
+    tokio::time::sleep(Duration::from_millis(4_900)).await;
+    assert_eq!(got(&listener).len(), 0);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(got(&listener), [r#"["said","1"]"#]);
+    say(&mut speaker, json!({"text": "2"})).await;
+    settle().await;
+    assert_eq!(got(&listener), [r#"["said","2"]"#]);
+    assert_eq!((counted(&a, "appended"), counted(&a, "apart")), (0.0, 2.0));
+}
+
+/// Nor do so many wait that there would be no room for others.
+#[tokio::test(start_paused = true)]
+async fn not_all_that_there_is_room_for_waits() {
+    let (a, b) = pair("many").await;
+    let mut speaker = a.connect("/chat").await.unwrap();
+    let listener = b.connect("/chat").await.unwrap();
+    settle().await;
+    flaws("many").away.store(true, Ordering::Relaxed);
+    for n in 0..6_000 {
+        say(&mut speaker, json!({"text": format!("{n}")})).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let heard = got(&listener).len();
+    assert!((500..6_000).contains(&heard), "{heard} did not wait");
+    flaws("many").away.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(heard + got(&listener).len(), 6_000);
+    assert_eq!(counted(&a, "appended") + counted(&a, "apart"), 6_000.0);
+    assert!(counted(&a, "appended") > 1_000.0);
 }
 
 /// A publish of which nobody knows whether it was appended is delivered once, if it was; and nobody gets across it.

@@ -41,7 +41,8 @@ async fn a_client_comes_back_to_another_node() {
 /// A publish that is not in the journal: who was away then does not get across it, also when the journal is back.
 #[tokio::test(start_paused = true)]
 async fn nobody_gets_across_a_hole() {
-    let [a, b] = pair("hole").await;
+    let settings = [("bus.url", "shared://hole"), ("journal.hold_ms", "0")];
+    let [a, b] = [boot(&settings).await, boot(&settings).await];
     let mut bob = connect(&b, json!({})).await;
     let ann = connect(&a, json!({})).await;
     say(&mut bob, json!({"text": 1})).await;
@@ -198,4 +199,18 @@ async fn a_stop_does_not_wait_for_ever_until_clients_are_written_down() {
     tokio::time::timeout(Duration::from_secs(60), a.app().shutdown()).await.unwrap();
     let left_out = r#"carillon_session_writes_total{namespace="/chat",result="left_out"}"#;
     assert_eq!(a.metric(left_out), 1.0);
+}
+
+/// A node that begins while the journal is away gets to know it when that is back, whether anybody publishes or not.
+#[tokio::test(start_paused = true)]
+async fn a_node_finds_a_journal_that_was_away_when_it_began() {
+    let a = boot(&[("bus.url", "shared://began")]).await;
+    flaws("began").away.store(true, Ordering::Relaxed);
+    let b = boot(&[("bus.url", "shared://began")]).await;
+    flaws("began").away.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let ann = connect(&b, json!({})).await;
+    ann.close(Reason::TransportClose);
+    settle().await;
+    assert!(recovered(&connect(&a, json!({"pid": ann.pid()})).await).await);
 }

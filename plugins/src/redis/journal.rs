@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use carillon_core::journal::{Bounds, Entry, Offset, Page, new_epoch};
 use carillon_core::{Code, Error, Result};
-use deadpool_redis::redis::Script;
+use deadpool_redis::redis::{ErrorKind, RedisError, Script, ServerErrorKind};
 
 use super::Topology;
 use super::commands::Commands;
@@ -87,7 +87,9 @@ impl<'a> Journal<'a> {
             let asked = Arc::clone(&asked);
             let work = async move |mut redis| {
                 asked.store(true, Ordering::Relaxed);
-                script.invoke_async::<Appended>(&mut redis).await
+                let answer = script.invoke_async::<Appended>(&mut redis).await;
+                asked.store(!answer.as_ref().is_err_and(is_refusal), Ordering::Relaxed);
+                answer
             };
             commands.run("append", asking, work).await
         };
@@ -146,6 +148,13 @@ impl<'a> Journal<'a> {
         };
         self.topology.ask(&self.stream, ask).await.map(drop)
     }
+}
+
+/// Whether an error says that the script has done nothing, because this server is not, or not now, the one to ask.
+fn is_refusal(error: &RedisError) -> bool {
+    use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+    let ErrorKind::Server(kind) = error.kind() else { return false };
+    matches!(kind, Ask | BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly | TryAgain)
 }
 
 fn unknown() -> Error {

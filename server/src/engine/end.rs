@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
-use carillon_core::packet::frame;
+use carillon_core::packet::frame::{self, Violation};
 use carillon_core::sink::Reason;
 use tokio::time::Instant;
 
@@ -19,8 +19,6 @@ pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 const UPGRADE: Duration = Duration::from_secs(2);
 /// The close code of a server that stops.
 const GOING_AWAY: u16 = 1001;
-/// The close code of who sent a message that is too large.
-const TOO_LARGE: u16 = 1009;
 
 impl Session {
     /// The kill switch: ends the session now, whatever is queued. Only the first reason counts. Calls nobody of the
@@ -29,7 +27,8 @@ impl Session {
         if self.ended.set(reason).is_err() {
             return;
         }
-        self.tell_killed(reason);
+        self.common.metrics.killed(reason);
+        self.tell(reason);
         if let Carrier::WebSocket(stream) = &self.out().carrier {
             stream.cut();
         }
@@ -40,38 +39,37 @@ impl Session {
 
     /// The session is over, by its client or because of what it did.
     pub(super) fn gone(self: &Arc<Self>, reason: Reason) {
-        if self.ended.set(reason).is_ok() && reason == Reason::TooLarge {
-            self.tell_too_large();
+        if self.ended.set(reason).is_ok() {
+            self.tell(reason);
         }
         self.close_out(reason);
         self.say_farewells();
     }
 
-    /// Tells the operator of a message that is too large: its client learns no more than that its connection is gone.
-    fn tell_too_large(&self) {
-        let Some(left_out) = self.common.large.allow() else { return };
-        let client = self.newcomer.handshake().address().to_string();
-        let namespaces: Vec<_> = self.inside().seats.iter().map(|seat| seat.namespace.to_string()).collect();
-        let (namespaces, limit) = (namespaces.join(" "), self.common.settings.max_message_bytes);
-        tracing::warn!(
-            left_out,
-            client,
-            namespaces,
-            "a client sent a message over server.max_message_bytes = {limit} and was closed"
-        );
-    }
-
-    /// Counts it, and tells the operator of clients that are too slow, or send too much at once.
-    fn tell_killed(&self, reason: Reason) {
-        self.common.metrics.killed(reason);
-        if reason == Reason::TooLarge {
-            self.tell_too_large();
-        }
-        if reason == Reason::Slow
-            && let Some(left_out) = self.common.slow.allow()
-        {
-            let (client, waiting) = (self.newcomer.handshake().address().to_string(), self.queued_bytes());
-            tracing::warn!(left_out, client, waiting, "a client does not read fast enough and was closed");
+    /// Tells the operator of clients that are too slow, or send too much at once: they learn no more than that their connection is
+    /// gone.
+    fn tell(&self, reason: Reason) {
+        let (slow, large) = (&self.common.slow, &self.common.large);
+        let client = || self.newcomer.handshake().address().to_string();
+        match reason {
+            Reason::Slow => {
+                let Some(left_out) = slow.allow() else { return };
+                let (client, waiting) = (client(), self.queued_bytes());
+                tracing::warn!(left_out, client, waiting, "a client does not read fast enough and was closed");
+            }
+            Reason::TooLarge => {
+                let Some(left_out) = large.allow() else { return };
+                let client = client();
+                let namespaces: Vec<_> = self.inside().seats.iter().map(|seat| seat.namespace.to_string()).collect();
+                let (namespaces, limit) = (namespaces.join(" "), self.common.settings.max_message_bytes);
+                tracing::warn!(
+                    left_out,
+                    client,
+                    namespaces,
+                    "a client sent a message over server.max_message_bytes = {limit} and was closed"
+                );
+            }
+            _ => {}
         }
     }
 
@@ -155,7 +153,8 @@ impl Session {
         if self.ended.set(reason).is_err() {
             return;
         }
-        self.tell_killed(reason);
+        self.common.metrics.killed(reason);
+        self.tell(reason);
         self.write_close(frame::close(Some(GOING_AWAY)));
         self.close_out(reason);
         // The client closes its side in answer; one that does not is cut.
@@ -177,7 +176,10 @@ impl Session {
     /// The close frame of a client that sent a message that is too large.
     pub(super) fn too_large(&self) -> Vec<u8> {
         let limit = self.common.settings.max_message_bytes;
-        frame::close_because(TOO_LARGE, &format!("a message over server.max_message_bytes = {limit}"))
+        frame::close_because(
+            Violation::TooLarge.close_code(),
+            &format!("a message over server.max_message_bytes = {limit}"),
+        )
     }
 
     /// Writes a close frame, if one can be: not in the middle of another frame, and not where nothing more can be written.

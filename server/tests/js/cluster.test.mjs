@@ -181,6 +181,43 @@ test('one of three nodes is stopped: who asks for the members of all is told in 
   assert.deepEqual((await ask()).count, 3);
 });
 
+test('who sits at a table is told how many do, on all nodes, and a node that is killed takes its own with it', async (t) => {
+  const { a, b } = await pair(t, { config: '[cluster]\npresence_interval_ms = 200\n' });
+  const clients = await Promise.all([a, a, b, b].map((server) => member(server, ['table:1'])));
+  const [here, too, there, leaver] = clients;
+  const last = (client) => client.all('seated').at(-1)?.[0];
+  const told = (some, count) => until(() => some.every((client) => last(client)?.count === count), () => `${count} are told of; the last were ${JSON.stringify(some.map(last))}`, 20_000);
+  await told(clients, 4);
+  assert.deepEqual(last(there), { room: 'table:1', count: 4 });
+  const elsewhere = await member(b, ['kitchen']);
+  const present = async (client, room) => (await client.call('present', { room }))[0].data;
+  assert.deepEqual(await Promise.all([present(here, 'table:1'), present(elsewhere, 'table:1'), present(here, 'table:2'), present(here, 'kitchen')]), [4, 4, 0, null]);
+  await leaver.call('leave', { room: 'table:1' });
+  await told([here, too, there], 3);
+  too.disconnect();
+  await told([here, there], 2);
+  assert.deepEqual(elsewhere.all('seated'), []);
+  // Many at once are told of together.
+  const before = here.all('seated').length;
+  const begin = performance.now();
+  const crowd = await Promise.all(Array.from({ length: 100 }, (_, at) => member(at % 2 ? a : b, ['table:1'])));
+  await told([here, there, ...crowd], 102);
+  const times = here.all('seated').length - before;
+  const most = 1 + Math.ceil((performance.now() - begin) / 200);
+  assert.ok(times <= most, `it was told ${times} times, and not more than ${most}`);
+  t.diagnostic(`100 came; it was told ${times} times`);
+  for (const client of crowd) client.disconnect();
+  await told([here, there], 2);
+  await b.closeClients();
+  await member(b, ['table:1']);
+  await told([here], 2);
+  b.child.kill('SIGKILL');
+  await b.exit;
+  const killed = performance.now();
+  await told([here], 1);
+  t.diagnostic(`gone after ${(performance.now() - killed).toFixed(0)} ms`);
+});
+
 test('who may publish on Redis and does not know bus.secret disconnects nobody; nodes that know it act as one', async (t) => {
   const { redis, a, b } = await pair(t, { config: '[bus]\nsecret = "known to our nodes alone"\n' });
   const [here, there] = await Promise.all([member(a, []), member(b, [])]);

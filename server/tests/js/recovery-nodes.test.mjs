@@ -1,21 +1,24 @@
 //! Stock clients of two nodes, one of which is killed again and again: each comes back to the other and gets everything that was
 //! its own, once and in order. When Redis dies, whoever may have missed something is told so.
 //!
-//! `make test` has few clients and rounds; CARILLON_RECOVERY_CLIENTS=1000 CARILLON_RECOVERY_ROUNDS=30 CARILLON_RECOVERY_PAUSE_MS=10000 is the long version.
+//! `make test` has few clients and rounds, `make soak` a thousand clients and thirty rounds; CARILLON_RECOVERY_CLIENTS, CARILLON_RECOVERY_ROUNDS and
+//! CARILLON_RECOVERY_PAUSE_MS say otherwise.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ENGINE } from './lib/engine-differences.mjs';
+import { KeptStream } from './lib/kept-stream.mjs';
 import { told } from './lib/outage.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { startCluster } from './lib/shards.mjs';
+import { short } from './lib/soak.mjs';
 import { until, within } from './lib/wait.mjs';
 
 const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
-const CLIENTS = number('CARILLON_RECOVERY_CLIENTS', 50);
-const ROUNDS = number('CARILLON_RECOVERY_ROUNDS', 3);
-const PAUSE_MS = number('CARILLON_RECOVERY_PAUSE_MS', 1_500);
+const CLIENTS = number('CARILLON_RECOVERY_CLIENTS', short(50, 1_000));
+const ROUNDS = number('CARILLON_RECOVERY_ROUNDS', short(3, 30));
+const PAUSE_MS = number('CARILLON_RECOVERY_PAUSE_MS', short(1_500, 10_000));
 const PER_SECOND = 200;
 const PATIENCE_MS = 30_000 + 20 * CLIENTS;
 const CONFIG = '[journal]\nnamespaces = ["/proto"]\nrecovery = ["/proto"]\n[server]\nmax_connections_per_ip = 5000\nmax_sessions_per_ip = 5000\n';
@@ -180,5 +183,23 @@ if (ENGINE === 'carillon') {
       assert.ok(texts.slice(0, socket.newAt).every((text) => all.includes(text)), 'nothing of others');
       assert.ok(texts.length === all.length || socket.returns.includes(false), `${all.length - texts.length} are missing, and it was told ${socket.returns}`);
     }
+  });
+
+  test('a journal whose new keeper had not got as far: how much it has forgotten is counted, who may have missed it is told, and all hear what follows', async (t) => {
+    const redis = await startRedis(t);
+    const stream = await KeptStream.start(t, redis.url);
+    // More than is read at once.
+    await until(() => stream.sent > 600, 'much is kept');
+    stream.stop();
+    const [a, b] = stream.clients;
+    await until(() => [a, b].every((socket) => Number(heard(socket).at(-1)) === stream.sent - 1), 'all of it is heard');
+    const forget = "local s, n = KEYS[1], redis.call('HGET', KEYS[2], 'n') for i = n - 4, n do redis.call('XDEL', s, i .. '-0') end redis.call('XSETID', s, (n - 5) .. '-0') return redis.call('HSET', KEYS[2], 'n', n - 5)";
+    await redis.cli('EVAL', forget, 2, 'carillon:journal:{/proto}', 'carillon:journal:{/proto}:state');
+    assert.deepEqual(await stream.speaker.call('shout', { text: 'next' }), [{ ok: true, data: null }]);
+    for (const socket of [stream.speaker, a, b]) {
+      await until(() => socket === stream.speaker ? heard(socket).at(-1) === 'next' : socket.returns.length > 0, 'the next one is heard, or that something is missing');
+    }
+    assert.deepEqual([a, b].map(({ returns }) => returns.map(({ recovered }) => recovered)), [[false], [false]]);
+    for (const node of stream.nodes) assert.equal((await node.metrics()).sum('carillon_journal_forgotten_total'), 5);
   });
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { KeptStream } from './lib/kept-stream.mjs';
 import { busDetail, told } from './lib/outage.mjs';
 import { start } from './lib/server.mjs';
 import { startCluster } from './lib/shards.mjs';
@@ -12,6 +13,8 @@ import { until } from './lib/wait.mjs';
 
 /** The channel that the publishes go over. */
 const CHANNELS = /^carillon:cluster:\{\/proto\}$/;
+/** The channel of what is kept; its stream has the same slot. */
+const JOURNAL = /^carillon:journal:\{\/proto\}$/;
 
 test('a slot moved under load: publishes flow on in order, and what is missing is counted exactly', async (t) => {
   const redis = await startCluster(t);
@@ -49,6 +52,34 @@ test('a master killed under load: publishes flow again within 2 s of the promoti
   for (const server of stream.nodes) await told(server, { up: true, status: 'ready' });
   const { sent, missed } = await stream.judged();
   t.diagnostic(`${missed} of ${sent} publishes were missed by the other node, which has counted them`);
+});
+
+test('a slot moved under load: of what is kept nothing is missing', async (t) => {
+  const redis = await startCluster(t);
+  const stream = await KeptStream.start(t, redis.url);
+  for (let round = 0; round < short(3, 30); round += 1) {
+    const { node, slots } = await redis.holder(JOURNAL);
+    for (const slot of slots) await redis.move(slot, node, redis.masters.find((master) => master !== node));
+    await stream.flows();
+    await pause(short(200, 2_000));
+  }
+  t.diagnostic(await stream.judged());
+});
+
+test('a master killed under load: of what is kept nothing is missing but what its successor had not got, which is counted and told', async (t) => {
+  const redis = await startCluster(t, { replicas: 1 });
+  const stream = await KeptStream.start(t, redis.url);
+  for (let round = 1; round <= short(1, 5); round += 1) {
+    await pause(short(500, 10_000));
+    const { node } = await redis.holder(JOURNAL);
+    const promoted = redis.promoted(node);
+    await node.kill();
+    await promoted;
+    await stream.flows();
+    await node.start();
+    await until(async () => (await node.cli('INFO', 'replication')).includes('master_link_status:up'), 'the node that was killed follows the other', 20_000);
+  }
+  t.diagnostic(await stream.judged());
 });
 
 test('/readyz names a shard that hangs, and is ready again when it goes on', async (t) => {
