@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { call, peerServes } from './lib/echo.mjs';
+import { p99 } from './lib/percentile.mjs';
 import { openSession } from './lib/polling.mjs';
 import { many, openDeaf, pour } from './lib/pour.mjs';
 import { watchMemory } from './lib/proc.mjs';
@@ -20,9 +21,6 @@ const ATTACKERS = short(4, 100);
 // So much each of them sends at least, if somebody reads it.
 const LEAST_BYTES = 2 ** 25;
 const mib = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-
-/** The 99th percentile of what calls took, in words. */
-const p99 = (times) => `${times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)].toFixed(1)} ms`;
 
 /**
  * Calls in `/echo` one after the other, from another address, a hundred times and then until the attack that `begin`
@@ -44,7 +42,7 @@ async function bystander(server, begin) {
   const attack = begin().finally(() => { over = true; });
   while (!over) await call(during);
   peer.destroy();
-  return { result: await attack, calls: during.length, words: `${during.length} calls of another client, p99 ${p99(during)} (${p99(quiet)} before)` };
+  return { result: await attack, calls: during.length, words: `${during.length} calls of another client, p99 ${p99(during).toFixed(1)} ms (${p99(quiet).toFixed(1)} before)` };
 }
 
 /** So many clients that do not read. */

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { refused, TRANSPORTS } from './lib/client.mjs';
-import { told } from './lib/outage.mjs';
+import { AWAY, THERE, told } from './lib/outage.mjs';
 import { freePort, prepareRedis, startRedis } from './lib/redis.mjs';
 import { answered, returning } from './lib/returning.mjs';
 import { runToEnd, start } from './lib/server.mjs';
@@ -39,7 +39,7 @@ const letIn = (server, shown) => Promise.all(BOTH.map((transport) => server.conn
 test('a subject leaves all nodes, and is refused by all of them, also by one that starts later', async (t) => {
   const redis = await startRedis(t);
   const nodes = await Promise.all(['carillon', 'socketioxide'].map((engine) => node(t, redis.url, engine)));
-  for (const server of nodes) await told(server, { up: true, status: 'ready' });
+  for (const server of nodes) await told(server, THERE);
   const clients = (name) => Promise.all(nodes.flatMap((server) => BOTH.map((transport) => returning(server, transport, () => of(name)))));
   const [anns, bobs] = await Promise.all([clients('ann'), clients('bob')]);
   const answers = Promise.all(anns.map((ann) => answered(ann)));
@@ -62,7 +62,7 @@ test('a subject leaves all nodes, and is refused by all of them, also by one tha
 test('one token, those issued before a time, and API keys are revoked; a token that is newer lets in', async (t) => {
   const redis = await startRedis(t);
   const server = await node(t, redis.url);
-  await told(server, { up: true, status: 'ready' });
+  await told(server, THERE);
   const [one, two] = [of('ann', { jti: 'one', iat: ahead(-60) }), of('ann', { jti: 'two', iat: ahead(-60) })];
   const clients = await Promise.all([one, two].map((shown) => returning(server, 'websocket', () => shown)));
   const first = answered(clients[0]);
@@ -83,7 +83,7 @@ test('one token, those issued before a time, and API keys are revoked; a token t
   const keys = { CARILLON_AUTH__MODE: 'api_key', CARILLON_AUTH__API_KEYS: `[{ name = "board", sha256 = "${sha256('the key')}" }]` };
   const other = await startRedis(t);
   const board = await node(t, other.url, 'carillon', keys);
-  await told(board, { up: true, status: 'ready' });
+  await told(board, THERE);
   const client = await returning(board, 'websocket', () => 'the key');
   const answer = answered(client);
   await revoked(other.url, ['--subject', 'board'], keys);
@@ -94,10 +94,10 @@ test('a node that was cut off learns of it when it is back; a Redis that forgot 
   const redis = await startRedis(t);
   const gap = await openProxy(t, redis.port);
   const server = await node(t, gap.url);
-  await told(server, { up: true, status: 'ready' });
+  await told(server, THERE);
   const client = await returning(server, 'websocket', () => of('ann'));
   await gap.cut();
-  await told(server, { up: false, status: 'degraded' });
+  await told(server, AWAY);
   await revoked(redis.url, ['--subject', 'ann']);
   assert.deepEqual(await client.call('say', { text: 'still' }), [{ ok: true, data: { text: 'still' } }]);
   const answer = answered(client, 20_000);
@@ -122,7 +122,7 @@ test('a node starts without its Redis, and learns what is revoked when that is t
 test('what is no revocation changes nothing, on the channel and under the key', async (t) => {
   const redis = await startRedis(t);
   const server = await node(t, redis.url);
-  await told(server, { up: true, status: 'ready' });
+  await told(server, THERE);
   const client = await returning(server, 'websocket', () => of('ann'));
   await redis.subscribers(1, ['carillon:revoked']);
   const says = () => client.call('say', { text: 'hi' });

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { balanced, footprint, leftClean } from './lib/books.mjs';
 import { Churn, slope } from './lib/churn.mjs';
-import { listen, OwnClients, told, Traffic } from './lib/outage.mjs';
+import { AWAY, listen, OwnClients, THERE, told, Traffic } from './lib/outage.mjs';
 import { residentBytes } from './lib/proc.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
@@ -40,8 +40,7 @@ test('clients come and go, tokens end, Redis is killed in every round', async (t
     env: { CARILLON_AUTH__MODE: 'jwt', CARILLON_AUTH__KEY: KEYS.HS256.secret, CARILLON_AUTH__EXPIRY_GRACE_MS: '500' },
   });
   server.trust = { auth: { token: token({ sub: 'stays', exp: ahead(7_200) }) } };
-  const here = { up: true, status: 'ready' };
-  await told(server, here);
+  await told(server, THERE);
   const before = await footprint(server);
   const clients = await OwnClients.atWork(t, server);
   const root = await listen(server);
@@ -59,11 +58,11 @@ test('clients come and go, tokens end, Redis is killed in every round', async (t
     await Promise.all([going, (async () => {
       await pause(ROUND_MS / 3);
       await redis.kill();
-      await told(server, { up: false, status: 'degraded' });
+      await told(server, AWAY);
       await pause(AWAY_MS);
       await redis.start();
       await root.hears(traffic);
-      await told(server, here);
+      await told(server, THERE);
     })()]);
     // Those who stay are all there is.
     await server.metricsSettle((metrics) => {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { told } from './lib/outage.mjs';
+import { AWAY, busDetail, THERE, told } from './lib/outage.mjs';
 import { freePort } from './lib/redis.mjs';
-import { AWAY, openScene, THERE } from './lib/scene.mjs';
+import { openScene } from './lib/scene.mjs';
 import { short } from './lib/soak.mjs';
 import { ahead, KEYS, token } from './lib/tokens.mjs';
 import { until } from './lib/wait.mjs';
@@ -18,8 +18,6 @@ const SPARE = 8;
 
 /** Rounds of the collector with this result, since the fault began. */
 const rounds = (scene, result) => scene.grown('carillon_collections_total', { result });
-/** What `/readyz` tells of the bus. */
-const busDetail = async (server) => (await (await server.fetch('/readyz')).json()).components.bus.detail;
 
 /** Redis refuses keys with `word` and takes publishes: rounds fail, `/readyz` says why, and others are heard on. */
 async function refuses(scene, word) {

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { told } from './lib/outage.mjs';
+import { AWAY, THERE, told } from './lib/outage.mjs';
 import { startRedis } from './lib/redis.mjs';
-import { AWAY, openScene, THERE } from './lib/scene.mjs';
+import { openScene } from './lib/scene.mjs';
 import { short } from './lib/soak.mjs';
 import { until } from './lib/wait.mjs';
 

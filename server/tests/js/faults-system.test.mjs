@@ -8,9 +8,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { disconnected, refused } from './lib/client.mjs';
 import { openClock } from './lib/faketime.mjs';
 import { HANGS, issuerKey, startIssuer } from './lib/issuer.mjs';
-import { told } from './lib/outage.mjs';
+import { THERE, told } from './lib/outage.mjs';
 import { freePort } from './lib/redis.mjs';
-import { openLonelyScene, openScene, THERE } from './lib/scene.mjs';
+import { openLonelyScene, openScene } from './lib/scene.mjs';
 import { short, SOAK } from './lib/soak.mjs';
 import { ahead, KEYS, REFUSED, token } from './lib/tokens.mjs';
 

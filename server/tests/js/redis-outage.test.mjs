@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { calmLog, told } from './lib/outage.mjs';
+import { AWAY, calmLog, THERE, told } from './lib/outage.mjs';
 import { prepareRedis, startRedis } from './lib/redis.mjs';
-import { AWAY, openSceneAt, THERE } from './lib/scene.mjs';
+import { openSceneAt } from './lib/scene.mjs';
 import { start } from './lib/server.mjs';
 import { short } from './lib/soak.mjs';
 

@@ -1,5 +1,7 @@
 //! How often each event came, beside a box that hides its lines.
 
+import { made } from './elements';
+
 /** The counts of the page, one row for each name in the order they first came. */
 export class Counts {
   #rows = new Map<string, { count: number; shown: HTMLInputElement; number: HTMLElement }>();
@@ -42,8 +44,7 @@ export class Counts {
     shown.type = 'checkbox';
     shown.checked = true;
     shown.addEventListener('change', this.changed);
-    const number = document.createElement('span');
-    number.className = 'number';
+    const number = made('span', '', 'number');
     const label = document.createElement('label');
     label.append(shown, ` ${name} `, number);
     const item = document.createElement('li');

@@ -3,7 +3,7 @@
 import type { Metrics } from '../../../docs/reference/types';
 import type { Silent } from './alerts';
 import type { Texts } from './dashboard-texts';
-import { write } from './elements';
+import { made, write } from './elements';
 
 /** Above these a value is marked, as the server's alerts do. */
 const HIGH = { cpu: 90, memory: 90, disk: 90, temperature: 80 };
@@ -50,9 +50,8 @@ export class Nodes {
     private readonly pick: (name: string) => void,
   ) {
     for (const column of COLUMNS) {
-      const button = document.createElement('button');
+      const button = made('button', say[column]);
       button.type = 'button';
-      button.textContent = say[column];
       button.addEventListener('click', () => this.#sort(column));
       const head = document.createElement('th');
       head.scope = 'col';

@@ -1,6 +1,6 @@
 //! A plain table that is written again and again.
 
-import { write } from './elements';
+import { made, write } from './elements';
 
 /** One row; a bad one is marked. */
 export interface Row { bad: boolean; cells: string[] }
@@ -10,9 +10,8 @@ export function fill(table: HTMLTableElement, heads: string[], rows: Row[]): voi
   if (!table.tHead) {
     const head = table.createTHead().insertRow();
     for (const text of heads) {
-      const cell = document.createElement('th');
+      const cell = made('th', text);
       cell.scope = 'col';
-      cell.textContent = text;
       head.append(cell);
     }
   }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { p99 } from './percentile.mjs';
 import { command } from './resp.mjs';
 import { until } from './wait.mjs';
 
@@ -48,8 +49,7 @@ export class OwnClients {
   p99(from, to) {
     const ways = this.hearer.seen.filter(({ event }) => event === 'shouted').map(({ at }, n) => ({ at: this.said[n], ms: at - this.said[n] }));
     return [this.waits, ways].map((all) => {
-      const times = all.filter(({ at }) => at >= from && at < to).map(({ ms }) => ms).sort((one, other) => one - other);
-      return times[Math.floor(times.length * 0.99)] ?? NaN;
+      return p99(all.filter(({ at }) => at >= from && at < to).map(({ ms }) => ms));
     });
   }
 
@@ -123,6 +123,13 @@ export async function listen(server) {
     },
   };
 }
+
+/** What is told of a server whose bus is away, and of one whose bus is there. */
+export const AWAY = { up: false, status: 'degraded' };
+export const THERE = { up: true, status: 'ready' };
+
+/** What `/readyz` says of the bus. */
+export const busDetail = async (server) => (await (await server.fetch('/readyz')).json()).components.bus.detail;
 
 /** Resolves once `/readyz` says `status`, with HTTP `code`, and `carillon_bus_up` agrees; resolves to how long it took. */
 export async function told(server, { up, status, code = 200 }) {

@@ -3,14 +3,11 @@
 import assert from 'node:assert/strict';
 import { setTimeout as pause } from 'node:timers/promises';
 import { footprint, leftClean } from './books.mjs';
-import { calmLog, listen, OwnClients, told, Traffic } from './outage.mjs';
+import { calmLog, listen, OwnClients, THERE, told, Traffic } from './outage.mjs';
 import { startRedis } from './redis.mjs';
 import { start } from './server.mjs';
 import { short } from './soak.mjs';
 import { openProxy } from './tcp-proxy.mjs';
-
-export const AWAY = { up: false, status: 'degraded' };
-export const THERE = { up: true, status: 'ready' };
 
 /** How long clients are served without a fault, for comparison. */
 const QUIET_MS = short(500, 30_000);
