@@ -108,12 +108,16 @@ pub(crate) struct Slot {
     pub(crate) defaults: Node,
     /// The defaults with everything laid over them so far.
     pub(crate) tree: Node,
+    /// A file that is named in it could not be read.
+    pub(crate) lacks: bool,
 }
 
 impl Slot {
     fn new(section: Section, problems: &mut Problems) -> Option<Self> {
         match section.defaults() {
-            Ok(defaults) => Some(Self { schema: section.schema(), tree: defaults.clone(), defaults, section }),
+            Ok(defaults) => {
+                Some(Self { schema: section.schema(), tree: defaults.clone(), defaults, section, lacks: false })
+            }
             Err(message) => {
                 problems
                     .add(section.path(), message)
@@ -125,7 +129,7 @@ impl Slot {
 
     /// Checks the section.
     fn finish(mut self, problems: &mut Problems) -> Ready {
-        let check = Check { section: &self.section, schema: &self.schema, defaults: &self.defaults };
+        let check = Check { section: &self.section, schema: &self.schema, defaults: &self.defaults, lacks: self.lacks };
         let own = check.run(&mut self.tree, problems);
         Ready { section: self.section, schema: self.schema, tree: self.tree, own }
     }

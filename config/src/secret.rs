@@ -55,7 +55,10 @@ pub(crate) fn read_named(slot: &mut Slot, problems: &mut Problems) {
             }
             Some(std::cmp::Ordering::Less) | None => match secret_in_file(file) {
                 Ok(text) => slot.tree.set(key, given::read(view, &text, &node.source)),
-                Err(message) => problem(message, "the user who runs the server must be able to read it"),
+                Err(message) => {
+                    problem(message, "the user who runs the server must be able to read it");
+                    slot.lacks = true;
+                }
             },
         }
     }

@@ -16,6 +16,8 @@ pub(crate) struct Check<'a> {
     pub(crate) section: &'a Section,
     pub(crate) schema: &'a Schema,
     pub(crate) defaults: &'a Node,
+    /// Something that was set could not be read: what the section's own rules would say of it is beside the point.
+    pub(crate) lacks: bool,
 }
 
 impl Check<'_> {
@@ -27,7 +29,7 @@ impl Check<'_> {
         let own = self.take_own(tree);
         let enabled = own.iter().find(|(key, _)| *key == ENABLED).map(|(_, node)| node);
         // The rules of a plugin that is switched off do not apply: its settings may be incomplete, but not misspelt.
-        let rules = sound && enabled.is_none_or(|node| node.to_value() == Value::Bool(true));
+        let rules = sound && !self.lacks && enabled.is_none_or(|node| node.to_value() == Value::Bool(true));
         self.read(tree, rules, &mut repaired, problems);
         own
     }

@@ -38,3 +38,12 @@ fn keys_come_from_everywhere_and_stay_secret() {
     assert!(!told.contains("nobody may see") && told.contains("auth.keys"), "{told}");
     [one, many].iter().for_each(|file| std::fs::remove_file(file).unwrap());
 }
+
+/// A key that cannot be read is not told as if nobody had set one.
+#[test]
+fn a_key_that_cannot_be_read_is_one_mistake() {
+    let loader = Loader::new(house_sections()).flag("auth.mode", "jwt", "--mode");
+    let problems = loader.flag("auth.key_file", "/nonexistent/key", "--key-file").load().unwrap_err().to_string();
+    assert_eq!(problems.lines().count(), 1, "{problems}");
+    assert!(problems.starts_with("auth.key_file: cannot read /nonexistent/key"), "{problems}");
+}
