@@ -7,11 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 mod common;
 mod options;
+mod redis;
 
 pub(crate) use self::common::Common;
-pub(crate) use self::options::{
-    Ack, Connect, Fanout, Idle, Ingress, Nodes, Overload, Poll, Relay, Replay, Scrape, Slow,
-};
+pub(crate) use self::options::{Ack, Connect, Fanout, Idle, Ingress, Overload, Poll, Scrape, Slow};
+pub(crate) use self::redis::{Faults, Nodes, Relay, Replay};
 
 /// Measures what it costs Carillon to send messages to many clients, beside its peers and beside what the kernel alone
 /// takes. Servers are child processes on cores of their own; the load is raw sockets on another core, checks that
@@ -41,6 +41,8 @@ pub(crate) enum What {
     Relay(Relay),
     /// What a publish costs on several Carillons that share a Redis, and how soon it is with a client of another one
     Nodes(Nodes),
+    /// What faults of Redis do to deliveries that do not need it
+    Faults(Faults),
     /// How fast a client that comes back gets what it has missed, and what that does to deliveries meanwhile
     Replay(Replay),
     /// What an event from a client costs, by clients and by events under way, acked and not

@@ -59,6 +59,7 @@ fn run(what: What) -> Result<bool> {
         What::Slow(options) => options.run(),
         What::Relay(options) => options.run(),
         What::Nodes(options) => options.run(),
+        What::Faults(options) => options.run(),
         What::Replay(options) => options.run(),
         What::Ack(options) => options.run(),
         What::Ingress(options) => options.run(),

@@ -6,6 +6,7 @@ mod connect;
 mod contest;
 mod driven;
 mod fanout;
+mod faults;
 mod idle;
 mod ingress;
 mod metrics;

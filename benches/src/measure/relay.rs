@@ -108,7 +108,11 @@ fn measure(contest: &mut Contest, options: &Relay) -> Result<Part> {
 
 /// Redis on the load's cores: its work is not the server's.
 pub(super) fn start_redis(contest: &Contest) -> Result<Server> {
-    let address = Server::free_address()?;
+    redis_at(contest, Server::free_address()?)
+}
+
+/// The same at this address.
+pub(super) fn redis_at(contest: &Contest, address: SocketAddr) -> Result<Server> {
     let directory: &Path = &contest.options.directory;
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &address.port().to_string()]);

@@ -70,9 +70,14 @@ impl Server {
 
     /// Asks it to end.
     pub(crate) fn stop(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             // Fails when it has ended already.
-            kill_process(pid, Signal::TERM).ok();
+            kill_process(pid, signal).ok();
         }
     }
 
