@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { told } from './outage.mjs';
 import { start } from './server.mjs';
+import { shouts } from './stream.mjs';
 import { until } from './wait.mjs';
 
-/** Publishes a second. */
-const RATE = 500;
 /** Publishes wait for as long as a failover takes. */
 const CONFIG = `[journal]
 namespaces = ["/proto"]
@@ -28,14 +27,7 @@ export class KeptStream {
     stream.clients = await Promise.all(stream.nodes.map((node) => KeptStream.client(node)));
     // It takes no offsets, and so it stays when others have to be told something.
     stream.speaker = await stream.nodes[0].connect('/proto', { transports: ['websocket'], auth: { recovery: false } });
-    stream.sent = 0;
-    const begin = Date.now();
-    const timer = setInterval(() => {
-      const due = Math.floor((Date.now() - begin) * RATE / 1000);
-      for (; stream.sent < due; stream.sent += 1) stream.speaker.emit('shout', { text: `${stream.sent}` });
-    }, 2);
-    stream.stop = () => clearInterval(timer);
-    t.after(stream.stop);
+    shouts(t, stream);
     await stream.flows();
     return stream;
   }

@@ -22,14 +22,7 @@ export class Stream {
     const [a, b] = stream.nodes;
     [stream.speaker, stream.here, stream.there] = await Promise.all([a, a, b].map((node) => node.connect('/proto', { transports: ['websocket'] })));
     stream.before = await stream.gaps();
-    stream.sent = 0;
-    const begin = Date.now();
-    const timer = setInterval(() => {
-      const due = Math.floor((Date.now() - begin) * RATE / 1000);
-      for (; stream.sent < due; stream.sent += 1) stream.speaker.emit('shout', { text: `${stream.sent}` });
-    }, 2);
-    stream.stop = () => clearInterval(timer);
-    t.after(stream.stop);
+    shouts(t, stream);
     await stream.flows();
     return stream;
   }
@@ -75,4 +68,16 @@ export class Stream {
     assert.equal(await this.gaps() - this.before, missed, 'the other node has counted what it missed');
     return { sent: this.sent, missed };
   }
+}
+
+/** Lets the stream's speaker shout its numbers at a steady rate, from 0 on, until it is stopped. */
+export function shouts(t, stream) {
+  stream.sent = 0;
+  const begin = Date.now();
+  const timer = setInterval(() => {
+    const due = Math.floor((Date.now() - begin) * RATE / 1000);
+    for (; stream.sent < due; stream.sent += 1) stream.speaker.emit('shout', { text: `${stream.sent}` });
+  }, 2);
+  stream.stop = () => clearInterval(timer);
+  t.after(stream.stop);
 }
