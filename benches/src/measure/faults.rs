@@ -64,10 +64,6 @@ impl Measure for Faults {
         &self.common
     }
 
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
-    }
-
     fn seconds(&self, _: usize) -> f64 {
         let pairs = (self.rounds * Fault::ALL.len()) as f64;
         5.0 + self.seconds + pairs * (self.seconds * 2.0 + REST)

@@ -70,10 +70,6 @@ impl Measure for Nodes {
         &self.common
     }
 
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
-    }
-
     fn seconds(&self, _: usize) -> f64 {
         ways(self).len() as f64 * (self.rounds as f64 * self.seconds + 3.0)
     }

@@ -62,10 +62,6 @@ impl Measure for Overload {
         &self.common
     }
 
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
-    }
-
     fn seconds(&self, servers: usize) -> f64 {
         let each = self.clients as f64 / 3_000.0 + QUIET + self.seconds + 5.0;
         (servers * self.form.len()) as f64 * each

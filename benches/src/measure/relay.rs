@@ -39,10 +39,6 @@ impl Measure for Relay {
         &self.common
     }
 
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
-    }
-
     fn seconds(&self, _: usize) -> f64 {
         if self.flood {
             return relay_flood::seconds(self);

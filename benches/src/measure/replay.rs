@@ -39,10 +39,6 @@ impl Measure for Replay {
         &self.common
     }
 
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
-    }
-
     fn seconds(&self, _: usize) -> f64 {
         2.0 * (5.0 + (self.rounds * 2 + 1) as f64 * self.seconds)
     }

@@ -14,7 +14,6 @@ use super::metrics::Metrics;
 use super::round;
 use crate::cli::{Common, Scrape};
 use crate::load::histogram;
-use crate::peers::Peer;
 use crate::peers::protocol::Run;
 use crate::report::document::Part;
 use crate::report::stats::{Figure, Latency};
@@ -37,10 +36,6 @@ struct Outcome {
 impl Measure for Scrape {
     fn common(&self) -> &Common {
         &self.common
-    }
-
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
     }
 
     fn seconds(&self, servers: usize) -> f64 {

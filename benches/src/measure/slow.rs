@@ -12,7 +12,6 @@ use super::round::{self, Round};
 use crate::cli::{Common, Slow};
 use crate::load::{Load, Role, Stage};
 use crate::machine::proc;
-use crate::peers::Peer;
 use crate::peers::protocol::Run;
 use crate::report::document::Part;
 use crate::report::stats::Figure;
@@ -80,10 +79,6 @@ struct Watch {
 impl Measure for Slow {
     fn common(&self) -> &Common {
         &self.common
-    }
-
-    fn peers(&self) -> Vec<Peer> {
-        Vec::new()
     }
 
     fn seconds(&self, servers: usize) -> f64 {

@@ -64,16 +64,7 @@ impl Client {
     /// It is in the rooms it had. The state is locked: nothing is published meanwhile.
     pub(super) fn comes_back(&self, rooms: &mut Rooms, _: Option<&State>) {
         let Some(resumed) = self.membership().and_then(|membership| membership.resumed.as_ref()) else { return };
-        rooms.names.clone_from(&resumed.rooms);
-        for room in &resumed.rooms {
-            if let Some(interest) = &self.namespace.interest {
-                rooms.unheard |= interest.join(room);
-            }
-            self.seat.join(Arc::clone(room));
-            if let Some(presence) = &self.namespace.presence {
-                presence.joined(room);
-            }
-        }
+        resumed.rooms.iter().for_each(|room| self.enters(rooms, Arc::clone(room)));
     }
 
     /// It has come back over another connection.

@@ -41,8 +41,13 @@ impl Client {
         if rooms.names.len() >= MAX_ROOMS {
             return Err(Error::too_large(format!("a client can be in {MAX_ROOMS} rooms")));
         }
-        let room: Arc<str> = room.into();
-        rooms.names.push(Arc::clone(&room));
+        self.enters(&mut rooms, room.into());
+        self.is_known_otherwise();
+        Ok(())
+    }
+
+    /// It is in a room that it was not in, for all who keep count of that.
+    pub(super) fn enters(&self, rooms: &mut Rooms, room: Arc<str>) {
         if let Some(interest) = &self.namespace.interest {
             rooms.unheard |= interest.join(&room);
         }
@@ -50,8 +55,7 @@ impl Client {
         if let Some(presence) = &self.namespace.presence {
             presence.joined(&room);
         }
-        self.is_known_otherwise();
-        Ok(())
+        rooms.names.push(room);
     }
 
     /// Takes the client out of a room.
