@@ -202,13 +202,16 @@ fn check_limits(
         };
         let place = format!("limits.events[{index}]");
         if found.is_none() {
-            let message = format!("no plugin serves {namespace:?}");
-            problems.add(format!("{place}.namespace"), message).hint(hint(namespace, "there are", &known));
+            nobody_serves(problems, format!("{place}.namespace"), namespace, &known);
         } else if !known.contains(&&**event) {
             let message = format!("{namespace} has no event {event:?}");
             problems.add(format!("{place}.event"), message).hint(hint(event, "there are", &known));
         }
     }
+}
+
+fn nobody_serves(problems: &mut Problems, place: String, namespace: &str, known: &[&str]) {
+    problems.add(place, format!("no plugin serves {namespace:?}")).hint(hint(namespace, "there are", known));
 }
 
 /// What is to be kept is published somewhere, and kept; what belongs to a disabled plugin need not be.
@@ -221,8 +224,7 @@ fn check_journals(
     let known: Vec<&str> = planned.iter().map(|planned| planned.entry.namespace()).collect();
     for (at, name) in journal.namespaces.iter().enumerate() {
         if !known.contains(&&**name) && !disabled.contains(&**name) {
-            let message = format!("no plugin serves {name:?}");
-            problems.add(format!("journal.namespaces[{at}]"), message).hint(hint(name, "there are", &known));
+            nobody_serves(problems, format!("journal.namespaces[{at}]"), name, &known);
         }
     }
     for Planned { entry, plan, .. } in planned {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, Gauge, IntCounter, TextEncoder};
+use prometheus::{Gauge, IntCounter, TextEncoder};
 
 pub use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
@@ -26,6 +26,8 @@ pub const ACK: &str = "_ack";
 /// They go past the time a handler may take by default, so that those it was cut off at are told from slower ones.
 const HANDLER_SECONDS: [f64; 17] =
     [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0];
+/// Bytes that most expositions have.
+const TEXT: usize = 64 << 10;
 const FANOUT_SECONDS: [f64; 16] =
     [0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0];
 
@@ -187,9 +189,9 @@ impl Metrics {
     /// # Errors
     /// When a collector hands out malformed families.
     pub fn render(&self) -> Result<String> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.gather(), &mut text)?;
-        Ok(String::from_utf8(text)?)
+        let mut text = String::with_capacity(TEXT);
+        TextEncoder::new().encode_utf8(&self.gather(), &mut text)?;
+        Ok(text)
     }
 
     /// Every series as `/metrics` would show it now, for a plugin that tells how the router is. It costs what a scrape

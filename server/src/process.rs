@@ -1,6 +1,7 @@
 //! The process itself: how many files it may open, and its series about memory, files, CPU time and threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use carillon_core::Result;
 use carillon_core::metrics::Metrics;
@@ -9,12 +10,15 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use crate::metrics::gauge;
 
 /// Files kept back for what is no client: Redis, probes, exporters, logs. Without them the first thing to fail when
 /// connections use all files up would be whatever tells about it.
 const KEPT_BACK: usize = 64;
+/// How old what the system said about the process may be in a scrape.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// How many of the `wanted` connections there are files for, beside those of as many `operators`.
 pub(crate) fn room_for(wanted: usize, operators: usize, files: Option<u64>) -> usize {
@@ -39,7 +43,7 @@ pub(crate) fn raise_open_files() -> Option<u64> {
 /// # Errors
 /// When a name is taken.
 pub(crate) fn register(metrics: &Metrics, runtime: &Handle) -> Result<()> {
-    metrics.register(Process(Arc::new(ProcessCollector::for_self())))?;
+    metrics.register(Process::new())?;
     let workers = gauge(metrics, "tokio_workers", "Threads that carry connections.")?;
     let tasks = gauge(metrics, "tokio_tasks", "Tasks alive on those threads.")?;
     let waiting =
@@ -54,17 +58,39 @@ pub(crate) fn register(metrics: &Metrics, runtime: &Handle) -> Result<()> {
     Ok(())
 }
 
-/// The collector is not `Clone`, which the application's registry asks for.
+/// What the system says about the process. It is asked anew after [`FRESH`]: a fifth of what a scrape costs is asking.
 #[derive(Clone)]
-struct Process(Arc<ProcessCollector>);
+struct Process {
+    collector: Arc<ProcessCollector>,
+    last: Arc<Mutex<Option<Answer>>>,
+}
+
+/// What it has said, and when.
+struct Answer {
+    at: Instant,
+    families: Vec<MetricFamily>,
+}
+
+impl Process {
+    fn new() -> Self {
+        Self { collector: Arc::new(ProcessCollector::for_self()), last: Arc::default() }
+    }
+}
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
-        self.0.desc()
+        self.collector.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        self.0.collect()
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(answer) if answer.at.elapsed() < FRESH => answer.families.clone(),
+            _ => {
+                let families = self.collector.collect();
+                last.insert(Answer { at: Instant::now(), families }).families.clone()
+            }
+        }
     }
 }
 

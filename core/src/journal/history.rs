@@ -1,5 +1,6 @@
 //! What a journal tells of the past: to plugins all of it, to clients what they would have got.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
@@ -8,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Entry, Keeper, Record};
+use super::{Entry, Keeper, Offset, Record};
 use crate::ctx::Ctx;
 use crate::error::{Error, Result};
 use crate::host::Host;
@@ -18,6 +19,8 @@ use crate::time::written;
 /// Publishes in one answer, at most and where nobody says how many.
 const MOST: usize = 1_000;
 const MANY: usize = 100;
+/// Publishes that are looked at for the newest that somebody may be told.
+const FAR: usize = 5 * MOST;
 /// Bytes of the publishes in one answer, unless the first has more.
 const BYTES: usize = 1 << 20;
 
@@ -63,7 +66,7 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    async fn read(&self, keeper: &Keeper, tells: impl Fn(&Record) -> bool + Send) -> Result<History> {
+    async fn read(&self, keeper: &Keeper, tells: impl Fn(&Record) -> bool + Send + Sync) -> Result<History> {
         read_past(keeper, self.since.as_deref(), self.limit.unwrap_or(MANY), tells).await
     }
 }
@@ -86,27 +89,84 @@ pub(crate) async fn read_past(
     keeper: &Keeper,
     since: Option<&str>,
     limit: usize,
-    tells: impl Fn(&Record) -> bool + Send,
+    tells: impl Fn(&Record) -> bool + Send + Sync,
 ) -> Result<History> {
-    let since = since.map(str::parse).transpose()?;
-    let page = keeper.read(since.as_ref(), limit.clamp(1, MOST)).await?;
-    let (mut events, mut bytes, mut offset) = (Vec::new(), 0, since.unwrap_or_else(|| page.last.clone()));
+    let limit = limit.clamp(1, MOST);
+    let told = |entry: &Entry| match Record::read(keeper, entry) {
+        Ok(record) => tells(&record).then_some(record),
+        Err(_) => {
+            keeper.counts.malformed.inc();
+            None
+        }
+    };
+    match since {
+        Some(since) => read_on(keeper, since.parse()?, limit, told).await,
+        None => read_newest(keeper, limit, told).await,
+    }
+}
+
+/// Those of the `limit` that follow `since` which are told.
+async fn read_on(
+    keeper: &Keeper,
+    since: Offset,
+    limit: usize,
+    told: impl Fn(&Entry) -> Option<Record> + Send,
+) -> Result<History> {
+    let page = keeper.read(Some(&since), limit).await?;
+    let (mut events, mut bytes, mut offset) = (Vec::new(), 0, since);
     for entry in &page.entries {
         bytes += entry.record.len();
         if bytes > BYTES && !events.is_empty() {
             break;
         }
         offset = entry.offset.clone();
-        match Record::read(keeper, entry) {
-            Ok(record) if tells(&record) => events.push(Past::new(entry, record)?),
-            Ok(_) => {}
-            Err(_) => keeper.counts.malformed.inc(),
+        if let Some(record) = told(entry) {
+            events.push(Past::new(entry, record)?);
         }
     }
     if page.entries.is_empty() {
         offset = page.last.clone();
     }
     Ok(History { events, more: offset != page.last, offset: offset.to_string(), complete: page.whole })
+}
+
+/// The newest that are told, up to `limit`. Where others lie between they are looked for behind those, [so far](FAR).
+async fn read_newest(
+    keeper: &Keeper,
+    limit: usize,
+    told: impl Fn(&Entry) -> Option<Record> + Send,
+) -> Result<History> {
+    let mut page = keeper.read(None, limit).await?;
+    let (last, whole) = (page.last.clone(), page.whole);
+    let offset = page.entries.last().map_or_else(|| last.clone(), |entry| entry.offset.clone());
+    let (mut events, mut bytes, mut looked) = (VecDeque::new(), 0, page.entries.len());
+    'looking: loop {
+        for entry in page.entries.iter().rev() {
+            let Some(record) = told(entry) else { continue };
+            bytes += entry.record.len();
+            if bytes > BYTES && !events.is_empty() {
+                break 'looking;
+            }
+            events.push_front(Past::new(entry, record)?);
+            if events.len() == limit {
+                break 'looking;
+            }
+        }
+        let Some(first) = page.entries.first().map(|entry| entry.offset.number()) else { break };
+        let before = first.saturating_sub(1 + MOST as u64);
+        let older = (first - 1 - before) as usize;
+        if older == 0 || looked >= FAR {
+            break;
+        }
+        page = keeper.read(Some(&Offset::new(Arc::from(last.epoch()), before)), older).await?;
+        page.entries.retain(|entry| entry.offset.number() < first);
+        looked += page.entries.len();
+        // One that is too large to be read at once ends before what is known already.
+        if page.entries.last().is_none_or(|entry| entry.offset.number() + 1 != first) {
+            break;
+        }
+    }
+    Ok(History { events: events.into(), more: offset != last, offset: offset.to_string(), complete: whole })
 }
 
 /// The router, for routes that are declared before there is one.

@@ -34,6 +34,25 @@ async fn the_past_is_told_as_it_was_and_to_whom_it_was() {
     assert_eq!(counted(&chat, "appended"), 4.0);
 }
 
+/// The newest of a quiet room are found behind what is said in others.
+#[tokio::test(start_paused = true)]
+async fn a_quiet_room_has_a_past() {
+    let chat = boot(&[]).await;
+    let mut ann = chat.connect("/chat").await.unwrap();
+    let mut bob = chat.connect("/chat").await.unwrap();
+    bob.call("join", json!("quiet")).await;
+    for nth in 0..1200 {
+        let room = if nth % 400 == 3 { "quiet" } else { "loud" };
+        say(&mut ann, json!({"text": nth.to_string(), "rooms": [room]})).await;
+    }
+    for (limit, told) in [(1, vec!["803"]), (2, vec!["403", "803"]), (100, vec!["3", "403", "803"])] {
+        let answer = bob.call("history", json!({"limit": limit})).await["data"].clone();
+        assert_eq!((texts(&answer), &answer["more"]), ((told, true), &json!(false)), "limit {limit}");
+        let past = ann.call("past", json!(answer["offset"])).await;
+        assert_eq!(texts(&past["data"]).0, Vec::<&str>::new(), "what comes next is asked for from the end on");
+    }
+}
+
 /// Whoever asks on and on gets everything once, and is told when something is missing.
 #[tokio::test(start_paused = true)]
 async fn parts_follow_each_other_and_holes_are_told() {

@@ -86,22 +86,28 @@ test('a newer token with a key that is not known has the keys read, and is taken
 });
 
 test('an issuer that hangs delays neither the start nor anybody whose key is known', async (t) => {
-  const key = issuerKey('late');
+  const key = issuerKey('first');
   const issuer = await startIssuer(t, [key]);
   issuer.answer = HANGS;
-  const begun = Date.now();
-  const server = await start(t, { config: jwt(issuer.url, `jwks_timeout_ms = 1500\n${own}`) });
+  const server = await start(t, { config: jwt(issuer.url, `jwks_timeout_ms = 60000\n${own}`) });
   await issuer.askedAgain(1);
-  const waiting = refused(shows(server, key.sign(good())));
+  let waits = true;
+  const waiting = shows(server, key.sign(good()));
+  waiting.once('connect_error', () => { waits = false; });
   await shows(server, byOwn()).opened();
   await shows(server, byOwn(), 'polling').opened();
-  assert.ok(Date.now() - begun < 1_500, `${Date.now() - begun} ms until those with a known key are in`);
-  const { message, data } = await waiting;
+  assert.ok(waits, 'whoever needs the keys waits for them');
+});
+
+test('whoever waits for an issuer that hangs is told so in time, and keys that come later are taken', async (t) => {
+  const key = issuerKey('first');
+  const issuer = await startIssuer(t, [key]);
+  issuer.answer = HANGS;
+  const server = await start(t, { config: jwt(issuer.url, 'jwks_timeout_ms = 500\n') });
+  const { message, data } = await refused(shows(server, key.sign(good())));
   assert.deepEqual([message, data], [UNREAD, { code: 'unavailable', retryable: true }]);
-  assert.ok(Date.now() - begun >= 1_500, 'whoever needs the keys waits for them');
-  await server.logged(/stay as they were: no answer within 1500 ms/);
+  await server.logged(/stay as they were: no answer within 500 ms/);
   issuer.answer = null;
-  await issuer.askedAgain(2);
   await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_auth_jwks_keys'), 1));
   await shows(server, key.sign(good())).opened();
 });

@@ -47,6 +47,13 @@ test('the dashboard of a server that asks for a token says so, takes one, and th
   await reads(other, '#status', ASKED);
 });
 
+test('the dashboard says so when its token does not open a namespace', async (t) => {
+  const { tab } = await opened(t, '/');
+  await shows(tab, good({ namespaces: ['/', '/health', '/monitoring'] }));
+  await reads(tab, '#noRouter', /^This token does not open the namespace \/router\.$/);
+  await tab.locator('#nodes tbody tr').waitFor();
+});
+
 test('a page whose token has ended asks for another one', async (t) => {
   const { tab } = await opened(t, '/', { env: { ...JWT, CARILLON_AUTH__EXPIRY_GRACE_MS: '0' } });
   await shows(tab, good({ exp: ahead(2) }));

@@ -6,12 +6,13 @@ import { test } from 'node:test';
 import { TRANSPORTS, disconnected, upgraded } from './lib/client.mjs';
 import { ENGINE } from './lib/engine-differences.mjs';
 import { startPython } from './lib/python.mjs';
+import { startRedis } from './lib/redis.mjs';
 import { start } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
 export const RECOVERY = '[journal]\nnamespaces = ["/proto"]\nrecovery = ["/proto"]\nhistory = ["/proto"]\n';
 
-const started = (t, config = RECOVERY) => start(t, { program: 'fixture', config });
+const started = (t, config = RECOVERY, args = []) => start(t, { program: 'fixture', config, args });
 const shout = async (socket, what) => assert.deepEqual(await socket.call('shout', what), [{ ok: true, data: null }]);
 const texts = (socket) => socket.all('shouted').map(([{ text }]) => text);
 
@@ -155,22 +156,30 @@ if (ENGINE === 'carillon') {
   });
 }
 
-test('history is told to clients, and over HTTP, and goes on where a part ends', async (t) => {
-  const server = await started(t);
-  const socket = await server.connect('/proto', { transports: ['websocket'] });
-  await socket.call('join', { room: 'red' });
-  await shout(socket, { text: 'all' });
-  await shout(socket, { text: 'red', rooms: ['red'] });
-  await shout(socket, { text: 'blue', rooms: ['blue'] });
-  const [{ data }] = await socket.call('history', { limit: 10 });
-  assert.deepEqual(data.events.map(({ event, args }) => [event, args[0].text]), [['shouted', 'all'], ['shouted', 'red']]);
-  assert.deepEqual([data.complete, data.more], [true, false]);
-  const page = await (await server.fetch('/api/history/proto')).json();
-  assert.deepEqual(page.events.map(({ args }) => args[0].text), ['all']);
-  await shout(socket, { text: 'later' });
-  const rest = await (await server.fetch(`/api/history/proto?since=${page.offset}`)).json();
-  assert.deepEqual(rest.events.map(({ args }) => args[0].text), ['later']);
-  const [wrong] = await socket.call('history', { since: 'nonsense' });
-  assert.equal(wrong.error.code, 'bad_payload');
-  assert.equal((await server.fetch('/api/history/proto?since=nonsense')).status, 400);
+test('history is told to clients, and over HTTP, and goes on where a part ends, wherever it is kept', async (t) => {
+  for (const args of [[], ['--bus', (await startRedis(t)).url]]) {
+    const server = await started(t, RECOVERY, args);
+    const socket = await server.connect('/proto', { transports: ['websocket'] });
+    await socket.call('join', { room: 'red' });
+    await shout(socket, { text: 'all' });
+    await shout(socket, { text: 'red', rooms: ['red'] });
+    for (const text of ['blue', 'bluer', 'bluest']) await shout(socket, { text, rooms: ['blue'] });
+    await shout(socket, { text: 'end' });
+    await hears(socket, 'end');
+    // The newest are looked for behind those of others.
+    for (const [limit, told] of [[10, ['all', 'red', 'end']], [3, ['all', 'red', 'end']], [2, ['red', 'end']]]) {
+      const [{ data }] = await socket.call('history', { limit });
+      assert.deepEqual(data.events.map(({ event, args }) => [event, args[0].text]), told.map((text) => ['shouted', text]));
+      assert.deepEqual([data.complete, data.more], [true, false]);
+    }
+    const page = await (await server.fetch('/api/history/proto')).json();
+    assert.deepEqual(page.events.map(({ args }) => args[0].text), ['all', 'end']);
+    await shout(socket, { text: 'later' });
+    await hears(socket, 'later');
+    const rest = await (await server.fetch(`/api/history/proto?since=${page.offset}`)).json();
+    assert.deepEqual(rest.events.map(({ args }) => args[0].text), ['later']);
+    const [wrong] = await socket.call('history', { since: 'nonsense' });
+    assert.equal(wrong.error.code, 'bad_payload');
+    assert.equal((await server.fetch('/api/history/proto?since=nonsense')).status, 400);
+  }
 });

@@ -13,7 +13,7 @@ import { Nodes } from './nodes';
 import { translate } from './phrases';
 import { RouterPanel } from './router-panel';
 import { Servers } from './servers';
-import { unauthorized } from './token';
+import { refused } from './token';
 
 type Client<N extends keyof Namespaces> = Socket<Listen<N>, Emit<N>>;
 
@@ -137,8 +137,13 @@ router.on('connect', () => {
   void askHistory();
   void near.load();
 });
-// A connection that fails, or a token that is asked for, is another matter: this is about a server without the namespace.
-router.on('connect_error', (error) => { if (!router.active && !unauthorized(error)) element('noRouter').hidden = false; });
+// A connection that fails, or a token that is asked for, is another matter: this is about a namespace that stays away.
+router.on('connect_error', (error) => {
+  const code = refused(router, error);
+  if (!code) return;
+  element('noRouter').textContent = code === 'forbidden' ? say.routerClosed : say.noRouter;
+  element('noRouter').hidden = false;
+});
 router.on('router_state', (state) => {
   const time = Date.parse(state.timestamp);
   ahead = time - Date.now();

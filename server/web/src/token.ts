@@ -18,7 +18,13 @@ export interface Words {
 interface Refusal extends Error { data?: { code?: string; retryable?: boolean; retry_after_ms?: number } }
 
 /** Whether the server wants another token, or one at all. */
-export const unauthorized = (error: Refusal) => error.data?.code === 'unauthorized';
+const unauthorized = (error: Refusal) => error.data?.code === 'unauthorized';
+
+/** Why the server refuses a namespace for good, whatever token is shown next; nothing while that is not so. */
+export function refused(socket: Socket, error: Refusal): string | undefined {
+  const { code = 'not_found', retryable } = error.data ?? {};
+  return socket.active || retryable || unauthorized(error) ? undefined : code;
+}
 
 const kept = () => sessionStorage.getItem(KEPT) ?? '';
 
