@@ -9,6 +9,7 @@ mod keeper;
 mod publish;
 mod record;
 mod seal;
+mod tail;
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +26,7 @@ pub(crate) use self::keeper::{Journals, Keeper, State};
 pub(crate) use self::publish::Published;
 pub(crate) use self::record::Record;
 pub(crate) use self::seal::Seal;
+pub(crate) use self::tail::Kept;
 use crate::error::{Error, Result};
 use crate::peer::public_id;
 use crate::time::milliseconds;

@@ -74,7 +74,7 @@ const steps = {
     await cargoTest(['-p', 'carillon-server', '--lib', 'simulation'], { CARILLON_SIMULATION_SCHEDULES: String(SCHEDULES) }),
     await nodeTest(SOAKED, { limit: STEP_LIMIT_MS, concurrency: 1, env: { CARILLON_SOAK: '1' } }),
     await nodeTest(FAULTS, { limit: STEP_LIMIT_MS, concurrency: FAULTS.length, name: 'node-test-faults', env: { CARILLON_SOAK: '1' } }),
-    // Three hundred clients, and a node that is killed thirty times.
+    // A thousand clients, and a node that is killed thirty times.
     await nodeTest(['recovery-nodes.test.mjs'], { limit: STEP_LIMIT_MS, concurrency: 1, name: 'node-test-recovery', env: { CARILLON_SOAK: '1', CARILLON_FIXTURE: built('release', 'carillon-fixture') } }),
     // What memory does tells little of a build without optimisation.
     await nodeTest(['churn.test.mjs'], { limit: STEP_LIMIT_MS, concurrency: 1, name: 'node-test-churn', env: { CARILLON_SOAK: '1', CARILLON_FIXTURE: built('release', 'carillon-fixture') } }),

@@ -174,7 +174,7 @@ impl Follower {
         };
         let before = heard.replace(entry.offset.clone());
         let goes_back = before.is_some_and(|before| is_behind(&entry.offset, &before));
-        let last = keeper.state().last.clone();
+        let last = keeper.state().last().cloned();
         match last {
             _ if goes_back => {
                 keeper.state().breaks();
@@ -197,7 +197,7 @@ impl Follower {
         // Where to read on when nothing of a part was new.
         let mut behind_known = None::<Offset>;
         loop {
-            let last = keeper.state().last.clone();
+            let last = keeper.state().last().cloned();
             let after = behind_known.take().or_else(|| last.clone());
             let page = match keeper.read(after.as_ref(), if last.is_some() { PAGE } else { 1 }).await {
                 Ok(page) => page,
@@ -207,7 +207,7 @@ impl Follower {
                 }
             };
             let Some(last) = last else {
-                keeper.state().last = Some(page.last);
+                keeper.state().reaches(page.last);
                 return true;
             };
             let new = behind(&page.entries, &last);
@@ -219,7 +219,7 @@ impl Follower {
                 if !page.whole {
                     self.get_across(keeper, &last, &page.last.next()).await;
                 }
-                keeper.state().last = Some(page.last);
+                keeper.state().reaches(page.last);
                 return true;
             }
             let mut last = &last;
@@ -242,7 +242,7 @@ impl Follower {
         self.count_forgotten(keeper, next);
         let _gate = keeper.gate.lock().await;
         // Who comes back meanwhile does not get across it either.
-        keeper.state().last = Some(next.previous());
+        keeper.state().reaches(next.previous());
         if let Some(sessions) = &keeper.sessions {
             sessions.may_have_missed().await;
         }
@@ -261,10 +261,10 @@ impl Follower {
     async fn deliver(&self, keeper: &Keeper, entry: &Entry) {
         let _gate = keeper.gate.lock().await;
         match Record::read(keeper, entry) {
-            Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, &record).await,
+            Ok(record) => self.namespace.deliver_kept(keeper, &entry.offset, record).await,
             Err(error) => {
                 keeper.counts.malformed.inc();
-                keeper.state().last = Some(entry.offset.clone());
+                keeper.state().reaches(entry.offset.clone());
                 self.tell(keeper, "something in the journal is no publish", &error);
             }
         }

@@ -131,11 +131,7 @@ async fn read_on(
 }
 
 /// The newest that are told, up to `limit`. Where others lie between they are looked for behind those, [so far](FAR).
-async fn read_newest(
-    keeper: &Keeper,
-    limit: usize,
-    told: impl Fn(&Entry) -> Option<Record> + Send,
-) -> Result<History> {
+async fn read_newest(keeper: &Keeper, limit: usize, told: impl Fn(&Entry) -> Option<Record> + Send) -> Result<History> {
     let mut page = keeper.read(None, limit).await?;
     let (last, whole) = (page.last.clone(), page.whole);
     let offset = page.entries.last().map_or_else(|| last.clone(), |entry| entry.offset.clone());

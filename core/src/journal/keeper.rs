@@ -10,7 +10,8 @@ use prometheus::{IntCounter, IntCounterVec};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
-use super::{Bounds, Offset, Page, Seal};
+use super::tail::Tail;
+use super::{Bounds, Kept, Offset, Page, Seal};
 use crate::bus::Bus;
 use crate::error::{Error, Result};
 use crate::hub::Selection;
@@ -64,7 +65,9 @@ pub(crate) struct Keeper {
 /// What changes. Locked while something is delivered, or somebody comes, so that either has a place in the other's order.
 pub(crate) struct State {
     /// The last publish that was delivered here; unknown while the journal has not been reached.
-    pub(crate) last: Option<Offset>,
+    last: Option<Offset>,
+    /// It and those before it, where clients come back and others keep the journal.
+    tail: Tail,
     /// The last publish that this node has appended. It may not have come back yet.
     pub(super) appended: Option<Offset>,
     /// How often something was published that is not in the journal, or may not be: nobody recovers before a new epoch has
@@ -78,6 +81,28 @@ impl State {
     /// Something was published that is not in the journal, or may not be.
     pub(super) fn breaks(&mut self) {
         self.breaks += 1;
+    }
+
+    /// The last publish that was delivered here, if it is known.
+    pub(crate) fn last(&self) -> Option<&Offset> {
+        self.last.as_ref()
+    }
+
+    /// The journal has got as far as this, and nothing of it is to be sent again.
+    pub(super) fn reaches(&mut self, offset: Offset) {
+        self.last = Some(offset);
+        self.tail.clear();
+    }
+
+    /// This was delivered, and may have to be sent to who comes back.
+    pub(super) fn delivered(&mut self, kept: Arc<Kept>) {
+        self.last = Some(kept.offset.clone());
+        self.tail.push(kept);
+    }
+
+    /// Up to so many of what was delivered after `at`, if all of it is at hand.
+    pub(crate) fn delivered_after(&self, at: &Offset, many: usize) -> Option<Vec<Arc<Kept>>> {
+        self.tail.after(at, many)
     }
 }
 
@@ -176,14 +201,16 @@ impl Journals {
                 .then(|| Sessions::new(settings, Recoveries::new(name, recoveries, replayed, session_writes))),
             counts,
             gate: tokio::sync::Mutex::default(),
-            state: Mutex::new(State { last: None, appended: None, breaks: 0, mended: 0 }),
+            state: Mutex::new(State { last: None, tail: Tail::default(), appended: None, breaks: 0, mended: 0 }),
             outgoing,
             room: Arc::new(Semaphore::new(OUTGOING_BYTES)),
             waiting: Mutex::new(waiting),
             turns: Semaphore::new(TURNS),
         };
-        if keeper.is_here() {
-            keeper.state().last = keeper.read_here(None, 1).ok().map(|page| page.last);
+        if keeper.is_here()
+            && let Ok(page) = keeper.read_here(None, 1)
+        {
+            keeper.state().reaches(page.last);
         }
         Some(keeper)
     }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::keeper::{Keeper, Outgoing};
 use super::record::record;
-use super::{Offset, Record};
+use super::{Kept, Offset, Record};
 use crate::error::{Error, Result};
 use crate::hub::{Order, Publisher, Selection};
 use crate::metrics::Outbound;
@@ -76,19 +76,24 @@ impl Namespace {
             }
         }
         self.deliver(self.space, publish, offset.as_ref());
-        state.last = offset.or_else(|| state.last.take());
+        if let Some(offset) = offset {
+            state.reaches(offset);
+        }
         Ok(())
     }
 
     /// Delivers what stands in the journal at `offset` to this node's clients, as soon as there is room for it.
-    pub(super) async fn deliver_kept(&self, keeper: &Keeper, offset: &Offset, record: &Record) {
+    pub(super) async fn deliver_kept(&self, keeper: &Keeper, offset: &Offset, record: Record) {
         let copy = (record.item.clone(), record.mode);
         let series = self.series(&record.event);
         let publish = Published { selection: &record.selection, series, copy: &copy };
         self.room(publish).await;
         let mut state = keeper.state();
         self.deliver(self.space, publish, Some(offset));
-        state.last = Some(offset.clone());
+        match &keeper.sessions {
+            Some(_) => state.delivered(Arc::new(Kept::new(offset.clone(), Some(record)))),
+            None => state.reaches(offset.clone()),
+        }
     }
 
     /// Delivers, to this node's clients, what has no place in the journal.

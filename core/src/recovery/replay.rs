@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::Resumed;
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::journal::{Entry, Keeper, Offset, Page, Record};
+use crate::journal::{Keeper, Kept, Offset, Page};
 use crate::sink::{Pushed, Reason, Sink};
 
 /// Publishes that are read, and leave, together.
@@ -48,21 +48,20 @@ impl Client {
         for _ in 0..TRIES {
             self.send_pages(keeper, resumed, sink, &mut at).await?;
             let state = keeper.state();
-            if state.last.as_ref() == Some(&at) {
+            if state.last() == Some(&at) {
                 self.open_in(Some(&state));
                 return Ok(());
             }
         }
         // There is always something new: it waits, until the little that is left has been sent.
         let _gate = keeper.gate.lock().await;
-        let page = if keeper.is_here() { None } else { Some(keeper.read(Some(&at), REST).await?) };
+        let missed = if keeper.is_here() { None } else { Some(missed(keeper, &at, REST).await?) };
         let state = keeper.state();
-        let page = page.map_or_else(|| keeper.read_here(Some(&at), REST), Ok)?;
-        let missed = until(&page, state.last.as_ref())?;
-        if missed.last().is_some_and(|last| state.last.as_ref() != Some(&last.offset)) {
+        let missed = missed.map_or_else(|| until(keeper, &keeper.read_here(Some(&at), REST)?, state.last()), Ok)?;
+        if missed.last().is_some_and(|last| state.last() != Some(&last.offset)) {
             return Err(Error::overloaded("it reads more slowly than is published"));
         }
-        self.send_now(keeper, resumed, sink, missed)?;
+        self.send_now(keeper, resumed, sink, &missed)?;
         self.open_in(Some(&state));
         Ok(())
     }
@@ -77,14 +76,12 @@ impl Client {
     ) -> Result<()> {
         loop {
             // Who has missed nothing costs no read.
-            if keeper.state().last.as_ref() == Some(&*at) {
+            if keeper.state().last() == Some(&*at) {
                 return Ok(());
             }
-            let page = keeper.in_turn(keeper.read(Some(at), PAGE)).await?;
-            let delivered = keeper.state().last.clone();
-            let entries = until(&page, delivered.as_ref())?;
-            self.send_missed(keeper, resumed, sink, entries).await?;
-            let Some(last) = entries.last() else { return Ok(()) };
+            let missed = missed(keeper, at, PAGE).await?;
+            self.send_missed(keeper, resumed, sink, &missed).await?;
+            let Some(last) = missed.last() else { return Ok(()) };
             *at = last.offset.clone();
         }
     }
@@ -93,7 +90,7 @@ impl Client {
     async fn wait_for(&self, keeper: &Keeper, at: &Offset) -> Result<()> {
         let deadline = Instant::now() + BEHIND;
         loop {
-            let last = keeper.state().last.clone();
+            let last = keeper.state().last().cloned();
             if last.is_some_and(|last| last.epoch() == at.epoch() && last.number() >= at.number()) {
                 return Ok(());
             }
@@ -110,19 +107,19 @@ impl Client {
         keeper: &Keeper,
         resumed: &Resumed,
         sink: &Arc<dyn Sink>,
-        entries: &[Entry],
+        missed: &[Arc<Kept>],
     ) -> Result<()> {
-        let mut rest = entries;
-        while let Some((entry, behind)) = rest.split_first() {
+        let mut rest = missed;
+        while let Some((kept, behind)) = rest.split_first() {
             if let Some(room) = sink.ready() {
                 room.await;
             }
             let cork = Cork::new(sink);
-            self.send_one(keeper, resumed, sink, entry)?;
+            self.send_one(keeper, resumed, sink, kept)?;
             rest = behind;
             for _ in 1..AT_ONCE {
-                let Some((entry, behind)) = rest.split_first().filter(|_| sink.ready().is_none()) else { break };
-                self.send_one(keeper, resumed, sink, entry)?;
+                let Some((kept, behind)) = rest.split_first().filter(|_| sink.ready().is_none()) else { break };
+                self.send_one(keeper, resumed, sink, kept)?;
                 rest = behind;
             }
             drop(cork);
@@ -131,19 +128,19 @@ impl Client {
         Ok(())
     }
 
-    fn send_now(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, entries: &[Entry]) -> Result<()> {
-        let _cork = (!entries.is_empty()).then(|| Cork::new(sink));
-        entries.iter().try_for_each(|entry| self.send_one(keeper, resumed, sink, entry))
+    fn send_now(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, missed: &[Arc<Kept>]) -> Result<()> {
+        let _cork = (!missed.is_empty()).then(|| Cork::new(sink));
+        missed.iter().try_for_each(|kept| self.send_one(keeper, resumed, sink, kept))
     }
 
-    fn send_one(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, entry: &Entry) -> Result<()> {
+    fn send_one(&self, keeper: &Keeper, resumed: &Resumed, sink: &Arc<dyn Sink>, kept: &Kept) -> Result<()> {
         // What is no publish was delivered to nobody.
-        let Ok(record) = Record::read(keeper, entry) else { return Ok(()) };
+        let Some(record) = &kept.record else { return Ok(()) };
         if !record.is_for(self.peer.id(), &resumed.rooms) {
             return Ok(());
         }
-        let item = record.item.with_last(format!("\"{}\"", entry.offset).as_bytes());
-        if !matches!(sink.send(&item), Pushed::Delivered | Pushed::Queued) {
+        let item = kept.ended(record);
+        if !matches!(sink.send(item), Pushed::Delivered | Pushed::Queued) {
             return Err(Error::unavailable("the client is gone"));
         }
         self.namespace.series(&record.event).count(1, item.len());
@@ -154,12 +151,23 @@ impl Client {
     }
 }
 
+/// Up to so many of what has been delivered to this node's other clients after `at`. The bus is asked for what is not at hand.
+async fn missed(keeper: &Keeper, at: &Offset, many: usize) -> Result<Vec<Arc<Kept>>> {
+    let at_hand = keeper.state().delivered_after(at, many);
+    if let Some(missed) = at_hand {
+        return Ok(missed);
+    }
+    let page = keeper.in_turn(keeper.read(Some(at), many)).await?;
+    let delivered = keeper.state().last().cloned();
+    until(keeper, &page, delivered.as_ref())
+}
+
 /// What of a page has been delivered to this node's other clients.
-fn until<'a>(page: &'a Page, delivered: Option<&Offset>) -> Result<&'a [Entry]> {
+fn until(keeper: &Keeper, page: &Page, delivered: Option<&Offset>) -> Result<Vec<Arc<Kept>>> {
     let delivered = delivered.filter(|_| page.whole).ok_or_else(|| Error::not_found("it is kept no longer"))?;
-    let is_delivered =
-        |entry: &Entry| entry.offset.epoch() == delivered.epoch() && entry.offset.number() <= delivered.number();
-    Ok(&page.entries[..page.entries.iter().take_while(|entry| is_delivered(entry)).count()])
+    let is_delivered = |offset: &Offset| offset.epoch() == delivered.epoch() && offset.number() <= delivered.number();
+    let delivered = page.entries.iter().take_while(|entry| is_delivered(&entry.offset));
+    Ok(delivered.map(|entry| Arc::new(Kept::read(keeper, entry))).collect())
 }
 
 /// What is sent while this lives leaves together.

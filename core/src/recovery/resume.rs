@@ -98,7 +98,7 @@ impl Namespace {
         let (pid, offset, rooms) = match &resumed {
             Some(Resumed { offset, rooms, .. }) => (claim.pid.as_deref()?.into(), offset.clone(), rooms.clone()),
             // Where the journal has not been reached there is nothing to get on with.
-            None => (new_pid(), keeper.state().last.clone()?, Vec::new()),
+            None => (new_pid(), keeper.state().last().cloned()?, Vec::new()),
         };
         let membership = Membership::new(pid, claim.takes_offsets(peer), offset, resumed);
         if membership.takes_offsets {

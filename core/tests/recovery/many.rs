@@ -144,6 +144,32 @@ async fn who_has_missed_nothing_costs_one_read() {
     assert_eq!(reads() - before, 1);
 }
 
+/// What this node has delivered to others, who comes back gets without a word of the bus, however much it is.
+#[tokio::test(start_paused = true)]
+async fn what_this_node_has_delivered_is_not_read_again() {
+    let [a, b] = pair("at-hand").await;
+    let mut bob = connect(&a, json!({})).await;
+    let mut ann = connect(&a, json!({})).await;
+    ann.call("join", json!("red")).await;
+    settle().await;
+    ann.close(Reason::TransportClose);
+    let all = (1..=1_000).map(|n| match n % 3 {
+        0 => json!({"text": n}),
+        1 => json!({"text": n, "rooms": ["red"]}),
+        _ => json!({"text": n, "except": ["red"]}),
+    });
+    for one in all {
+        say(&mut bob, one).await;
+    }
+    settle().await;
+    let reads = || flaws("at-hand").reads.load(Ordering::Relaxed);
+    let before = reads();
+    let back = connect(&b, json!({"pid": ann.pid()})).await;
+    let expected: Vec<_> = (1..=1_000).filter(|n| n % 3 < 2).map(|n| json!(n)).collect();
+    assert_eq!(texts(&said(&back).await).0, expected.iter().collect::<Vec<_>>());
+    assert_eq!(reads() - before, 1, "whether it may get on");
+}
+
 /// What a node is told of a client that has come back holds for the connections it had before, and never for a later one.
 #[tokio::test(start_paused = true)]
 async fn what_is_told_late_does_not_end_a_later_connection() {
