@@ -26,7 +26,6 @@ use tokio::time::Instant;
 use crate::ack::Deferred;
 use crate::answer::refuse;
 use crate::clock::Timed;
-use crate::dispatch;
 use crate::error::Error;
 use crate::hub::{Newcomer, Seat};
 use crate::identity::Identity;
@@ -271,8 +270,7 @@ impl Client {
         }
         if matches!(queue.run, Run::Idle) {
             queue.run = Run::Handed(now);
-            let task = dispatch::work_off(Arc::clone(self));
-            self.namespace.clients.spawn_on(task, &self.namespace.threads);
+            self.namespace.handover.give(Arc::clone(self));
         }
     }
 

@@ -23,6 +23,7 @@ mod dispatch;
 mod error;
 mod expiry;
 pub mod failures;
+mod handover;
 mod hooks;
 mod host;
 pub mod hub;

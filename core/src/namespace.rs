@@ -17,6 +17,7 @@ use crate::cluster::{Interest, Interests};
 use crate::error::{Code, Error, Result};
 use crate::expiry::Expiries;
 use crate::failures::Failures;
+use crate::handover::Handover;
 use crate::hooks::Hooks;
 use crate::hub::{Hub, Space};
 use crate::identity::{Authenticate, Identity};
@@ -71,8 +72,8 @@ pub(crate) struct Namespace {
     pub(crate) metrics: Arc<Metrics>,
     /// The plugin's threads.
     pub(crate) threads: Handle,
-    /// Every task that runs clients' events.
-    pub(crate) clients: TaskTracker,
+    /// The way of clients to them.
+    pub(crate) handover: Arc<Handover>,
     /// Watches what runs on the plugin's threads.
     pub(crate) clock: Arc<Clock>,
     failures: Arc<Failures>,
@@ -141,8 +142,8 @@ impl Namespace {
             hub,
             space,
             limits,
+            handover: Arc::new(Handover::new(threads.clone(), clients)),
             threads,
-            clients,
             module: OnceLock::new(),
             events: sorted(outline),
             inbound: outline.events.iter().map(|event| metrics.inbound(name, &event.name)).collect(),

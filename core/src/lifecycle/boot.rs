@@ -204,6 +204,9 @@ impl Ground {
         let unserved = Undeclared::default();
         let shared = Shared { namespaces, disabled, bus, bus_required, metrics, hub, failing, node, cluster, unserved };
         let shared = Arc::new(shared);
+        for namespace in shared.namespaces.values() {
+            tasks.spawn(Arc::clone(&namespace.handover).run(stop.clone()));
+        }
         for namespace in shared.namespaces.values().filter(|namespace| namespace.keeper().is_some()) {
             tasks.spawn(Follower::new(namespace, &shared).run(stop.clone(), step));
             tasks.spawn(Writer(Arc::clone(namespace)).run(stop.clone(), step));
