@@ -115,6 +115,8 @@ async def three_namespaces():
     step("transport", client.transport())
     await serve(client, seen)
     step("served")
+    # Were a POST under way, python-engineio 4.x would leave without a word: its write loop ends with the state it left.
+    await client.eio.queue.join()
     await client.disconnect()
     assert not client.connected
     step("gone")
