@@ -124,8 +124,8 @@ impl Jwks {
                 let next = begun + if fetched.is_ok() { refresh } else { AGAIN.min(refresh) };
                 tokio::select! {
                     () = sleep_until(next) => {}
-                    // Asked for while it was busy, or before that: not yet again.
-                    () = self.wanted.notified() => sleep_until(begun + AGAIN).await,
+                    // Asked for while it was busy, or before that: not yet again, unless it is time anyway.
+                    () = self.wanted.notified() => sleep_until(next.min(begun + AGAIN)).await,
                 }
             }
         })
