@@ -112,6 +112,23 @@ test('whoever waits for an issuer that hangs is told so in time, and keys that c
   await shows(server, key.sign(good())).opened();
 });
 
+test('keys are read as often as the settings say, also after somebody has waited for the first ones', async (t) => {
+  const key = issuerKey('first');
+  const issuer = await startIssuer(t, [key]);
+  const held = [];
+  issuer.answer = (response) => held.push(response);
+  const server = await start(t, { config: jwt(issuer.url, 'jwks_refresh_ms = 1000\njwks_timeout_ms = 60000\n') });
+  await issuer.askedAgain(1);
+  const waiting = shows(server, key.sign(good()));
+  await server.metricsSettle((metrics) => assert.equal(metrics.sum('carillon_sessions_open'), 1));
+  // Its CONNECT has come by the time a second client, which came after it, is turned away.
+  await turnedAway(server, 'no token');
+  issuer.answer = null;
+  held[0].end(JSON.stringify({ keys: [key.jwk] }));
+  await waiting.opened();
+  await until(() => issuer.asked >= 2, () => `it is asked again within a second; it was asked ${issuer.asked} times`, 5_000);
+});
+
 test('the last good keys stay, whatever is at the address later', async (t) => {
   const key = issuerKey('first');
   const ways = { FAILS, BREAKS, LIES, POURS, EMPTY, MOVED, HANGS };
