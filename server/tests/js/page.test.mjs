@@ -222,5 +222,7 @@ test('/websocket-test/ is the page as well, and /docs leads to it in the languag
     assert.equal(await tab.locator('html').getAttribute('lang'), locale.slice(0, 2));
     await tab.getByRole('link', { name: '/websocket-test' }).click();
     await tab.locator('#status').waitFor();
+    // The server is stopped first: a page that is still loading then would be told nothing.
+    await tab.waitForLoadState('load');
   }
 });

@@ -29,8 +29,7 @@ export async function openTab(t, browser, url, options = {}) {
   page.on('pageerror', (error) => trouble.push(error.stack));
   // Among them what the Content-Security-Policy forbade.
   page.on('console', (message) => {
-    // A server that is stopped under a page, as every test does at its end, leaves requests unanswered.
-    if (message.type() === 'error' && !/ERR_CONNECTION|ERR_EMPTY_RESPONSE|WebSocket connection/.test(message.text())) trouble.push(message.text());
+    if (message.type() === 'error' && !/ERR_CONNECTION|WebSocket connection/.test(message.text())) trouble.push(message.text());
   });
   page.on('request', (request) => {
     if (!request.url().startsWith(`${url}/`)) trouble.push(`asked for ${request.url()}`);
