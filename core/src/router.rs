@@ -234,6 +234,12 @@ impl Session {
         self.0.open().await;
     }
 
+    /// Whether it has come back, and is sent what it has missed before it is in.
+    #[must_use]
+    pub fn has_resumed(&self) -> bool {
+        self.0.has_resumed()
+    }
+
     /// What the client is told at its CONNECT, to show it when it comes back.
     #[must_use]
     pub fn pid(&self) -> Option<&str> {

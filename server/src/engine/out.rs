@@ -41,7 +41,7 @@ pub(super) struct Out {
 pub(super) struct Joined {
     pub(super) key: Key,
     pub(super) namespace: Arc<str>,
-    /// A run of its events is under way whose answers wait to leave together.
+    /// It is not in yet, or a run of its events is under way: what it is sent waits to leave together.
     pub(super) corked: bool,
 }
 

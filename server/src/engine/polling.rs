@@ -83,7 +83,7 @@ impl Session {
             return Poll::Ready(Some(single(Kind::Noop)));
         };
         waiting.take();
-        if !out.outbox.is_empty() {
+        if out.may_leave() {
             let (body, gone) = out.outbox.take();
             self.has_left(&mut out, gone);
             return Poll::Ready(Some(body));

@@ -215,6 +215,8 @@ impl Session {
                 let guest = Guest { client, member };
                 if self.let_in(&namespace, ticket, &guest) {
                     guest.member.open().await;
+                    // Whoever reads its reply is in: it misses nothing that is published because of it.
+                    self.uncork(ticket);
                 }
             }
             Err(error) => {
@@ -239,9 +241,11 @@ impl Session {
         let pid = guest.member.pid().map(|pid| format!(",\"pid\":\"{pid}\"")).unwrap_or_default();
         let reply = format!("0{}{{\"sid\":\"{}\"{pid}}}", prefix(namespace), guest.member.id());
         let mut out = self.out();
+        // Who has come back is sent what it has missed before it is in, and behind the reply.
+        let corked = !guest.member.has_resumed();
+        out.joined.push(Joined { key: ticket, namespace: Arc::clone(namespace), corked });
         // Nothing of the namespace leaves before the reply, and from here on it may.
         let queued = self.queue(&mut out, engine::text_frame(Kind::Message, &reply), 0);
-        out.joined.push(Joined { key: ticket, namespace: Arc::clone(namespace), corked: false });
         drop(out);
         drop(inside);
         if !queued {

@@ -18,6 +18,13 @@ use crate::wire::Stream;
 /// So much may wait for the end of a run of events; more is written at once.
 const CORKED_BYTES: usize = 64 << 10;
 
+impl Out {
+    /// Whether anything waits that need not wait for the end of a run.
+    pub(super) fn may_leave(&self) -> bool {
+        !self.outbox.is_empty() && (!self.is_corked() || self.outbox.cost() >= CORKED_BYTES)
+    }
+}
+
 impl Session {
     /// The common case: nothing waits, and the socket takes a single frame at once.
     pub(super) fn write_through(&self, out: &mut Out, frames: &[Bytes]) -> Written {
@@ -52,7 +59,7 @@ impl Session {
 
     /// Writes what can be, or wakes the poll that waits.
     pub(super) fn flush(&self, out: &mut Out) {
-        if out.outbox.is_empty() || (out.is_corked() && out.outbox.cost() < CORKED_BYTES) {
+        if !out.may_leave() {
             return;
         }
         match &mut out.carrier {
@@ -146,5 +153,59 @@ impl Session {
 
     pub(super) fn is_upgrading(&self) -> bool {
         self.out().upgrading
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use carillon_config::{ServerSettings, WireSettings};
+    use tokio::runtime::Handle;
+    use tokio::sync::Semaphore;
+    use tokio_util::task::TaskTracker;
+
+    use crate::engine::{Engine, Settings};
+    use crate::metrics::Metrics;
+    use crate::wire::{Memory, Place};
+
+    use super::*;
+
+    /// The text message `40`, as a client frames it whose mask is nothing.
+    const CONNECT: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'4', b'0'];
+
+    /// Whoever reads that it is in is in: publishes reach a client from the moment its CONNECT reply leaves.
+    #[tokio::test(start_paused = true)]
+    async fn a_connect_reply_leaves_when_its_client_is_in() {
+        let app = crate::simulation::app(0).await;
+        let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
+        let settings = Settings::new(&ServerSettings::default(), &WireSettings::default());
+        let deliveries = app.metrics().deliveries();
+        let engine = Engine::new(settings, app.router(), &metrics, deliveries, &TaskTracker::new(), &Handle::current());
+        let place = Place::new(Arc::clone(&metrics), Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+        let memory = Memory::new(1 << 20, 1);
+        let (told, counts) = (Arc::new(Mutex::new(String::new())), Arc::clone(app.metrics()));
+        let seen = Arc::clone(&told);
+        memory.when_written(move |bytes| {
+            let mut told = seen.lock().unwrap();
+            told.push_str(&String::from_utf8_lossy(bytes));
+            let members = r#"carillon_connected_clients{namespace="/",transport="websocket"} 1"#;
+            assert_eq!(told.contains("40{\"sid\""), counts.render().unwrap().contains(members), "after {told}");
+        });
+        let stream = Arc::new(Stream::Memory(memory.clone()));
+        // The namespaces of the simulation refuse some; a client that is in may ask again.
+        let asking = async {
+            for _ in 0..9 {
+                memory.client_sends(&CONNECT);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            () = engine.carry(None, stream, place, Vec::new()) => unreachable!("its client stays"),
+            () = asking => {}
+        }
+        let told = told.lock().unwrap();
+        assert!(told.contains("40{\"sid\""), "no reply has left after {told}");
     }
 }

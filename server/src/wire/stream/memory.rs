@@ -27,7 +27,11 @@ struct State {
     cut: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
+    /// Told of everything that leaves for the client.
+    watch: Option<Watch>,
 }
+
+type Watch = Box<dyn Fn(&[u8]) + Send>;
 
 impl Memory {
     /// A connection whose kernel holds `room` bytes for the client.
@@ -43,7 +47,13 @@ impl Memory {
             cut: false,
             reader: None,
             writer: None,
+            watch: None,
         })))
+    }
+
+    /// Calls `watch` with everything that leaves for the client from here on, in the moment in which it does.
+    pub(crate) fn when_written(&self, watch: impl Fn(&[u8]) + Send + 'static) {
+        self.state().watch = Some(Box::new(watch));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -160,6 +170,7 @@ impl State {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let taken = self.piece(self.room.min(bytes.len()));
+        self.watch.iter().for_each(|watch| watch(&bytes[..taken]));
         self.outbound.extend_from_slice(&bytes[..taken]);
         self.room -= taken;
         Ok(taken)
