@@ -1,5 +1,7 @@
 //! What several Carillons on one Redis cost: one publishes, and clients of each receive, with more and more nodes.
 
+mod floor;
+
 use serde::Serialize;
 
 use super::Measure;
@@ -71,7 +73,7 @@ impl Measure for Nodes {
     }
 
     fn seconds(&self, _: usize) -> f64 {
-        ways(self).len() as f64 * (self.rounds as f64 * self.seconds + 3.0)
+        ways(self).len() as f64 * ((self.rounds + 2) as f64 * self.seconds + 3.0)
     }
 
     fn measure(&self, contest: &mut Contest) -> Result<Part> {
@@ -103,8 +105,10 @@ fn measure(contest: &mut Contest, options: &Nodes) -> Result<Part> {
     let version = version()?;
     contest.versions.insert("redis-server".to_owned(), version);
     let redis = start_redis(contest)?;
-    let mut rounds = Vec::new();
+    let (mut rounds, mut floor) = (Vec::new(), Vec::new());
     for way in ways(options) {
+        contest.progress.say("floor".to_owned());
+        floor.push(floor::publish_us(redis.address, options)?);
         let nodes = start(contest, way, &redis, options)?;
         // The first turn warms them up.
         for nth in 0..=options.rounds {
@@ -116,7 +120,8 @@ fn measure(contest: &mut Contest, options: &Nodes) -> Result<Part> {
     }
     drop(redis);
     let rows = summary(&rounds);
-    let (text, notes) = (text(&rows, options), notes(&rows));
+    let (text, mut notes) = (text(&rows, options), notes(&rows));
+    notes.extend(floor_note(&floor));
     Part::new("nodes", (options, &rounds, &rows), (vec![text], notes))
 }
 
@@ -254,6 +259,16 @@ fn text(rows: &[Row], options: &Nodes) -> String {
          {seconds} s; processor time for each publish\n{}",
         table.text()
     )
+}
+
+/// What nobody's publish can cost less than.
+fn floor_note(every_us: &[f64]) -> Option<String> {
+    let Figure { median, .. } = Figure::of(every_us.iter().copied())?;
+    Some(format!(
+        "floor: a thread that only writes so many publishes to this Redis and reads each answer takes {median:.1} us for each, \
+         its own waking up left out ({})",
+        table::every(every_us)
+    ))
 }
 
 fn notes(rows: &[Row]) -> Vec<String> {
