@@ -76,9 +76,9 @@ impl Story {
         self.suite.parts.iter().filter(|part| matches!(&*part.bench, "slow" | "ack"))
     }
 
-    /// What was shown of these measurements; nothing, when the run did not have them.
-    pub(super) fn parts<'a>(&'a self, bench: &'a str) -> impl Iterator<Item = &'a Part> {
-        self.suite.parts.iter().filter(move |part| part.bench == bench)
+    /// What was shown of the measurements of this name; nothing, when the run did not have them.
+    pub(super) fn parts<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Part> {
+        self.suite.parts.iter().filter(move |part| part.name == name)
     }
 }
 

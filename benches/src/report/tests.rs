@@ -116,6 +116,7 @@ fn the_documentation_is_up_to_date() {
     let page = std::fs::read_to_string(docs.join("benchmarks.md")).unwrap();
     let story = Story::read(&docs.join("benchmarks/suite.json")).unwrap();
     assert!(fill(&page, &sections(&story)).unwrap() == page, "run `make bench-page`");
+    assert!(!page.contains("Not measured in the run"), "a section finds nothing, or the run was not of the whole set");
     for (name, svg) in plots::all(&story).unwrap() {
         assert!(
             std::fs::read_to_string(docs.join("benchmarks").join(name)).unwrap() == svg,

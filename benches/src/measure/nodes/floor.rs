@@ -22,7 +22,7 @@ fn used() -> u64 {
 
 /// Microseconds of processor time for each publish.
 pub(super) fn publish_us(redis: SocketAddr, options: &Nodes) -> Result<f64> {
-    let (rate, seconds, payload) = (options.rate, options.seconds, options.payload);
+    let (rate, seconds, payload) = (options.rate, options.seconds / 2.0, options.payload);
     let measuring = thread::spawn(move || -> std::io::Result<f64> {
         let mut stream = TcpStream::connect(redis)?;
         stream.set_nodelay(true)?;
