@@ -4,8 +4,17 @@ use rustix::time::{ClockId, clock_gettime};
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
 pub(crate) fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    // The clock starts at boot: neither part is negative, and the sum lasts for 584 years.
+    read(ClockId::Monotonic)
+}
+
+/// The processor time of this thread, in nanoseconds.
+pub(crate) fn of_thread() -> u64 {
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    // These clocks start at boot and with the thread: neither part is negative, and the sum lasts for 584 years.
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

@@ -250,24 +250,18 @@ impl Session {
 mod tests {
     use std::time::Duration;
 
-    use carillon_config::{ServerSettings, WireSettings};
+    use carillon_config::WireSettings;
     use carillon_core::payload::encode_event;
-    use tokio::runtime::Handle;
     use tokio::time::timeout;
-    use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::engine::{Engine, Settings};
-    use crate::metrics::Metrics;
+    use crate::engine::Engine;
 
     /// A publish that takes the place of a longer one makes room as well as one that leaves.
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_room_is_told_when_less_waits() {
         let app = crate::simulation::app(0).await;
-        let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
-        let wire = WireSettings { max_queued_bytes: 10_000, ..WireSettings::default() };
-        let (settings, deliveries) = (Settings::new(&ServerSettings::default(), &wire), app.metrics().deliveries());
-        let engine = Engine::new(settings, app.router(), &metrics, deliveries, &TaskTracker::new(), &Handle::current());
+        let (engine, _) = Engine::of(&app, &WireSettings { max_queued_bytes: 10_000, ..WireSettings::default() });
         let session = engine.open_polling();
         let latest = |bytes: usize| {
             let item = encode_event(&"/".into(), "e", &"x".repeat(bytes)).unwrap();

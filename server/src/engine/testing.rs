@@ -1,17 +1,21 @@
-//! The engine without HTTP in front of it, for the simulation: sessions, polls, POSTs and WebSockets as requests make them.
+//! The engine without HTTP in front of it, for tests and the simulation: sessions, polls, POSTs and WebSockets as requests make them.
 
 use std::sync::Arc;
 
 use axum::body::Body;
-use carillon_config::ServerSettings;
+use carillon_config::{ServerSettings, WireSettings};
+use carillon_core::lifecycle::App;
 use carillon_core::peer::Handshake;
 use carillon_core::sink::Reason;
 use http_body_util::BodyExt;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use super::session::Session;
 use super::upgrade::{Purpose, Socket, carry};
-use super::{Engine, polling};
+use super::{Engine, Settings, polling};
 use crate::admission::{Addresses, Budget, Guest};
+use crate::metrics::Metrics;
 use crate::wire::{Place, Stream};
 
 /// A simulated client that was let in.
@@ -22,6 +26,14 @@ fn guest() -> Arc<Guest> {
 }
 
 impl Engine {
+    /// An engine for these namespaces, of which nobody waits for the tasks; and what it counts.
+    pub(crate) fn of(app: &App, wire: &WireSettings) -> (Self, Arc<Metrics>) {
+        let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
+        let (settings, deliveries) = (Settings::new(&ServerSettings::default(), wire), app.metrics().deliveries());
+        let engine = Self::new(settings, app.router(), &metrics, deliveries, &TaskTracker::new(), &Handle::current());
+        (engine, metrics)
+    }
+
     /// A polling session.
     pub(crate) fn open_polling(&self) -> Arc<Session> {
         Session::open(&self.0, guest()).unwrap()

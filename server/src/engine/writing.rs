@@ -161,13 +161,10 @@ mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
 
-    use carillon_config::{ServerSettings, WireSettings};
-    use tokio::runtime::Handle;
+    use carillon_config::WireSettings;
     use tokio::sync::Semaphore;
-    use tokio_util::task::TaskTracker;
 
-    use crate::engine::{Engine, Settings};
-    use crate::metrics::Metrics;
+    use crate::engine::Engine;
     use crate::wire::{Memory, Place};
 
     use super::*;
@@ -179,11 +176,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connect_reply_leaves_when_its_client_is_in() {
         let app = crate::simulation::app(0).await;
-        let metrics = Arc::new(Metrics::new(app.metrics()).unwrap());
-        let settings = Settings::new(&ServerSettings::default(), &WireSettings::default());
-        let deliveries = app.metrics().deliveries();
-        let engine = Engine::new(settings, app.router(), &metrics, deliveries, &TaskTracker::new(), &Handle::current());
-        let place = Place::new(Arc::clone(&metrics), Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
+        let (engine, metrics) = Engine::of(&app, &WireSettings::default());
+        let place = Place::new(metrics, Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap());
         let memory = Memory::new(1 << 20, 1);
         let (told, counts) = (Arc::new(Mutex::new(String::new())), Arc::clone(app.metrics()));
         let seen = Arc::clone(&told);

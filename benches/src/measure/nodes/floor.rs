@@ -6,19 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::cli::Nodes;
 use crate::{Result, clock};
 
 /// Bytes of an answer: `:0\r\n`, since nobody is subscribed.
 const ANSWER: usize = 4;
-
-/// The processor time of this thread, in nanoseconds.
-fn used() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
 
 /// Microseconds of processor time for each publish.
 pub(super) fn publish_us(redis: SocketAddr, options: &Nodes) -> Result<f64> {
@@ -41,11 +33,11 @@ pub(super) fn publish_us(redis: SocketAddr, options: &Nodes) -> Result<f64> {
 /// Microseconds of processor time for each turn of `work`, so many a second.
 fn paced(rate: f64, seconds: f64, mut work: impl FnMut() -> std::io::Result<()>) -> std::io::Result<f64> {
     let (start, turns) = (clock::now(), (rate * seconds).max(1.0) as u64);
-    let before = used();
+    let before = clock::of_thread();
     for turn in 0..turns {
         let due = start + clock::nanos(turn as f64 / rate);
         thread::sleep(Duration::from_nanos(due.saturating_sub(clock::now())));
         work()?;
     }
-    Ok((used() - before) as f64 / 1e3 / turns as f64)
+    Ok((clock::of_thread() - before) as f64 / 1e3 / turns as f64)
 }
